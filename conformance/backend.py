@@ -1,0 +1,152 @@
+"""What an adapter author writes: a Backend that builds Layers and Cells from configurations and parameters.
+
+Letters: T steps, N samples, I input_size, H hidden_size, P proj_size, L num_layers, D directions
+(2 if bidirectional), O = P if P > 0 else H.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from reference.config import DTYPES, KINDS, CellConfig, LayerConfig, require
+from reference.layers import Result
+from reference.precision import ARITHMETICS
+
+__all__ = ["Backend", "Cell", "CellConfig", "Features", "Layer", "LayerConfig", "Result", "Unsupported"]
+
+
+class Unsupported(Exception):
+    """Raised by an adapter for what it does not do. What it does not claim it must refuse."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """What a backend claims. What it claims it must not refuse; what it does not claim it must.
+
+    Raises ValueError for an unknown kind, dtype or arithmetic, and where nothing is claimed.
+    """
+
+    kinds: Iterable[str] = frozenset(KINDS)
+    dtypes: Iterable[str] = frozenset({"float32"})
+
+    multilayer: bool = True
+    bidirectional: bool = True
+    no_bias: bool = True
+    batch_first: bool = True
+    unbatched: bool = True
+    projection: bool = True
+    initial_state: bool = True
+    lengths: bool = True
+
+    cells: bool = False
+    parameters: bool = False
+    gradients: bool = False
+    dropout: bool = False
+    initialization: bool = False
+
+    deterministic: bool = True
+    """Whether the same call gives the same bits. False makes the repeated call one of rounding."""
+    float32_arithmetic: str = "float32"
+    """What float32 is computed in: float32, tf32 or bfloat16-products. A coarser one widens the tolerance."""
+
+    def __post_init__(self) -> None:
+        for name, known in (("kinds", KINDS), ("dtypes", DTYPES)):
+            claimed = getattr(self, name)
+            claimed = frozenset({claimed} if isinstance(claimed, str) else claimed)
+            allowed = f"some of {', '.join(known)}"
+            require(bool(claimed) and claimed <= set(known), name, allowed, sorted(map(str, claimed)))
+            object.__setattr__(self, name, claimed)
+        coarse = ("float32", "tf32", "bfloat16-products")
+        require(
+            self.float32_arithmetic in coarse,
+            "float32_arithmetic",
+            f"one of {', '.join(coarse)}",
+            self.float32_arithmetic,
+        )
+
+    def claims(self, feature: str) -> bool:
+        """Whether a boolean feature is claimed. Raises ValueError for a name that is none."""
+        require(feature in BOOLEAN_FEATURES, "feature", f"one of {', '.join(BOOLEAN_FEATURES)}", feature)
+        return bool(getattr(self, feature))
+
+    def arithmetic(self, dtype: str):
+        """The reference.precision.Arithmetic in which this backend computes ``dtype``."""
+        return ARITHMETICS[self.float32_arithmetic if dtype == "float32" else dtype]
+
+    def as_json(self) -> dict[str, Any]:
+        """The claims as JSON data, kinds and dtypes in the documentation's order."""
+        data = asdict(self)
+        data["kinds"] = [k for k in KINDS if k in self.kinds]
+        data["dtypes"] = [d for d in DTYPES if d in self.dtypes]
+        return data
+
+
+BOOLEAN_FEATURES = tuple(f.name for f in fields(Features) if f.type in (bool, "bool") and f.name != "deterministic")
+
+
+class Layer:
+    """A layer with its parameters loaded, in inference unless said otherwise."""
+
+    def forward(
+        self,
+        x: np.ndarray,
+        h_0: np.ndarray | None = None,
+        c_0: np.ndarray | None = None,
+        lengths: Sequence[int] | None = None,
+    ) -> Result:
+        """x (T, N, I), or (N, T, I) if batch_first, or (T, I) unbatched.
+
+        h_0 (D*L, N, O), c_0 (D*L, N, H) for lstm; without N when unbatched; None means zeros.
+        lengths: N integers in 1..T in any order: sample n ends after lengths[n] steps. Output is zero
+        past the end, h_n and c_n are taken at each sample's own end, the reverse direction starts there.
+        Batched input only. lstm takes both states or neither, the other kinds no c_0; anything else is
+        an error. Returns Result(output, h_n, c_n); c_n is None unless lstm; NumPy arrays of the config's
+        dtype. Raises Unsupported for what the backend does not claim.
+        """
+        raise NotImplementedError
+
+    def parameters(self) -> Mapping[str, np.ndarray]:
+        """Feature ``parameters``: what was loaded, read back under the documented names, in their order."""
+        raise Unsupported("parameters are not read back")
+
+    def gradients(self, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n) -> Mapping[str, np.ndarray]:
+        """Feature ``gradients``: vector-Jacobian products under "x", "h_0", "c_0" and every parameter's name."""
+        raise Unsupported("gradients are not computed")
+
+    def forward_training(self, x, h_0=None, c_0=None, lengths=None, *, seed: int) -> Result:
+        """Feature ``dropout``: ``forward`` in training mode, the masks drawn from ``seed``."""
+        raise Unsupported("there is no training mode")
+
+
+class Cell:
+    """A cell with its parameters loaded."""
+
+    def step(
+        self, x: np.ndarray, h: np.ndarray | None = None, c: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """x (N, I) or (I), h and c (N, H) or (H), None means zeros. Returns (h, c or None)."""
+        raise NotImplementedError
+
+
+class Backend:
+    """An implementation under test. Subclass it, name it, claim its features, build its layers."""
+
+    name: str = ""
+    version: str = "unknown"
+    features: Features = Features()
+
+    def layer(self, config: LayerConfig, parameters: dict[str, np.ndarray]) -> Layer:
+        """A layer with these parameters, under PyTorch's documented names, shapes, order and gate order."""
+        raise NotImplementedError
+
+    def cell(self, config: CellConfig, parameters: dict[str, np.ndarray]) -> Cell:
+        """Feature ``cells``: a cell with the parameters weight_ih, weight_hh, bias_ih, bias_hh."""
+        raise Unsupported("there are no cells")
+
+    def initial_parameters(self, config: LayerConfig, *, seed: int) -> Mapping[str, np.ndarray]:
+        """Feature ``initialization``: the parameters of a new layer, drawn from ``seed``."""
+        raise Unsupported("parameters are not initialized")

@@ -1,0 +1,58 @@
+"""``reference``: the oracle itself behind the adapter interface, rounded to the dtype.
+
+It shows what an adapter looks like and lets the suite be tried without a framework. That it conforms
+says nothing: it is what the others are compared with.
+"""
+
+from __future__ import annotations
+
+import reference
+from conformance import Backend, Cell, Features, Layer, Result, __version__
+from reference.parameters import check_parameters, parameter_shapes
+
+
+class OracleLayer(Layer):
+    """A layer that calls ``reference.forward``."""
+
+    def __init__(self, config, parameters):
+        config.validate()
+        check_parameters(config, parameters)
+        self.config = config
+        self.dtype = reference.numpy_dtype(config.dtype)
+        self._parameters = {name: parameters[name].copy() for name in parameter_shapes(config)}
+
+    def forward(self, x, h_0=None, c_0=None, lengths=None):
+        result = reference.forward(self.config, self._parameters, x, h_0, c_0, lengths)
+        return Result(*(None if a is None else a.astype(self.dtype) for a in result))
+
+    def parameters(self):
+        return {name: value.copy() for name, value in self._parameters.items()}
+
+
+class OracleCell(Cell):
+    """A cell that calls ``reference.step``."""
+
+    def __init__(self, config, parameters):
+        config.validate()
+        check_parameters(config, parameters)
+        self.config = config
+        self.dtype = reference.numpy_dtype(config.dtype)
+        self._parameters = {name: value.copy() for name, value in parameters.items()}
+
+    def step(self, x, h=None, c=None):
+        h, c = reference.step(self.config, self._parameters, x, h, c)
+        return h.astype(self.dtype), None if c is None else c.astype(self.dtype)
+
+
+class OracleBackend(Backend):
+    """The reference implementation of the documented semantics."""
+
+    name = "reference"
+    version = __version__
+    features = Features(dtypes=reference.DTYPES, cells=True, parameters=True)
+
+    def layer(self, config, parameters):
+        return OracleLayer(config, parameters)
+
+    def cell(self, config, parameters):
+        return OracleCell(config, parameters)

@@ -1,0 +1,101 @@
+"""The single comparison and its message: what came, what should have come, where, and what was allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+NEAR = 0.5  # a margin from which on few replicas are not trusted
+
+
+class Failed(AssertionError):
+    """The backend departs from the documentation. The message says how, in words."""
+
+
+def describe_shape_or_kind(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"shape {value.shape}"
+    return "None" if value is None else type(value).__name__
+
+
+def margin(got: np.ndarray, want: np.ndarray, allowed: np.ndarray, largest: float) -> np.ndarray:
+    """The error at each element as a fraction of what is allowed there; infinite where nothing can allow it.
+
+    A number beyond the largest of the format may come out as infinity of its sign.
+    """
+    with np.errstate(all="ignore"):
+        error = np.abs(got - want)
+        fraction = np.where(error == 0, 0.0, error / allowed)
+        overflow = (np.abs(want) + allowed > largest) & np.isinf(got) & (np.sign(got) == np.sign(want))
+        same = (got == want) | (np.isnan(got) & np.isnan(want)) | overflow
+    return np.where(same, 0.0, np.where(np.isnan(fraction), np.inf, fraction))
+
+
+def check_numbers(
+    name: str,
+    got: object,
+    want: np.ndarray | None,
+    allowed: Callable[[int], np.ndarray],
+    largest: float,
+    where: Callable[[str, tuple[int, ...]], str],
+    replicas: Sequence[int],
+    factor: float = 1.0,
+) -> float:
+    """Compare one array and return the largest margin.
+
+    ``allowed(k)`` is the error allowed at each element by k replicas: what comes near it or seems beyond it
+    is looked at again with more of them. Raises Failed, with the first wrong element in words, if it stays.
+    """
+    if want is None:
+        if got is not None:
+            raise Failed(f"{name}: got {describe_shape_or_kind(got)}, expected None")
+        return 0.0
+    if not isinstance(got, np.ndarray) or got.shape != want.shape:
+        raise Failed(f"{name}: got {describe_shape_or_kind(got)}, expected shape {want.shape}")
+    got = got.astype(np.float64)
+    for count in replicas:
+        limit = allowed(count) * factor
+        margins = margin(got, want, limit, largest)
+        worst = float(np.max(margins, initial=0.0))
+        if worst <= NEAR:
+            return worst
+    if worst <= 1:
+        return worst
+    wrong = np.argwhere(margins > 1)
+    first = tuple(int(i) for i in wrong[0])
+    error = abs(got[first] - want[first])
+    of_allowed = f" ({margins[first]:.3g} times as much)" if np.isfinite(margins[first]) else ""
+    raise Failed(
+        f"{name}[{', '.join(map(str, first))}], {where(name, first)}: got {got[first]:.9g}, "
+        f"expected {want[first]:.9g}; off by {error:.3g}, allowed {limit[first]:.3g}{of_allowed}; "
+        f"{len(wrong)} of {got.size} elements of {name} are wrong"
+    )
+
+
+def layer_place(config, unbatched: bool) -> Callable[[str, tuple[int, ...]], str]:
+    """Says in words where an element of a layer's result is: layer, direction, step, sample, unit."""
+    names = ("forward", "reverse") if config.bidirectional else ("forward",)
+
+    def where(name: str, index: tuple[int, ...]) -> str:
+        *lead, unit = index
+        if name == "output":
+            if unbatched:
+                t, n = lead[0], 0
+            else:
+                t, n = reversed(lead) if config.batch_first else lead
+            direction, unit = divmod(unit, config.output_size)
+            layer = config.num_layers - 1
+            place = f"step {t}, sample {n}, "
+        else:
+            layer, direction = divmod(lead[0], config.directions)
+            place = "" if unbatched else f"sample {lead[1]}, "
+        return f"layer {layer}, {names[direction]} direction, {place}unit {unit}"
+
+    return where
+
+
+def cell_place(name: str, index: tuple[int, ...]) -> str:
+    """Says in words where an element of a cell's result is."""
+    *lead, unit = index
+    return f"sample {lead[0]}, unit {unit}" if lead else f"unit {unit}"

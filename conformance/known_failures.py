@@ -1,0 +1,62 @@
+"""Known failures: departures that are known, with reason and issue, and strict about both."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+KEYS = ("requirement", "backend", "kind", "dtype", "reason", "issue")
+
+
+class BrokenFile(Exception):
+    """A known-failures file that cannot be used; the message is one sentence that says what to mend."""
+
+
+@dataclass(frozen=True)
+class KnownFailure:
+    """One entry: what it matches, why it fails, and where that is discussed."""
+
+    requirement: str
+    reason: str
+    issue: str
+    backend: str | None = None
+    kind: str | None = None
+    dtype: str | None = None
+
+    def matches(self, requirement: str, backend: str, kind: str, dtype: str) -> bool:
+        asked = ((self.backend, backend), (self.kind, kind), (self.dtype, dtype))
+        return self.requirement == requirement and all(mine in (None, theirs) for mine, theirs in asked)
+
+    def __str__(self) -> str:
+        where = [part for part in (self.backend, self.kind, self.dtype) if part]
+        return f"{self.requirement} ({', '.join(where)})" if where else self.requirement
+
+
+def read(path: str, requirements: Iterable[str]) -> list[KnownFailure]:
+    """The entries of a file. Raises BrokenFile, naming the file and the entry."""
+    try:
+        data = tomllib.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise BrokenFile(f"known failures: {path} cannot be read ({error.strerror}).") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BrokenFile(f"known failures: {path} is not TOML ({error}).") from None
+    entries = data.get("known_failure", [])
+    if set(data) - {"known_failure"} or not isinstance(entries, list):
+        raise BrokenFile(f"known failures: {path} may hold nothing but [[known_failure]] tables.")
+    known, found = set(requirements), []
+    for number, entry in enumerate(entries, 1):
+        place = f"known failures: {path}, entry {number}"
+        unknown = sorted(set(entry) - set(KEYS))
+        if unknown:
+            raise BrokenFile(f"{place}: unknown key {unknown[0]!r}; the keys are {', '.join(KEYS)}.")
+        for key in KEYS:
+            if key in entry and not isinstance(entry[key], str):
+                raise BrokenFile(f"{place}: {key} must be a string.")
+            if key in ("requirement", "reason", "issue") and not entry.get(key, "").strip():
+                raise BrokenFile(f"{place}: {key} is missing or empty.")
+        if entry["requirement"] not in known:
+            raise BrokenFile(f"{place}: there is no requirement {entry['requirement']!r}.")
+        found.append(KnownFailure(**entry))
+    return found

@@ -1,0 +1,386 @@
+"""The pytest plugin: options, parametrisation over backends, kinds and dtypes, outcomes, report.
+
+Registered under the name ``conformance.plugin``, by the entry point of an installed wheel or by the
+checkout's conftest.py. Without a test of the suite in the run it does nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+STATE = pytest.StashKey["Run"]()
+PROPERTY = "conformance"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("conformance", "conformance of recurrent layers")
+    group.addoption(
+        "--backend",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="backend to test: a registered name (torch-cpu, onnxruntime, reference, ...) or "
+        "package.module:attribute; may be given several times. How hard it is looked at: "
+        "--hypothesis-profile quick, standard (default) or thorough.",
+    )
+    group.addoption(
+        "--conformance-report", metavar="FILE", default=None, help="write the machine-readable result to this JSON file"
+    )
+    group.addoption(
+        "--known-failures", metavar="FILE", default=None, help="TOML file of known failures, each with reason and issue"
+    )
+    group.addoption(
+        "--conformance-seed",
+        metavar="N",
+        type=int,
+        default=None,
+        help="seed of the examples (quick and standard: 0; thorough: a new one in each run)",
+    )
+
+
+@dataclass
+class Job:
+    """One test to run: a check, the subject that is put to it, the requirement that it decides."""
+
+    check: Any
+    requirement: Any
+    subject: Any
+    backend_index: int
+
+    def __str__(self) -> str:
+        s = self.subject
+        return f"{self.requirement.id}-{s.backend.name}-{s.kind}-{s.dtype}"
+
+
+@dataclass
+class Run:
+    """What the plugin knows about a run."""
+
+    config: pytest.Config
+    asked: bool = False  # a test of the suite is in the run
+    backends: list[Any] | None = None
+    profile: Any = None
+    seed: int = 0
+    known: list[Any] = field(default_factory=list)
+    matched: set[Any] = field(default_factory=set)
+    planned: set[tuple[str, str, str, str]] = field(default_factory=set)
+    results: dict[tuple[str, str, str, str], dict[str, Any]] = field(default_factory=dict)
+    subjects: dict[tuple[str, str, str], Any] = field(default_factory=dict)
+    streams: dict[tuple, Any] = field(default_factory=dict)
+    plans: Any = None
+    problem: pytest.UsageError | None = None
+    outcomes: list[Any] = field(default_factory=list)
+    started: float = field(default_factory=time.perf_counter)
+    unmatched: list[Any] = field(default_factory=list)
+
+    def prepare(self) -> None:
+        """Find backends, profile, seed and known failures. Raises UsageError, one sentence each."""
+        from conformance import registry
+        from conformance.checks import DEFAULT_PROFILE, PROFILES
+        from conformance.known_failures import BrokenFile, read
+
+        option = self.config.getoption
+        name = option("--hypothesis-profile", None) or DEFAULT_PROFILE
+        if name not in PROFILES:
+            raise pytest.UsageError(f"--hypothesis-profile {name}: the suite has {', '.join(PROFILES)}.")
+        self.profile = PROFILES[name]
+        self.seed = option("--conformance-seed")
+        if self.seed is None:
+            self.seed = 0 if self.profile.derandomize else random.SystemRandom().randrange(2**31)
+        wanted = option("--backend") or registry.installed_defaults()
+        if not wanted and option("collectonly"):
+            wanted = ["reference"]  # to list the tests there need be no framework
+        if not wanted:
+            raise pytest.UsageError(
+                "no backend was named and neither torch nor onnxruntime is installed: "
+                "add --backend NAME, or pip install 'rnn-conformance[torch]'."
+            )
+        try:
+            self.backends = [registry.backend(name) for name in dict.fromkeys(wanted)]
+        except registry.UnknownBackend as error:
+            raise pytest.UsageError(f"{error}") from None
+        names = [backend.name for backend in self.backends]
+        for name in names:
+            if names.count(name) > 1:
+                raise pytest.UsageError(f"two of the backends call themselves {name!r}: run them one by one.")
+        if option("--known-failures"):
+            try:
+                self.known = read(option("--known-failures"), all_requirements())
+            except BrokenFile as error:
+                raise pytest.UsageError(f"{error}") from None
+
+    def subject(self, backend, kind: str, dtype: str):
+        from conformance.subject import Clock, Subject
+
+        key = (backend.name, kind, dtype)
+        if key not in self.subjects:
+            clock = next((s.clock for s in self.subjects.values() if s.backend is backend), None) or Clock()
+            self.subjects[key] = Subject(backend, kind, dtype, clock)
+        return self.subjects[key]
+
+    def stream(self, job: Job):
+        """The examples that the job shares with others of the same subject; those of other subjects are let go."""
+        from conformance.checks import Plans, Stream
+
+        for key in [key for key in self.streams if key[0] is not job.subject]:
+            del self.streams[key]
+        if self.plans is None:
+            self.plans = Plans(self.seed)
+        key = (job.subject, job.check.draw)
+        if key not in self.streams:
+            self.streams[key] = Stream(job.subject, job.check.draw, self.plans)
+        return self.streams[key]
+
+    def known_failure(self, key: tuple[str, str, str, str]):
+        return next((entry for entry in self.known if entry.matches(*key)), None)
+
+
+def all_requirements() -> dict[str, Any]:
+    """The catalogue's entries by id, and those that the cases bring."""
+    from reference.catalogue import catalogue
+
+    return dict(catalogue())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    run = config.stash[STATE] = Run(config)
+    if config.getoption("--hypothesis-profile", None):
+        from hypothesis import settings
+
+        from conformance.checks import PROFILES
+
+        for profile in PROFILES.values():  # so that Hypothesis's own option knows their names
+            settings.register_profile(
+                profile.name, max_examples=profile.examples, derandomize=profile.derandomize, deadline=None
+            )
+    if config.getoption("--backend") or config.getoption("--known-failures"):
+        run.prepare()
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    run = config.stash[STATE]
+    if not run.backends:
+        return []
+    backends = ", ".join(f"{b.name} ({b.version})" for b in run.backends)
+    return [f"conformance: {backends}; profile {run.profile.name}, seed {run.seed}"]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    checks = getattr(metafunc.function, "checks", None)
+    if checks is None or "trial" not in metafunc.fixturenames:
+        return
+    run = metafunc.config.stash[STATE]
+    run.asked = True
+    if run.backends is None:
+        try:
+            run.prepare()
+        except pytest.UsageError as error:
+            run.backends, run.problem = [], error
+    jobs = [job for check in checks for job in _jobs(run, check)]
+    metafunc.parametrize("trial", [pytest.param(job, id=str(job)) for job in jobs])
+
+
+def _jobs(run: Run, check) -> list[Job]:
+    requirement = check.entry if check.entry is not None else all_requirements()[check.requirement]
+    jobs = []
+    for index, backend in enumerate(run.backends or []):
+        if not claimed(backend.features, requirement):
+            continue
+        for kind in requirement.kinds:
+            if kind in backend.features.kinds:
+                for dtype in dtypes_of(backend.features, requirement):
+                    jobs.append(Job(check, requirement, run.subject(backend, kind, dtype), index))
+    return jobs
+
+
+def claimed(features, requirement) -> bool:
+    """Whether a backend claims everything that a requirement needs."""
+    return all(features.claims(need) for need in requirement.needs)
+
+
+def dtypes_of(features, requirement) -> list[str]:
+    """The dtypes in which a requirement is checked: every claimed one, or the first in the contract's order."""
+    from reference.config import DTYPES
+
+    mine = [dtype for dtype in DTYPES if dtype in features.dtypes]
+    return mine if requirement.every_dtype else mine[:1]
+
+
+def job_of(item: pytest.Item) -> Job | None:
+    """The item's job, None for a test that is not of the suite."""
+    callspec = getattr(item, "callspec", None)
+    job = callspec.params.get("trial") if callspec else None
+    return job if isinstance(job, Job) else None
+
+
+def key_of(job: Job) -> tuple[str, str, str, str]:
+    subject = job.subject
+    return job.requirement.id, subject.backend.name, subject.kind, subject.dtype
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    run = config.stash[STATE]
+    if not run.asked:
+        return
+    if run.problem is not None:
+        raise run.problem
+    # A test of the suite that no backend's claims call for has no job; pytest would call it skipped.
+    items[:] = [i for i in items if job_of(i) is not None or not hasattr(getattr(i, "function", None), "checks")]
+    from reference.config import DTYPES, KINDS
+
+    def by_subject(item: pytest.Item) -> tuple[int, int, int]:
+        job = job_of(item)
+        if job is None:
+            return (-1, 0, 0)
+        return (job.backend_index, KINDS.index(job.subject.kind), DTYPES.index(job.subject.dtype))
+
+    items.sort(key=by_subject)  # one subject after the other: its examples are shared, then let go
+    run.planned = {key_of(job) for item in items if (job := job_of(item)) is not None}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    job = job_of(pyfuncitem)
+    if job is None:
+        return None
+    from conformance.checks import run_check
+
+    run = pyfuncitem.config.stash[STATE]
+    key = key_of(job)
+    found: dict[str, Any] = {"key": key, "status": "failed", "message": "the suite itself failed; see the traceback"}
+    try:
+        # The suite's own warnings are errors where it is developed; an adapter may warn as it likes.
+        with warnings.catch_warnings(), job.subject.clock("suite"):
+            warnings.simplefilter("ignore")
+            verdict = run_check(job.check, run.stream(job), job.requirement.needs, run.profile)
+        found |= {"examples": verdict.examples, "margin": verdict.margin, "seconds": verdict.seconds}
+        known = run.known_failure(key)
+        found["status"] = "passed" if verdict.passed else "failed" if known is None else "known_failure"
+        found["message"] = _message(job, verdict, run) if not verdict.passed else ""
+        if known is not None and verdict.passed:
+            found["status"] = "failed"
+            found["message"] = f"known failure {known} passes now: take the entry out of the file ({known.issue})"
+        elif known is not None:
+            found["message"] = f"{known.reason} ({known.issue})\n{found['message']}"
+    finally:
+        pyfuncitem.user_properties += [("requirement", key[0]), (PROPERTY, json.dumps(found))]
+    if found["status"] == "known_failure":
+        pytest.xfail(found["message"])
+    if found["status"] == "failed":
+        pytest.fail(found["message"], pytrace=False)
+    return True
+
+
+def _message(job: Job, verdict, run: Run) -> str:
+    """What a failing implementer reads: first what is wrong, then what was expected, and of which layer."""
+    parts = [verdict.failure]
+    if verdict.example:
+        parts.append(f"  smallest failing call: {verdict.example}")
+    parts += [
+        f"  required ({job.requirement.id}): {job.requirement.statement}",
+        f"  documented in: {job.requirement.source}",
+    ]
+    if job.requirement.ruling:
+        parts.append(f"  ruling: {job.requirement.ruling}")
+    seed = "" if run.profile.derandomize else f" --conformance-seed {run.seed}"
+    parts.append(
+        f"  again: pytest --pyargs conformance --backend {_name_as_asked(job, run)} "
+        f"--hypothesis-profile {run.profile.name}{seed} -k '{job}'"
+    )
+    return "\n".join(parts)
+
+
+def _name_as_asked(job: Job, run: Run) -> str:
+    asked = list(dict.fromkeys(run.config.getoption("--backend")))
+    return asked[job.backend_index] if asked else job.subject.backend.name
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call":
+        for name, value in report.user_properties:
+            if name == PROPERTY:
+                found = json.loads(value)
+                _results[tuple(found.pop("key"))] = found
+
+
+_results: dict[tuple[str, ...], dict[str, Any]] = {}  # the report hook is handed no config
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    config = session.config
+    run = config.stash[STATE]
+    if not run.asked or not run.backends or config.getoption("collectonly") or hasattr(config, "workerinput"):
+        return
+    run.results = dict(_results)
+    _results.clear()
+    every = {
+        (r.id, b.name, kind, dtype)
+        for b in run.backends
+        for r in requirements_of_run(run)
+        if claimed(b.features, r)
+        for kind in r.kinds
+        if kind in b.features.kinds
+        for dtype in dtypes_of(b.features, r)
+    }
+    run.unmatched = [entry for entry in run.known if not any(entry.matches(*key) for key in every)]
+    if run.unmatched and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    run.outcomes = [_outcome(run, backend, every) for backend in run.backends]
+    path = config.getoption("--conformance-report")
+    if path:
+        data = [outcome.as_json(run.profile.name, run.seed) for outcome in run.outcomes]
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(json.dumps(data[0] if len(data) == 1 else data, indent=1) + "\n", "utf-8")
+
+
+def requirements_of_run(run: Run) -> list[Any]:
+    return list(all_requirements().values())
+
+
+def _outcome(run: Run, backend, every):
+    from conformance.report import Outcome, Row
+
+    rows = []
+    for requirement in requirements_of_run(run):
+        for kind in requirement.kinds:
+            if kind not in backend.features.kinds or not claimed(backend.features, requirement):
+                dtype = dtypes_of(backend.features, requirement)[0]
+                rows.append(Row.of(requirement, kind, dtype, "not_claimed"))
+                continue
+            for dtype in dtypes_of(backend.features, requirement):
+                found = run.results.get((requirement.id, backend.name, kind, dtype))
+                if found is not None:
+                    rows.append(Row.of(requirement, kind, dtype, **found))
+    complete = all(key in run.results for key in every if key[1] == backend.name)
+    clock = next((s.clock for s in run.subjects.values() if s.backend is backend), None)
+    seconds = dict(clock.seconds) if clock else {}
+    return Outcome(backend, rows, complete, seconds)
+
+
+def pytest_terminal_summary(terminalreporter, exitstatus: int, config: pytest.Config) -> None:
+    run = config.stash[STATE]
+    outcomes = run.outcomes
+    if not outcomes:
+        return
+    from conformance.report import lines
+
+    terminalreporter.section("conformance")
+    for outcome in outcomes:
+        for line in lines(outcome):
+            terminalreporter.write_line(line)
+        terminalreporter.write_line("")
+    for entry in run.unmatched:
+        terminalreporter.write_line(f"known failure {entry} matches no requirement of this run: mend or remove it.")
+    if path := config.getoption("--conformance-report"):
+        terminalreporter.write_line(f"report: {path}")

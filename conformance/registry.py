@@ -1,0 +1,106 @@
+"""From a name on the command line to a backend: built in, entry point, or ``module:attribute``."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+
+from conformance.backend import Backend, Features
+
+GROUP = "rnn_conformance.backends"
+# Name, where it is, the packages it imports, the extra of this distribution that installs them.
+BUILT_IN = {
+    "reference": ("conformance.backends.oracle:OracleBackend", (), ""),
+    "torch-cpu": ("conformance.backends.torch_eager:TorchCPU", ("torch",), "torch"),
+    "onnxruntime": (
+        "conformance.backends.torch_onnx:TorchOnnxRuntime",
+        ("torch", "onnx", "onnxruntime"),
+        "onnxruntime",
+    ),
+}
+DEFAULT = ("torch-cpu", "onnxruntime")
+
+
+class UnknownBackend(Exception):
+    """A name that leads to no backend; the message is one sentence that says what to mend."""
+
+
+def names() -> list[str]:
+    """Every registered name: built in, then those of installed packages."""
+    return [*BUILT_IN, *sorted(set(entry_points(group=GROUP).names) - set(BUILT_IN))]
+
+
+def installed_defaults() -> list[str]:
+    """The default backends whose packages are installed, without importing them."""
+    return [name for name in DEFAULT if all(find_spec(package) for package in BUILT_IN[name][1])]
+
+
+def backend(name: str) -> Backend:
+    """The backend of that name, imported and built. Raises UnknownBackend."""
+    if name.startswith("exec:"):
+        raise UnknownBackend(f"backend {name!r}: exec: adapters are not supported by this version of the suite.")
+    if name in BUILT_IN:
+        path, packages, extra = BUILT_IN[name]
+        missing = [package for package in packages if find_spec(package) is None]
+        if missing:
+            raise UnknownBackend(
+                f"backend {name!r} needs {' and '.join(missing)}, not installed here: "
+                f"pip install 'rnn-conformance[{extra}]'."
+            )
+        return _built(name, _attribute(name, path))
+    found = [e for e in entry_points(group=GROUP) if e.name == name]
+    if found:
+        return _built(name, _attribute(name, found[0].value))
+    if ":" in name:
+        return _built(name, _attribute(name, name))
+    raise UnknownBackend(f"backend {name!r} is unknown: give one of {', '.join(names())}, or package.module:attribute.")
+
+
+def _attribute(name: str, path: str) -> object:
+    module_name, _, attribute = path.partition(":")
+    if not module_name or not attribute:
+        raise UnknownBackend(f"backend {name!r} names no attribute: write package.module:attribute.")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # as with python -m: an adapter lies in the folder one works in
+    try:
+        found = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:
+        raise UnknownBackend(
+            f"backend {name!r}: module {module_name!r} cannot be imported ({type(error).__name__}: {_one_line(error)})."
+        ) from None
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise UnknownBackend(f"backend {name!r}: module {module_name!r} has no attribute {attribute!r}.")
+        found = getattr(found, part)
+    return found
+
+
+def _built(name: str, found: object) -> Backend:
+    if not isinstance(found, Backend) and callable(found):
+        try:
+            found = found()
+        except (Exception, SystemExit) as error:
+            raise UnknownBackend(
+                f"backend {name!r} cannot be built ({type(error).__name__}: {_one_line(error)})."
+            ) from None
+    if not isinstance(found, Backend):
+        raise UnknownBackend(
+            f"backend {name!r} is {_a(found)}, not a conformance.Backend: name a subclass of Backend, "
+            "an instance of one, or a function without arguments that returns one."
+        )
+    if not isinstance(found.features, Features):
+        raise UnknownBackend(f"backend {name!r}: its features are {_a(found.features)}, not conformance.Features(...).")
+    if not found.name:
+        found.name = name
+    return found
+
+
+def _a(value: object) -> str:
+    return f"of type {type(value).__name__}"
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()).rstrip(".") or "no message"

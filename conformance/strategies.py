@@ -1,0 +1,382 @@
+"""What a valid layer, input, state and set of lengths is, and how examples of them are drawn.
+
+Hypothesis draws the few integers and flags that matter and shrinks them; NumPy fills the arrays from a
+drawn seed. Values are never constant and almost never zero, axes differ in size, and sizes reach the
+edges: 1, odd, one past a multiple of 4, 8 and 16, now and then past 32, 64 and 128.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from conformance.backend import CellConfig, Features, LayerConfig
+from reference.config import numpy_dtype
+from reference.parameters import GATES, parameter_shapes
+
+SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16, 17)
+FEW = (1, 2, 3, 4)
+LONG, MANY, WIDE = (33, 48, 65, 80), (33, 40), (65, 129)  # steps, samples, units
+
+# How arrays are filled. The first is what shrinking ends at: halves and quarters, easy to read.
+REGIMES = ("readable", "ordinary", "ordinary", "ordinary", "strong", "saturating")
+
+# The features that a single call can use; the others say what a backend can do besides.
+CALL_FEATURES = frozenset(
+    {"multilayer", "bidirectional", "no_bias", "batch_first", "unbatched", "projection", "initial_state", "lengths"}
+)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerCall:
+    """One call of one layer: its configuration, parameters and arguments, as ``Layer.forward`` takes them."""
+
+    config: LayerConfig
+    parameters: dict[str, np.ndarray]
+    x: np.ndarray
+    h_0: np.ndarray | None = None
+    c_0: np.ndarray | None = None
+    lengths: tuple[int, ...] | None = None
+    values: str = ""
+
+    @property
+    def unbatched(self) -> bool:
+        return self.x.ndim == 2
+
+    @property
+    def T(self) -> int:
+        return self.x.shape[1 if self.config.batch_first and not self.unbatched else 0]
+
+    @property
+    def N(self) -> int:
+        """The number of samples, 1 when unbatched."""
+        return 1 if self.unbatched else self.x.shape[0 if self.config.batch_first else 1]
+
+    @property
+    def arguments(self) -> tuple:
+        return self.x, self.h_0, self.c_0, self.lengths
+
+    @property
+    def result_shapes(self) -> tuple[tuple[int, ...] | None, ...]:
+        """The documented shapes of output, h_n and c_n, the last None unless lstm."""
+        config, batch = self.config, () if self.unbatched else (self.N,)
+        rows = config.directions * config.num_layers
+        steps = (self.N, self.T) if config.batch_first and batch else (self.T, *batch)
+        return (
+            (*steps, config.directions * config.output_size),
+            (rows, *batch, config.output_size),
+            (rows, *batch, config.hidden_size) if config.kind == "lstm" else None,
+        )
+
+    @cached_property
+    def uses(self) -> frozenset[str]:
+        """The names of the features that this call asks for."""
+        config = self.config
+        asked = {
+            "multilayer": config.num_layers > 1,
+            "bidirectional": config.bidirectional,
+            "no_bias": not config.bias,
+            "batch_first": config.batch_first,
+            "unbatched": self.unbatched,
+            "projection": config.proj_size > 0,
+            "initial_state": self.h_0 is not None,
+            "lengths": self.lengths is not None,
+        }
+        return frozenset(name for name, used in asked.items() if used)
+
+    def replace(self, **changes: Any) -> LayerCall:
+        """The same call but for ``changes``."""
+        return replace(self, **changes)
+
+    def __repr__(self) -> str:
+        lengths = "" if self.lengths is None else f", lengths {list(self.lengths)}"
+        states = "given" if self.h_0 is not None else "omitted"
+        return f"{describe(self.config)}, x {self.x.shape}{lengths}, states {states}{self.values}"
+
+
+@dataclass(frozen=True, eq=False)
+class CellCall:
+    """One call of one cell: its configuration, parameters and arguments, as ``Cell.step`` takes them."""
+
+    config: CellConfig
+    parameters: dict[str, np.ndarray]
+    x: np.ndarray
+    h: np.ndarray | None = None
+    c: np.ndarray | None = None
+    values: str = ""
+
+    @property
+    def unbatched(self) -> bool:
+        return self.x.ndim == 1
+
+    @property
+    def arguments(self) -> tuple:
+        return self.x, self.h, self.c
+
+    @property
+    def result_shapes(self) -> tuple[tuple[int, ...] | None, ...]:
+        """The documented shapes: no output, h', and c', None unless lstm."""
+        shape = (*self.x.shape[:-1], self.config.hidden_size)
+        return None, shape, shape if self.config.kind == "lstm" else None
+
+    @cached_property
+    def uses(self) -> frozenset[str]:
+        """The names of the features that this call asks for."""
+        asked = {
+            "no_bias": not self.config.bias,
+            "unbatched": self.unbatched,
+            "initial_state": self.h is not None,
+        }
+        return frozenset(name for name, used in asked.items() if used)
+
+    def replace(self, **changes: Any) -> CellCall:
+        """The same call but for ``changes``."""
+        return replace(self, **changes)
+
+    def __repr__(self) -> str:
+        states = "given" if self.h is not None else "omitted"
+        return f"{describe(self.config)}, x {self.x.shape}, states {states}{self.values}"
+
+
+def describe(config: LayerConfig | CellConfig) -> str:
+    """A configuration as one would build it, arguments that have their default left out."""
+    noun = "cell" if isinstance(config, CellConfig) else "layer"
+    parts = [f"input_size={config.input_size}", f"hidden_size={config.hidden_size}"]
+    defaults = type(config)(config.kind, 1, 1)
+    for name in ("num_layers", "bias", "batch_first", "dropout", "bidirectional", "proj_size"):
+        if getattr(config, name, None) != getattr(defaults, name, None):
+            parts.append(f"{name}={getattr(config, name)}")
+    return f"{config.kind} {noun}({', '.join(parts)}, dtype={config.dtype})"
+
+
+class Fill:
+    """Arrays from a seed, in one of ``REGIMES``."""
+
+    def __init__(self, config: LayerConfig | CellConfig, regime: str, seed: int) -> None:
+        self.config, self.regime = config, regime
+        self.dtype = numpy_dtype(config.dtype)
+        self.rng = np.random.Generator(np.random.SFC64(seed))
+        # A strong recurrence in a coarse format amplifies what rounding starts until nothing can be told apart.
+        self.gain = 2.5 if regime == "strong" and config.dtype not in ("float16", "bfloat16") else 1.0
+
+    def array(self, shape: tuple[int, ...], scale: float = 1.0) -> np.ndarray:
+        if self.regime == "readable":
+            quarters = self.rng.integers(1, 9, shape) * self.rng.choice((-1.0, 1.0), shape)
+            return (quarters * 0.25 * _power_of_two(scale)).astype(self.dtype)
+        return (self.rng.standard_normal(shape) * scale).astype(self.dtype)
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        parameters = {}
+        for name, shape in parameter_shapes(self.config).items():
+            value = self.array(shape, self.gain / np.sqrt(shape[-1]) if len(shape) == 2 else 0.6)
+            parameters[name] = _contracting(value) if self.config.kind == "rnn_relu" and len(shape) == 2 else value
+        return parameters
+
+    def input(self, shape: tuple[int, ...]) -> np.ndarray:
+        return self.array(shape, 40.0 if self.regime == "saturating" else 1.0)
+
+
+def _contracting(weight: np.ndarray) -> np.ndarray:
+    """The matrix halved until it makes no vector larger: relu has no bound, and float16 ends at 65504."""
+    largest = float(np.abs(weight.astype(np.float64)).sum(axis=1).max())
+    halvings = max(0, int(np.ceil(np.log2(largest / 0.75))))
+    return weight * weight.dtype.type(2.0**-halvings)
+
+
+def _power_of_two(scale: float) -> float:
+    return 2.0 ** np.round(np.log2(scale))
+
+
+# What is drawn is a plan, which builds the same structure for any kind and dtype: Hypothesis's draws, the
+# dearest part of an example, serve them all. ``projecting`` says whether the plan is for lstm, which alone
+# has projections. build(kind, dtype) gives the call.
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """The structure of a LayerCall and the seed of its arrays; N is None when unbatched."""
+
+    config: LayerConfig
+    T: int
+    N: int | None
+    with_lengths: bool
+    with_states: bool
+    regime: str
+    seed: int
+    isolated: str = ""
+
+    def build(self, kind: str, dtype: str) -> LayerCall:
+        """The call, its arrays filled from the seed."""
+        config = replace(self.config, kind=kind, dtype=dtype)
+        fill = Fill(config, self.regime, self.seed)
+        T, N = self.T, self.N
+        batch = () if N is None else (N,)
+        rows = config.directions * config.num_layers
+        steps = (N, T) if config.batch_first and N is not None else (T, *batch)
+        call = LayerCall(
+            config,
+            fill.parameters(),
+            fill.input((*steps, config.input_size)),
+            fill.array((rows, *batch, config.output_size), 0.8) if self.with_states else None,
+            fill.array((rows, *batch, config.hidden_size)) if self.with_states and kind == "lstm" else None,
+            _lengths(fill.rng, T, N) if self.with_lengths and N is not None else None,
+            f"; values {self.regime!r}, seed {self.seed}",
+        )
+        return call.replace(parameters=_hold(call, ISOLATED[kind, self.isolated])) if self.isolated else call
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """The structure of a CellCall and the seed of its arrays; N is None when unbatched."""
+
+    config: CellConfig
+    N: int | None
+    with_states: bool
+    regime: str
+    seed: int
+
+    def build(self, kind: str, dtype: str) -> CellCall:
+        """The call, its arrays filled from the seed."""
+        config = replace(self.config, kind=kind, dtype=dtype)
+        fill = Fill(config, self.regime, self.seed)
+        batch = () if self.N is None else (self.N,)
+        return CellCall(
+            config,
+            fill.parameters(),
+            fill.input((*batch, config.input_size)),
+            fill.array((*batch, config.hidden_size), 0.8) if self.with_states else None,
+            fill.array((*batch, config.hidden_size)) if self.with_states and kind == "lstm" else None,
+            f"; values {self.regime!r}, seed {self.seed}",
+        )
+
+
+def _lengths(rng: np.random.Generator, T: int, N: int) -> tuple[int, ...]:
+    """Ends in any order; one of the samples runs to T in three of four cases, all are shorter in the others."""
+    lengths = rng.integers(1, T + 1, N)
+    if rng.integers(4):
+        lengths[rng.integers(N)] = T
+    elif T > 1:
+        lengths = np.minimum(lengths, T - 1)
+    return tuple(int(n) for n in lengths)
+
+
+@st.composite
+def _layers(draw, features: Features, projecting: bool, reaches: tuple[str, ...]) -> LayerPlan:
+    def flag(feature: str, odds: tuple[bool, ...]) -> bool:
+        return features.claims(feature) and draw(st.sampled_from(odds))
+
+    reach = draw(st.sampled_from(reaches))
+    sizes = SIZES if reach == "small" else FEW
+    T = draw(st.sampled_from(LONG if reach == "long" else sizes))
+    N = draw(st.sampled_from(MANY if reach == "many" else sizes))
+    I = draw(st.sampled_from(sizes))
+    H = draw(st.sampled_from(WIDE if reach == "wide" else sizes))
+    L = draw(st.sampled_from((1, 1, 2, 3))) if features.multilayer else 1
+    unbatched = reach != "many" and flag("unbatched", (False,) * 5 + (True,))
+    projected = projecting and H > 1 and flag("projection", (False, False, True))
+    config = LayerConfig(
+        "lstm" if projecting else "gru",
+        input_size=I,
+        hidden_size=H,
+        num_layers=L,
+        bias=not flag("no_bias", (False, False, False, True)),
+        batch_first=flag("batch_first", (False, False, True)),
+        bidirectional=flag("bidirectional", (False, True)),
+        proj_size=draw(st.integers(1, min(H - 1, 17))) if projected else 0,
+    )
+    with_lengths = not unbatched and flag("lengths", (False, False, True))
+    with_states = flag("initial_state", (False, True, True))
+    regime = draw(st.sampled_from(REGIMES))
+    seed = draw(st.integers(0, 2**16 - 1))
+    if reach == "long" and regime == "strong":
+        regime = "ordinary"  # after so many steps of a strong recurrence nothing can be told apart
+    return LayerPlan(config, T, None if unbatched else N, with_lengths, with_states, regime, seed)
+
+
+def layers(features: Features, projecting: bool) -> st.SearchStrategy[LayerPlan]:
+    """Calls of layers which use claimed features only, one in six of them large in one respect."""
+    return _layers(features, projecting, ("small",) * 15 + ("long", "many", "wide"))
+
+
+def long_layers(features: Features, projecting: bool) -> st.SearchStrategy[LayerPlan]:
+    """Calls of more than 32 steps."""
+    return _layers(features, projecting, ("long",))
+
+
+def large_batches(features: Features, projecting: bool) -> st.SearchStrategy[LayerPlan]:
+    """Calls of more than 32 samples."""
+    return _layers(features, projecting, ("many",))
+
+
+def wide_layers(features: Features, projecting: bool) -> st.SearchStrategy[LayerPlan]:
+    """Calls of layers of more than 64 units."""
+    return _layers(features, projecting, ("wide",))
+
+
+def plain_layers(features: Features, projecting: bool) -> st.SearchStrategy[LayerPlan]:
+    """Small calls of one layer in one direction, no projection, no lengths, time before batch."""
+    plain = dict.fromkeys(("multilayer", "bidirectional", "batch_first", "unbatched", "projection", "lengths"), False)
+    return _layers(replace(features, **plain), projecting, ("small",))
+
+
+# To see one gate alone, the others are held: their rows of the weights are zero and their bias is so
+# large that the gate is 0 (-) or 1 (+) in every dtype. "u" holds a GRU's W_hn h + b_hn at 1, W_in x + b_in at 0.
+OPEN = 40.0
+ISOLATED = {
+    ("lstm", "i"): {"f": "-", "g": "+", "o": "+"},  # c_t = i_t
+    ("lstm", "f"): {"i": "+", "g": "+", "o": "+"},  # c_t = f_t c_{t-1} + 1
+    ("lstm", "g"): {"i": "+", "f": "-", "o": "+"},  # c_t = g_t
+    ("lstm", "o"): {"i": "+", "f": "-", "g": "+"},  # h_t = o_t tanh(1)
+    ("gru", "r"): {"z": "-", "n": "u"},  # h_t = tanh(r_t)
+    ("gru", "z"): {"n": "+"},  # h_t = (1 - z_t) + z_t h_{t-1}
+    ("gru", "n"): {"z": "-"},  # h_t = n_t
+}
+
+
+def isolated_gate(gate: str) -> Callable[[Features, bool], st.SearchStrategy[LayerPlan]]:
+    """Draws plain calls, biases on, in which that gate alone decides the result."""
+
+    def draw(features: Features, projecting: bool) -> st.SearchStrategy[LayerPlan]:
+        plans = plain_layers(replace(features, no_bias=False), projecting)
+        return plans.map(lambda plan: replace(plan, isolated=gate))
+
+    draw.__name__ = f"isolated_gate_{gate}"
+    return draw
+
+
+def _hold(call: LayerCall, held: dict[str, str]) -> dict[str, np.ndarray]:
+    H, gates = call.config.hidden_size, GATES[call.config.kind]
+    parameters = {name: value.copy() for name, value in call.parameters.items()}
+    for gate, how in held.items():
+        rows = slice(gates.index(gate) * H, (gates.index(gate) + 1) * H)
+        for value in parameters.values():
+            value[rows] = 0
+        if how == "u":
+            parameters["bias_hh_l0"][rows] = 1
+        else:
+            parameters["bias_ih_l0"][rows] = OPEN if how == "+" else -OPEN
+    return parameters
+
+
+@st.composite
+def cells(draw, features: Features, projecting: bool) -> CellPlan:
+    """Calls of cells which use claimed features only."""
+
+    def flag(feature: str, odds: tuple[bool, ...]) -> bool:
+        return features.claims(feature) and draw(st.sampled_from(odds))
+
+    wide = draw(st.sampled_from((False,) * 9 + (True,)))
+    N = draw(st.sampled_from(SIZES))
+    I = draw(st.sampled_from(SIZES))
+    H = draw(st.sampled_from(WIDE if wide else SIZES))
+    unbatched = flag("unbatched", (False, False, False, True))
+    config = CellConfig("lstm" if projecting else "gru", I, H, bias=not flag("no_bias", (False, False, True)))
+    with_states = flag("initial_state", (False, True, True))
+    regime = draw(st.sampled_from(REGIMES))
+    seed = draw(st.integers(0, 2**16 - 1))
+    return CellPlan(config, None if unbatched else N, with_states, regime, seed)

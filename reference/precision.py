@@ -1,0 +1,262 @@
+"""The tolerance: how far rounding alone can carry a right implementation from the oracle.
+
+The oracle's own equations are evaluated once more on ``Disturbed`` arrays: K replicas of every array,
+in which each operation is off by a random error of the size that rounding has in the arithmetic under
+test. How far the replicas lie from the undisturbed result, element by element, is what rounding can do
+there (the *spread*); ``SPREADS`` of them are allowed. Nothing is chosen per kind, size or test.
+
+The errors, u being the unit roundoff (half the distance from 1 to the next number):
+
+- a sum, product or quotient: u relative to its result;
+- a dot product of length n: u * sqrt(n) * |x| * |w|, which covers every order of summation, and where
+  the products' inputs are rounded to a coarser format first, that format's u * |x| * |w| besides;
+- tanh: TANH_ERROR * u absolute, which covers those built from exp, from the logistic function, or from
+  a rational approximation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+SPREADS = 4.0  # measured: docs/precision.md, "How many spreads"
+TANH_ERROR = 2.0
+REPLICAS = 8
+REPLICAS_ON_FAILURE = (64, 256)  # a spread of 8 replicas can come out too small by chance
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """How a backend rounds.
+
+    u is the unit roundoff of every operation, product_u that of the inputs of matrix products where
+    they are rounded first (0: they are not), least the absolute error that underflow may add to an
+    operation, floor what it may add to a result, and largest the greatest finite number.
+    """
+
+    name: str
+    u: float
+    largest: float
+    floor: float
+    product_u: float = 0.0
+    least: float = 0.0
+
+
+# floor: the smallest normal number, so that flushing subnormal numbers to zero is no failure. float16
+# is the one format whose subnormal numbers lie where ordinary values do: there the distance between
+# them is the error of each operation.
+_F32_MAX, _F32_TINY = 3.4028234663852886e38, 2.0**-126
+ARITHMETICS = {
+    a.name: a
+    for a in (
+        Arithmetic("float64", 2.0**-53, 1.7976931348623157e308, 2.0**-1022),
+        Arithmetic("float32", 2.0**-24, _F32_MAX, _F32_TINY),
+        Arithmetic("float16", 2.0**-11, 65504.0, 2.0**-24, least=2.0**-25),
+        Arithmetic("bfloat16", 2.0**-8, 3.3895313892515355e38, _F32_TINY),
+        Arithmetic("tf32", 2.0**-24, _F32_MAX, _F32_TINY, product_u=2.0**-11),
+        Arithmetic("bfloat16-products", 2.0**-24, _F32_MAX, _F32_TINY, product_u=2.0**-8),
+    )
+}
+
+
+def allowed(spread: np.ndarray, arithmetic: Arithmetic) -> np.ndarray:
+    """The error allowed at each element, of the shape of ``spread``; exact zeros stay exact."""
+    return SPREADS * spread + np.where(spread > 0, arithmetic.floor, 0.0)
+
+
+def spreads(
+    function: Callable[..., Sequence[np.ndarray | None]],
+    arrays: Sequence[np.ndarray | None],
+    expected: Sequence[np.ndarray | None],
+    arithmetic: Arithmetic,
+    replicas: int = REPLICAS,
+) -> list[np.ndarray | None]:
+    """The spread of each result of ``function(*arrays)``, in the shapes of ``expected``, its plain results.
+
+    ``function`` is code of the oracle; ``arrays`` (None passes through) are what reaches it as disturbed
+    arrays. An element that overflows in a replica has an infinite or NaN spread.
+    """
+    noise = _Noise()
+    with np.errstate(all="ignore"):
+        disturbed = [None if a is None else Disturbed.replicate(a, replicas, arithmetic, noise) for a in arrays]
+        results = function(*disturbed)
+        return [None if e is None else _deviation(r, e) for r, e in zip(results, expected, strict=True)]
+
+
+def _deviation(result, expected):
+    if not isinstance(result, Disturbed):
+        return np.zeros_like(expected)
+    off = result.values - expected
+    return np.sqrt(np.mean(off * off, axis=0))
+
+
+class _Noise:
+    """Standard normal numbers, the same in every run, drawn once and read in order."""
+
+    _drawn = np.random.Generator(np.random.SFC64(20111)).standard_normal(1 << 18)
+
+    def __init__(self) -> None:
+        self._at = 0
+
+    def __call__(self, shape: tuple[int, ...]) -> np.ndarray:
+        size = 1
+        for extent in shape:
+            size *= extent
+        if size > self._drawn.size - self._at:
+            self._at = self._at * 7919 % 4099  # a new start: replicas of a later pass meet other numbers
+            if size > self._drawn.size - self._at:
+                return np.random.Generator(np.random.SFC64(size + self._at)).standard_normal(shape)
+        start, self._at = self._at, self._at + size
+        return self._drawn[start : start + size].reshape(shape)
+
+
+class Disturbed:
+    """K replicas of an array, (K, *shape), whose operations err at random by the size of rounding.
+
+    It offers what the oracle's code does with arrays and nothing else: arithmetic, ``@``, tanh, maximum,
+    exp-free by design; indexing, stacking, choosing and moving elements are exact, as they are on a
+    machine. An operation that is not listed raises TypeError, so that none goes undisturbed unseen.
+    """
+
+    __slots__ = ("_noise", "arithmetic", "values")
+
+    def __init__(self, values: np.ndarray, arithmetic: Arithmetic, noise: _Noise) -> None:
+        self.values, self.arithmetic, self._noise = values, arithmetic, noise
+
+    @classmethod
+    def replicate(cls, array: np.ndarray, replicas: int, arithmetic: Arithmetic, noise: _Noise) -> Disturbed:
+        """K exact replicas of an array."""
+        return cls(np.broadcast_to(array, (replicas, *array.shape)), arithmetic, noise)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.values.shape[1:]
+
+    @property
+    def ndim(self) -> int:
+        return self.values.ndim - 1
+
+    @property
+    def T(self) -> Disturbed:
+        """The transpose of a matrix."""
+        return self._exact(np.swapaxes(self.values, -1, -2))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key):
+        key = key if isinstance(key, tuple) else (key,)
+        return self._exact(self.values[key if key[0] is Ellipsis else (slice(None), *key)])
+
+    def _exact(self, values: np.ndarray) -> Disturbed:
+        return Disturbed(values, self.arithmetic, self._noise)
+
+    def _relative(self, values: np.ndarray) -> Disturbed:
+        """Off by u relative to the result."""
+        arithmetic = self.arithmetic
+        error = self._noise(values.shape) * values
+        error *= arithmetic.u
+        if arithmetic.least:
+            error += self._noise(values.shape) * arithmetic.least
+        error += values
+        return self._exact(error)
+
+    def _absolute(self, values: np.ndarray, size) -> Disturbed:
+        """Off by ``size``, a number or an array that broadcasts to the result."""
+        return self._exact(values + self._noise(values.shape) * size)
+
+    def _other(self, other):
+        """The other operand's values, its axes counted from the last so that the replicas' axis stays first."""
+        if isinstance(other, Disturbed):
+            if other.values.ndim == self.values.ndim:
+                return other.values
+            gap = (1,) * (self.values.ndim - other.values.ndim)
+            return other.values.reshape(other.values.shape[0], *gap, *other.shape)
+        return other
+
+    def __add__(self, other):
+        return self._relative(self.values + self._other(other))
+
+    __radd__ = __add__
+
+    def __sub__(self, other):
+        return self._relative(self.values - self._other(other))
+
+    def __rsub__(self, other):
+        return self._relative(self._other(other) - self.values)
+
+    def __mul__(self, other):
+        return self._relative(self.values * self._other(other))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other):
+        if isinstance(other, int) and other == 2:
+            return self._exact(self.values / 2)
+        return self._relative(self.values / self._other(other))
+
+    def __neg__(self):
+        return self._exact(-self.values)
+
+    def __matmul__(self, other):
+        return self._product(self.values, other.values if isinstance(other, Disturbed) else other)
+
+    def __rmatmul__(self, other):
+        return self._product(other, self.values)
+
+    def _product(self, x: np.ndarray, w: np.ndarray) -> Disturbed:
+        norms = _norm(x, -1, True) * _norm(w, -2, True)
+        u = self.arithmetic.u * np.sqrt(x.shape[-1]) + self.arithmetic.product_u
+        return self._absolute(x @ w, norms * u + self.arithmetic.least)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        if method != "__call__" or kwargs:
+            return NotImplemented
+        if ufunc is np.tanh:
+            return self._absolute(np.tanh(self.values), TANH_ERROR * self.arithmetic.u)
+        if ufunc is np.maximum:
+            return self._exact(np.maximum(*(self._other(i) for i in inputs)))
+        reflected = {
+            np.add: self.__radd__,
+            np.subtract: self.__rsub__,
+            np.multiply: self.__rmul__,
+            np.matmul: self.__rmatmul__,
+        }
+        if ufunc in reflected and inputs[1] is self:
+            return reflected[ufunc](inputs[0])
+        return NotImplemented
+
+    def __array_function__(self, function, types, args, kwargs):
+        moved = _MOVES.get(function)
+        return NotImplemented if moved is None else moved(self, *args, **kwargs)
+
+
+def _norm(a: np.ndarray, axis: int, keepdims: bool) -> np.ndarray:
+    return np.sqrt(np.sum(a * a, axis=axis, keepdims=keepdims))
+
+
+def _values(like: Disturbed, arrays):
+    """The replicas of several arrays, plain ones repeated."""
+    replicas = like.values.shape[0]
+    return [a.values if isinstance(a, Disturbed) else np.broadcast_to(a, (replicas, *np.shape(a))) for a in arrays]
+
+
+def _stack(self, arrays):
+    return self._exact(np.stack(_values(self, arrays), axis=1))
+
+
+def _concatenate(self, arrays, axis=0):
+    return self._exact(np.concatenate(_values(self, arrays), axis=axis if axis < 0 else axis + 1))
+
+
+def _where(self, condition, a, b):
+    return self._exact(np.where(condition, *(v.values if isinstance(v, Disturbed) else v for v in (a, b))))
+
+
+def _swapaxes(self, array, a, b):
+    return self._exact(np.swapaxes(array.values, a + 1, b + 1))
+
+
+_MOVES = {np.stack: _stack, np.concatenate: _concatenate, np.where: _where, np.swapaxes: _swapaxes}
