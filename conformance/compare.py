@@ -38,7 +38,7 @@ def check_numbers(
     want: np.ndarray | None,
     allowed: Callable[[int], np.ndarray],
     largest: float,
-    where: Callable[[str, tuple[int, ...]], str],
+    where: Callable[[tuple[int, ...]], str],
     replicas: Sequence[int],
     factor: float = 1.0,
 ) -> float:
@@ -67,9 +67,8 @@ def check_numbers(
     error = abs(got[first] - want[first])
     of_allowed = f" ({margins[first]:.3g} times as much)" if np.isfinite(margins[first]) else ""
     raise Failed(
-        f"{name}[{', '.join(map(str, first))}], {where(name, first)}: got {got[first]:.9g}, "
-        f"expected {want[first]:.9g}; off by {error:.3g}, allowed {limit[first]:.3g}{of_allowed}; "
-        f"{len(wrong)} of {got.size} elements of {name} are wrong"
+        f"{where(first)}: got {got[first]:.9g}, expected {want[first]:.9g}; off by {error:.3g}, "
+        f"allowed {limit[first]:.3g}{of_allowed}; {len(wrong)} of {got.size} elements compared are wrong"
     )
 
 

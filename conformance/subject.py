@@ -165,6 +165,20 @@ class Trial:
         own = Result(*(None if a is None else a.astype(np.float64) for a in view(self.got)))
         self._compare(got, own, view, 2.0)
 
+    def _element(self, view: View, position: int, index: tuple[int, ...]) -> str:
+        """Which element of the whole result a view shows there: ``output[3, 0, 5], layer 0, ...``."""
+        numbered, start = [], 0
+        for whole in self.want:
+            size = 0 if whole is None else whole.size
+            numbered.append(None if whole is None else np.arange(start, start + size).reshape(whole.shape))
+            start += size
+        number = int(view(Result(*numbered))[position][index])
+        for name, numbers in zip(self.names, numbered, strict=True):
+            if numbers is not None and numbers.flat[0] <= number <= numbers.flat[-1]:
+                at = tuple(int(i) for i in np.unravel_index(number - numbers.flat[0], numbers.shape))
+                return f"{name}[{', '.join(map(str, at))}], {self.where(name, at)}"
+        raise AssertionError("a view shows only elements of the whole")
+
     def _compare(self, got: Result, want: Result, view: View, factor: float) -> None:
         for position, name in enumerate(self.names):
             worst = check_numbers(
@@ -173,7 +187,7 @@ class Trial:
                 want[position],
                 lambda k, at=position: view(self.allowed(k))[at],
                 self.subject.arithmetic.largest,
-                self.where,
+                lambda index, at=position: self._element(view, at, index),
                 (REPLICAS, *REPLICAS_ON_FAILURE),
                 factor,
             )

@@ -37,6 +37,12 @@ def is_integer(value: object) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
 
 
+def _require_flags(config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        require(isinstance(value, (bool, np.bool_)), name, "True or False", value)
+
+
 @dataclass(frozen=True)
 class CellConfig:
     """The arguments of RNNCell, LSTMCell and GRUCell."""
@@ -54,6 +60,7 @@ class CellConfig:
         for name in ("input_size", "hidden_size"):
             size = getattr(self, name)
             require(is_integer(size) and size > 0, name, "an integer of at least 1", size)
+        _require_flags(self, "bias")
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,8 @@ class LayerConfig:
             "an integer of at least 1",
             self.num_layers,
         )
-        is_number = isinstance(self.dropout, (int, float, np.number)) and not isinstance(self.dropout, bool)
+        _require_flags(self, "batch_first", "bidirectional")
+        is_number = isinstance(self.dropout, (int, float, np.integer, np.floating)) and self.dropout is not True
         require(is_number and 0 <= self.dropout <= 1, "dropout", "a probability from 0 to 1", self.dropout)
         require(
             is_integer(self.proj_size) and 0 <= self.proj_size < self.hidden_size,

@@ -49,6 +49,7 @@ def forward(
 
     Source: torch.nn.RNN, LSTM, GRU, "Inputs" and "Outputs".
     """
+    require(isinstance(config, LayerConfig), "config", "a LayerConfig", type(config).__name__)
     config.validate()
     check_parameters(config, parameters)
     check_inputs(config, x, h_0, c_0, lengths, masks)
@@ -72,6 +73,7 @@ def step(
 
     Source: torch.nn.RNNCell, LSTMCell, GRUCell, "Inputs" and "Outputs".
     """
+    require(isinstance(config, CellConfig), "config", "a CellConfig", type(config).__name__)
     config.validate()
     check_parameters(config, parameters)
     check_cell_inputs(config, x, h, c)
@@ -192,9 +194,10 @@ def check_inputs(config, x, h_0=None, c_0=None, lengths=None, masks=None) -> Non
         _check_lengths(lengths, T, N)
     if masks is not None:
         expected = (T, N, config.directions * config.output_size)
+        require(isinstance(masks, (list, tuple)), "masks", "a list of arrays", type(masks).__name__)
         require(len(masks) == config.num_layers - 1, "masks", f"{config.num_layers - 1} masks", len(masks))
         for mask in masks:
-            require(np.shape(mask) == expected, "masks", f"shape {expected}", np.shape(mask))
+            _check_mask(mask, expected, config.dropout)
 
 
 def check_cell_inputs(config, x, h=None, c=None) -> None:
@@ -216,6 +219,14 @@ def _check_array(name, value, dtype) -> None:
     require(value.dtype == numpy_dtype(dtype), name, f"dtype {dtype}", str(value.dtype))
 
 
+def _check_mask(mask, expected, dropout) -> None:
+    came = mask.dtype.name if isinstance(mask, np.ndarray) else type(mask).__name__
+    require(came == "bool", "masks", "arrays of dtype bool", came)
+    require(mask.shape == expected, "masks", f"shape {expected}", mask.shape)
+    require(dropout > 0 or mask.all(), "masks", "nothing dropped, as dropout is 0", "a mask that drops")
+    require(dropout < 1 or not mask.any(), "masks", "everything dropped, as dropout is 1", "a mask that keeps")
+
+
 def _check_states(kind, hidden, cell) -> None:
     (h_name, h), (c_name, c) = hidden, cell
     if kind == "lstm":
@@ -226,7 +237,7 @@ def _check_states(kind, hidden, cell) -> None:
 
 
 def _check_lengths(lengths, T, N) -> None:
-    array = np.asarray(lengths)
-    require(array.shape == (N,), "lengths", f"{N} integers, one a sample", lengths)
+    several = isinstance(lengths, (list, tuple, np.ndarray)) and len(lengths) == N
+    require(several, "lengths", f"{N} integers, one a sample", lengths)
     require(all(is_integer(n) for n in lengths), "lengths", "integers", lengths)
     require(all(1 <= n <= T for n in lengths), "lengths", f"integers from 1 to {T}, the number of steps", lengths)

@@ -56,11 +56,13 @@ def check_parameters(config: LayerConfig | CellConfig, parameters: Mapping[str, 
     """Raise ValueError for a parameter that is missing, superfluous, misshapen or of another dtype."""
     shapes = parameter_shapes(config)
     dtype = numpy_dtype(config.dtype)
+    require(isinstance(parameters, Mapping), "parameters", "a mapping from names to arrays", type(parameters).__name__)
     missing = [name for name in shapes if name not in parameters]
     require(not missing, "parameters", f"all of {', '.join(shapes)}", f"none named {', '.join(missing)}")
     unknown = [name for name in parameters if name not in shapes]
     require(not unknown, "parameters", f"only {', '.join(shapes)}", f"also {', '.join(map(str, unknown))}")
     for name, shape in shapes.items():
-        came = np.asarray(parameters[name])
+        came = parameters[name]
+        require(isinstance(came, np.ndarray), name, "a NumPy array", type(came).__name__)
         require(came.shape == shape, name, f"shape {shape}", came.shape)
         require(came.dtype == dtype, name, f"dtype {config.dtype}", str(came.dtype))

@@ -200,6 +200,9 @@ class Disturbed:
     def __neg__(self):
         return self._exact(-self.values)
 
+    def __gt__(self, other):
+        return self._exact(self.values > self._other(other))
+
     def __matmul__(self, other):
         return self._product(self.values, other.values if isinstance(other, Disturbed) else other)
 
@@ -251,12 +254,31 @@ def _concatenate(self, arrays, axis=0):
     return self._exact(np.concatenate(_values(self, arrays), axis=axis if axis < 0 else axis + 1))
 
 
-def _where(self, condition, a, b):
-    return self._exact(np.where(condition, *(v.values if isinstance(v, Disturbed) else v for v in (a, b))))
+def _where(self, *condition_a_b):
+    return self._exact(np.where(*(v.values if isinstance(v, Disturbed) else v for v in condition_a_b)))
 
 
 def _swapaxes(self, array, a, b):
     return self._exact(np.swapaxes(array.values, a + 1, b + 1))
 
 
-_MOVES = {np.stack: _stack, np.concatenate: _concatenate, np.where: _where, np.swapaxes: _swapaxes}
+def _reshape(self, array, shape):
+    return self._exact(np.reshape(array.values, (len(array.values), *shape)))
+
+
+def _sum(self, array, axis):
+    """A sum of n numbers errs like their dot product with ones, but for |x| * |w| the sum of |x| will do."""
+    n = array.shape[axis]
+    axis = axis if axis < 0 else axis + 1
+    size = np.sum(np.abs(array.values), axis=axis) * (np.sqrt(n) * self.arithmetic.u)
+    return self._absolute(np.sum(array.values, axis=axis), size + self.arithmetic.least)
+
+
+_MOVES = {
+    np.stack: _stack,
+    np.concatenate: _concatenate,
+    np.where: _where,
+    np.swapaxes: _swapaxes,
+    np.reshape: _reshape,
+    np.sum: _sum,
+}

@@ -1,0 +1,50 @@
+"""The suite run in this process: which requirements a backend fails, without pytest around each."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import warnings
+
+import conformance
+from conformance.checks import PROFILES, Plans, Profile, Stream, run_check
+from conformance.plugin import claimed, dtypes_of
+from conformance.subject import Subject
+from reference.catalogue import catalogue
+
+QUICK = Profile("quick without shrinking", PROFILES["quick"].examples, shrink_attempts=0)
+PLANS = Plans(0)
+
+
+def all_checks():
+    """Every check that the suite's modules hold."""
+    found = []
+    for module in pkgutil.iter_modules(conformance.__path__):
+        if module.name.startswith("test_"):
+            content = vars(importlib.import_module(f"conformance.{module.name}"))
+            found += [check for value in content.values() for check in getattr(value, "checks", ())]
+    return found
+
+
+def verdicts(backend, profile=QUICK, checks=None):
+    """Yields (requirement, kind, dtype, verdict) for everything that the backend claims."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for kind in sorted(backend.features.kinds):
+            for dtype in sorted(backend.features.dtypes):
+                subject, streams = Subject(backend, kind, dtype), {}
+                for check in all_checks() if checks is None else checks:
+                    entry = check.entry or catalogue()[check.requirement]
+                    mine = kind in entry.kinds and claimed(backend.features, entry)
+                    if mine and dtype in dtypes_of(backend.features, entry):
+                        stream = streams.setdefault(check.draw, Stream(subject, check.draw, PLANS))
+                        yield entry.id, kind, dtype, run_check(check, stream, entry.needs, profile)
+
+
+def failures(backend, profile=QUICK, checks=None):
+    """The requirements that a backend fails, each with its first message."""
+    found = {}
+    for requirement, _, _, verdict in verdicts(backend, profile, checks):
+        if not verdict.passed:
+            found.setdefault(requirement, verdict.failure)
+    return found

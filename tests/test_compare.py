@@ -1,0 +1,103 @@
+"""The comparison and the tolerance, on numbers chosen to pass and to fail."""
+
+import numpy as np
+import pytest
+
+from conformance.compare import Failed, check_numbers, margin
+from reference import LayerConfig, forward, parameter_shapes
+from reference.layers import evaluate
+from reference.precision import ARITHMETICS, Disturbed, allowed, spreads
+
+MAX = ARITHMETICS["float32"].largest
+
+
+def compared(got, want, limit):
+    got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
+    limits = np.full(want.shape, limit)
+    return check_numbers("output", got, want, lambda _: limits, MAX, str, (8, 64))
+
+
+def test_within_the_limit_passes_and_gives_the_margin():
+    assert compared([1.0, 2.0 + 0.5e-6], [1.0, 2.0], 1e-6) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    "got", [[1.0, 2.0 + 1.1e-6], [1.0, np.nan], [1.0, np.inf], [-1.0, 2.0]], ids=["off", "nan", "inf", "sign"]
+)
+def test_beyond_the_limit_fails(got):
+    with pytest.raises(Failed, match="expected"):
+        compared(got, [1.0, 2.0], 1e-6)
+
+
+def test_nothing_is_allowed_where_nothing_can_be_rounded():
+    assert compared([0.0], [0.0], 0.0) == 0
+    with pytest.raises(Failed, match="allowed 0"):
+        compared([1e-30], [0.0], 0.0)
+
+
+def test_nan_and_infinity_are_expected_where_the_oracle_has_them():
+    assert compared([np.nan, np.inf], [np.nan, np.inf], 0.0) == 0
+    with pytest.raises(Failed):
+        compared([1.0], [np.nan], np.nan)
+    with pytest.raises(Failed):
+        compared([-np.inf], [np.inf], np.inf)
+
+
+def test_what_the_format_cannot_hold_may_overflow():
+    half = ARITHMETICS["float16"].largest
+    assert margin(np.array([np.inf]), np.array([70000.0]), np.array([10.0]), half) == 0
+    assert margin(np.array([-np.inf]), np.array([70000.0]), np.array([10.0]), half) == np.inf
+    assert margin(np.array([np.inf]), np.array([60000.0]), np.array([10.0]), half) == np.inf
+
+
+@pytest.mark.parametrize("got", [np.zeros((2, 1)), np.zeros(3), None, [0.0, 0.0]], ids=repr)
+def test_another_shape_fails(got):
+    with pytest.raises(Failed, match=r"expected shape \(2,\)"):
+        check_numbers("h_n", got, np.zeros(2), lambda _: np.ones(2), MAX, str, (8,))
+
+
+def test_an_apparent_failure_is_looked_at_with_more_replicas():
+    asked = []
+
+    def limits(replicas):
+        asked.append(replicas)
+        return np.full(1, 1e-6 if replicas == 8 else 3e-6)
+
+    assert check_numbers("output", np.array([2e-6]), np.zeros(1), limits, MAX, str, (8, 64)) == pytest.approx(2 / 3)
+    assert asked == [8, 64]
+
+
+def layer(dtype, hidden=5, steps=7):
+    config = LayerConfig("lstm", 3, hidden, num_layers=2, bidirectional=True, dtype="float64")
+    rng = np.random.default_rng(0)
+    parameters = {name: rng.normal(size=shape) for name, shape in parameter_shapes(config).items()}
+    x = rng.normal(size=(steps, 2, 3))
+    want = forward(config, parameters, x)
+    found = spreads(lambda x: evaluate(config, parameters, x), [x], want, ARITHMETICS[dtype])
+    return want, [allowed(spread, ARITHMETICS[dtype]) for spread in found]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16", "tf32"])
+def test_the_tolerance_is_of_the_size_of_rounding(dtype):
+    want, limits = layer(dtype)
+    unit = ARITHMETICS[dtype].u + ARITHMETICS[dtype].product_u
+    for value, limit in zip(want, limits, strict=True):
+        assert limit.shape == value.shape
+        assert 1 < np.median(limit) / unit < 100
+
+
+def test_a_coarser_arithmetic_allows_more():
+    medians = [np.median(layer(d)[1][0]) for d in ("float64", "float32", "tf32", "bfloat16-products", "bfloat16")]
+    assert medians == sorted(medians)
+
+
+def test_the_tolerance_is_the_same_in_every_run():
+    first, second = layer("float32")[1], layer("float32")[1]
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_an_operation_that_is_not_disturbed_is_an_error():
+    noisy = Disturbed.replicate(np.ones(3), 8, ARITHMETICS["float32"], lambda shape: np.zeros(shape))
+    for operation in (np.exp, np.sort, np.sum):
+        with pytest.raises(TypeError):
+            operation(noisy)

@@ -1,0 +1,73 @@
+"""The suite bites: right implementations pass whatever their order of summation, wrong ones fail."""
+
+import pytest
+
+from reference.catalogue import catalogue
+from tests.harness import all_checks, failures
+from tests.implementations import RIGHT, WRONG
+
+# What decides a few of them, so that a failure is one for the right reason.
+DECISIVE = {
+    "lstm_gates_onnx": "LSTM-GATE-ORDER",
+    "gru_gates_onnx": "GRU-GATE-ORDER",
+    "bias_hh_dropped": "PARAM-BIASES-ADD",
+    "gru_reset_unused": "GRU-RESET-GATE",
+    "gru_update_inverted": "GRU-UPDATE-GATE",
+    "lstm_forget_bias_one": "LSTM-FORGET-GATE",
+    "reverse_shares_forward": "PARAM-REVERSE",
+    "reverse_state_from_last_step": "STATE-BIDIRECTIONAL-END",
+    "rows_direction_major": "STATE-STACK",
+    "initial_state_ignored": "STATE-INITIAL",
+    "omitted_state_ones": "STATE-OMITTED-ZEROS",
+    "state_kept_between_calls": "STATE-REPEATED-CALL",
+    "samples_mixed": "STATE-SAMPLE-ALONE",
+    "arguments_written": "STATE-ARGUMENTS-UNTOUCHED",
+    "noise_3e_5": "FORWARD-EQUATION",
+    "lengths_ignored": "LENGTHS-OUTPUT-ZERO",
+    "padding_leaks": "LENGTHS-PADDING-IGNORED",
+    "states_sorted_by_length": "LENGTHS-STATES-ORDER",
+    "reverse_starts_in_the_padding": "LENGTHS-REVERSE-START",
+    "projection_of_reverse_shared": "PROJ-BIDIRECTIONAL",
+    "tail_of_large_batches": "LARGE-BATCH-EQUATION",
+    "tail_of_wide_layers": "LARGE-HIDDEN-EQUATION",
+    "naive_exponentials": "SATURATION-EQUATION",
+    "batch_first_states_too": "BATCH-FIRST-STATES",
+    "cells_in_float16": "CELL-LOOP",
+}
+
+found: dict[str, dict[str, str]] = {}
+
+
+def failed_by(name):
+    """What the suite says of a wrong implementation; run once a session."""
+    if name not in found:
+        found[name] = failures(WRONG[name]())
+    return found[name]
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_implementation_passes(name):
+    assert failures(RIGHT[name]()) == {}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_implementation_fails(name):
+    failed = failed_by(name)
+    assert failed, f"nothing noticed that {WRONG[name].__doc__}"
+    assert DECISIVE.get(name, next(iter(failed))) in failed
+
+
+def test_every_requirement_is_failed_by_some_wrong_implementation():
+    failed = set().union(*(failed_by(name) for name in WRONG))
+    assert set(catalogue()) - failed == set()
+
+
+def test_every_requirement_has_a_check_and_every_check_a_requirement():
+    decided = {check.requirement for check in all_checks() if check.entry is None}
+    assert decided == set(catalogue())
+
+
+def test_every_area_names_its_own_requirements_once():
+    checks = [(check.requirement, check.law.__name__) for check in all_checks()]
+    assert len(checks) == len(set(checks))
+    assert all(entry.statement.endswith(".") and entry.source for entry in catalogue().values())

@@ -1,0 +1,336 @@
+"""The command line: exit statuses, messages, report, known failures. Each run is pytest in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+ROOT = Path(__file__).parents[1]
+QUICK = ("--hypothesis-profile", "quick", "-q")
+
+
+def run(*arguments, cwd=ROOT):
+    """pytest of the suite in a process of its own: (exit status, what it printed)."""
+    path = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "conformance.plugin", *arguments],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def backend(name):
+    return "conformance", "--backend", f"tests.implementations:{name}"
+
+
+def test_a_conforming_backend_exits_with_0_and_reports(tmp_path):
+    file = tmp_path / "new" / "report.json"
+    status, printed = run("conformance", "--backend", "reference", *QUICK, "--conformance-report", str(file))
+    assert status == 0, printed
+    assert "reference conforms in all that it claims." in printed
+    report = json.loads(file.read_text())
+    jsonschema.validate(report, REPORT_SCHEMA)
+    assert report["summary"]["conformant"] is True
+    assert report["summary"]["failed"] == 0
+    assert report["suite"]["profile"] == "quick"
+    assert {row["area"] for row in report["requirements"]} >= {"shapes", "state", "parameters", "numerics", "lengths"}
+    assert all(row["examples"] > 0 for row in report["requirements"] if row["status"] == "passed")
+    margins = [row["margin"] for row in report["requirements"] if row["margin"] is not None]
+    assert 0 < max(margins) < 1
+
+
+REPORT_SCHEMA = {
+    "type": "object",
+    "required": ["schema", "suite", "backend", "summary", "requirements"],
+    "properties": {
+        "schema": {"const": 1},
+        "suite": {"required": ["version", "profile", "seed"]},
+        "backend": {"required": ["name", "version", "features"]},
+        "summary": {
+            "required": ["conformant", "passed", "failed", "blocked", "known_failures", "not_claimed"],
+            "properties": {"conformant": {"type": "boolean"}},
+        },
+        "requirements": {
+            "type": "array",
+            "items": {
+                "required": [
+                    *("id", "area", "statement", "source", "kind", "dtype"),
+                    *("status", "examples", "margin", "diagnosis", "message", "reproducer"),
+                ],
+                "properties": {
+                    "status": {"enum": ["passed", "failed", "blocked", "known_failure", "not_claimed"]},
+                    "examples": {"type": "integer"},
+                    "margin": {"type": ["number", "null"]},
+                    "diagnosis": {"type": "array"},
+                    "message": {"type": "string"},
+                    "reproducer": {"type": ["string", "null"]},
+                },
+            },
+        },
+    },
+}
+
+# Requirement, and what its message says of the mistake.
+MESSAGES = {
+    "lstm_gates_onnx": ("LSTM-GATE-ORDER", "the numbers of blocks ordered i|o|f|g; documented is i|f|g|o"),
+    "bias_hh_dropped": ("FORWARD-EQUATION", "off by"),
+    "reverse_state_from_last_step": ("STATE-BIDIRECTIONAL-END", "reverse direction"),
+    "noise_3e_5": ("FORWARD-EQUATION", "allowed"),
+    "gru_update_inverted": ("GRU-UPDATE-GATE", "h_t = (1 - z_t) n_t + z_t h_{t-1}"),
+    "lengths_ignored": ("LENGTHS-OUTPUT-ZERO", "expected 0: the sample ends after"),
+    "initial_state_ignored": ("STATE-INITIAL", "states given"),
+    "rows_direction_major": ("STATE-STACK", "layer 0"),
+    "arguments_written": ("STATE-ARGUMENTS-UNTOUCHED", "the call wrote into x"),
+    "raises_in_forward": ("SHAPE-OUTPUT", "forward raised RuntimeError: the kernel is missing"),
+    "refuses_what_it_claims": ("BIDIRECTIONAL-EQUATION", "was refused though it is claimed: one direction only"),
+    "float64_results": ("SHAPE-DTYPE", "got dtype float64, expected float32"),
+    "last_output_only": ("SHAPE-OUTPUT", "expected shape"),
+    "returns_lists": ("SHAPE-H-N", "output: got list, expected a NumPy array"),
+}
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_a_wrong_backend_exits_with_1_and_says_what_is_wrong(name, tmp_path):
+    requirement, said = MESSAGES[name]
+    file = tmp_path / "report.json"
+    status, printed = run(*backend(name), *QUICK, "-k", f"{requirement} or PARAM-SHAPES", "--conformance-report", file)
+    assert status == 1, printed
+    assert "Traceback" not in printed
+    rows = [row for row in json.loads(file.read_text())["requirements"] if row["status"] == "failed"]
+    messages = [row["message"] for row in rows if row["id"] == requirement]
+    assert any(said in message for message in messages), messages
+    assert f"FAILED {requirement}" in printed
+    assert any(row["id"] == "PARAM-SHAPES" and row["status"] == "passed" for row in _rows(file)), "the run goes on"
+
+
+def _rows(file):
+    return json.loads(file.read_text())["requirements"]
+
+
+@pytest.mark.parametrize("name", ["bias_hh_dropped", "noise_3e_5", "reverse_state_from_last_step"])
+def test_a_numeric_failure_names_everything_one_needs(name, tmp_path):
+    file = tmp_path / "report.json"
+    run(*backend(name), *QUICK, "-k", "BIDIRECTIONAL-EQUATION", "--conformance-report", file)
+    message = next(row["message"] for row in _rows(file) if row["status"] == "failed")
+    for part in (
+        *("BIDIRECTIONAL-EQUATION", "layer(input_size=", "hidden_size=", "layer 0", "direction", "sample", "unit"),
+        *("got", "expected", "off by", "allowed", "documented in:", "again: pytest"),
+    ):
+        assert part in message
+
+
+UNUSABLE = {
+    "nonsense": "backend 'nonsense' is unknown: give one of reference, torch-cpu",
+    "no_such_module:X": "module 'no_such_module' cannot be imported (ModuleNotFoundError",
+    "json:Nothing": "module 'json' has no attribute 'Nothing'",
+    "json:JSONDecoder": "is of type JSONDecoder, not a conformance.Backend",
+    "json:__name__": "is of type str, not a conformance.Backend",
+    "json:loads": "cannot be built (TypeError",
+    "json:": "names no attribute: write package.module:attribute",
+    "exec:adapter": "exec: adapters are not supported",
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_an_unusable_backend_is_one_sentence_and_exit_status_4(name):
+    status, printed = run("conformance", "--backend", name, *QUICK)
+    assert status == 4, printed
+    assert UNUSABLE[name] in printed
+    assert "Traceback" not in printed
+    assert len([line for line in printed.splitlines() if line.strip()]) == 1, printed
+
+
+def test_a_broken_module_is_one_sentence(tmp_path):
+    (tmp_path / "broken_adapter.py").write_text("def forward(:\n")
+    (tmp_path / "failing_adapter.py").write_text("raise OSError('libkernel.so: cannot open')\n")
+    for module, said in (("broken_adapter", "SyntaxError"), ("failing_adapter", "OSError: libkernel.so: cannot open")):
+        status, printed = run("--pyargs", "conformance", "--backend", f"{module}:X", *QUICK, cwd=tmp_path)
+        assert status == 4, printed
+        assert said in printed
+        assert "Traceback" not in printed
+
+
+def test_an_unknown_profile_is_refused():
+    status, printed = run("conformance", "--backend", "reference", "--hypothesis-profile", "default", "-q")
+    assert status == 4
+    assert "the suite has quick, standard, thorough" in printed
+
+
+def test_the_same_run_gives_the_same_report(tmp_path):
+    def once(name):
+        file = tmp_path / name
+        run(*backend("weight_hh_transposed"), *QUICK, "-k", "lstm", "--conformance-report", file)
+        report = json.loads(file.read_text())
+        return [{**row, "seconds": 0} for row in report["requirements"]]
+
+    assert once("a.json") == once("b.json")
+
+
+def test_two_backends_give_a_list_of_reports(tmp_path):
+    file = tmp_path / "report.json"
+    status, printed = run(
+        *("conformance", "--backend", "reference", "--backend", "tests.implementations:noise_3e_5", *QUICK),
+        *("-k", "SHAPE or STATE-LAST-OUTPUT or FORWARD-EQUATION", "--conformance-report", file),
+    )
+    assert status == 1, printed
+    first, second = json.loads(file.read_text())
+    assert (first["backend"]["name"], second["backend"]["name"]) == ("reference", "noise-3e-5")
+    assert (first["summary"]["failed"], second["summary"]["failed"] > 0) == (0, True)
+
+
+def known(tmp_path, *entries):
+    file = tmp_path / "known.toml"
+    lines = []
+    for entry in entries:
+        lines += ["[[known_failure]]", *(f"{key} = {json.dumps(value)}" for key, value in entry.items())]
+    file.write_text("\n".join(lines) + "\n")
+    return "--known-failures", str(file)
+
+
+WHY = {"reason": "known to leak", "issue": "https://example.org/1"}
+
+
+def test_a_known_failure_is_no_failure(tmp_path):
+    file = tmp_path / "report.json"
+    entry = {"requirement": "LENGTHS-PADDING-IGNORED", "backend": "padding-leaks"} | WHY
+    status, printed = run(
+        *backend("padding_leaks"), *QUICK, "-k", "LENGTHS", *known(tmp_path, entry), "--conformance-report", file
+    )
+    assert status == 0, printed
+    rows = [row for row in _rows(file) if row["status"] == "known_failure"]
+    assert len(rows) == 4
+    assert all("known to leak (https://example.org/1)" in row["message"] for row in rows)
+
+
+def test_a_known_failure_of_one_kind_excuses_no_other(tmp_path):
+    entry = {"requirement": "LENGTHS-PADDING-IGNORED", "kind": "lstm", "dtype": "float32"} | WHY
+    status, printed = run(*backend("padding_leaks"), *QUICK, "-k", "LENGTHS", *known(tmp_path, entry))
+    assert status == 1, printed
+    assert "3 failed" in printed
+    assert "1 xfailed" in printed
+
+
+def test_a_known_failure_that_passes_fails(tmp_path):
+    entry = {"requirement": "LENGTHS-FULL", "kind": "gru"} | WHY
+    status, printed = run(*backend("padding_leaks"), *QUICK, "-k", "LENGTHS-FULL", *known(tmp_path, entry))
+    assert status == 1, printed
+    assert "known failure LENGTHS-FULL (gru) passes now" in printed
+
+
+def test_a_known_failure_that_matches_nothing_fails(tmp_path):
+    entry = {"requirement": "LENGTHS-FULL", "backend": "another"} | WHY
+    status, printed = run("conformance", "--backend", "reference", *QUICK, "-k", "FULL", *known(tmp_path, entry))
+    assert status == 1, printed
+    assert "known failure LENGTHS-FULL (another) matches no requirement of this run" in printed
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[known_failure]\n", "is not TOML"),
+        ("[[known_failure]]\nrequirement = 'LENGTHS-FULL'\nissue = 'x'\n", "entry 1: reason is missing or empty"),
+        ("[[known_failure]]\nrequirement = 'LENGTHS-FULL'\nreason = 'x'\n", "entry 1: issue is missing or empty"),
+        ("[[known_failure]]\nrequirement = 'LENGTH'\nreason = 'x'\nissue = 'x'\n", "no requirement 'LENGTH'"),
+        ("[[known_failure]]\nrequirement = 3\nreason = 'x'\nissue = 'x'\n", "requirement must be a string"),
+        ("[[known_failure]]\nrequirment = 'LENGTHS-FULL'\n", "unknown key 'requirment'"),
+        ("[[failure]]\n", "nothing but [[known_failure]] tables"),
+    ],
+)
+def test_a_broken_file_of_known_failures_is_one_sentence(tmp_path, text, said):
+    file = tmp_path / "known.toml"
+    file.write_text(text)
+    status, printed = run("conformance", "--backend", "reference", *QUICK, "--known-failures", str(file))
+    assert status == 4, printed
+    assert said in printed
+    assert "Traceback" not in printed
+
+
+def test_a_missing_file_of_known_failures_is_one_sentence(tmp_path):
+    status, printed = run("conformance", "--backend", "reference", "--known-failures", str(tmp_path / "none.toml"))
+    assert status == 4
+    assert "cannot be read (No such file or directory)" in printed
+
+
+ADAPTER = """
+from conformance import Backend, Features, Layer, Result, Unsupported
+
+class Nothing(Layer):
+    def forward(self, x, h_0=None, c_0=None, lengths=None):
+        raise SystemExit("giving up")
+
+class Narrow(Backend):
+    name = "narrow"
+    features = Features(kinds={"gru"}, multilayer=False, bidirectional=False, no_bias=False, batch_first=False,
+                        unbatched=False, projection=False, initial_state=False, lengths=False)
+    def layer(self, config, parameters):
+        return Nothing()
+
+def make():
+    return Narrow()
+"""
+
+
+def test_what_is_not_claimed_is_reported_and_an_exit_fails(tmp_path):
+    (tmp_path / "narrow_adapter.py").write_text(ADAPTER)
+    file = tmp_path / "report.json"
+    command = ("--pyargs", "conformance", "--backend", "narrow_adapter:make", *QUICK, "--conformance-report", str(file))
+    status, printed = run(*command, cwd=tmp_path)
+    assert status == 1, printed
+    report = json.loads(file.read_text())
+    rows = report["requirements"]
+    assert {row["status"] for row in rows} == {"failed", "not_claimed"}
+    assert {row["kind"] for row in rows if row["status"] == "failed"} == {"gru"}
+    assert all("SystemExit: giving up" in row["message"] for row in rows if row["status"] == "failed")
+    assert all(row["examples"] == 0 for row in rows if row["status"] == "not_claimed")
+
+
+def test_an_interrupted_run_does_not_conform(tmp_path):
+    file = tmp_path / "report.json"
+    status, _ = run("conformance", "--backend", "reference", *QUICK, "-k", "SHAPE", "--conformance-report", str(file))
+    assert status == 0
+    assert json.loads(file.read_text())["summary"]["conformant"] is False, "what was not run is not known to conform"
+
+
+def test_importing_and_helping_import_no_framework():
+    code = "import sys, conformance, reference; print(sorted({'torch', 'onnx', 'onnxruntime'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    code = (
+        "import sys, pytest; status = pytest.main(['--help']); "
+        "print('imported', sorted({'torch', 'onnx', 'onnxruntime'} & set(sys.modules)), int(status))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "--backend=NAME" in done.stdout
+    assert "imported [] 0" in done.stdout
+
+
+def test_collecting_without_a_framework_imports_none():
+    code = (
+        "import sys, pytest; status = pytest.main(['--collect-only', '-q', 'conformance', '--backend', 'reference']); "
+        "print('imported', sorted({'torch', 'onnx', 'onnxruntime'} & set(sys.modules)), int(status))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "imported [] 0" in done.stdout
+
+
+def test_the_plugin_is_silent_in_a_run_without_the_suite(tmp_path):
+    (tmp_path / "test_other.py").write_text("def test_other():\n    assert True\n")
+    status, printed = run("-q", cwd=tmp_path)
+    assert status == 0, printed
+    assert "conformance" not in printed
+
+
+def test_the_version_is_the_distribution_s():
+    import conformance
+
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert data["project"]["version"] == conformance.__version__
