@@ -7,16 +7,19 @@ Letters: T steps, N samples, I input_size, H hidden_size, P proj_size, L num_lay
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from reference.config import DTYPES, KINDS, CellConfig, LayerConfig, require
+from reference.config import DTYPES, KINDS, CellConfig, LayerConfig, is_integer, require
 from reference.layers import Result
-from reference.precision import ARITHMETICS
+from reference.precision import ARITHMETICS, Arithmetic
 
 __all__ = ["Backend", "Cell", "CellConfig", "Features", "Layer", "LayerConfig", "Result", "Unsupported"]
+
+
+FLOAT32_ARITHMETICS = ("float32", "tf32", "bfloat16-products", "approximate-activations")
 
 
 class Unsupported(Exception):
@@ -50,8 +53,12 @@ class Features:
 
     deterministic: bool = True
     """Whether the same call gives the same bits. False makes the repeated call one of rounding."""
-    float32_arithmetic: str = "float32"
-    """What float32 is computed in: float32, tf32 or bfloat16-products. A coarser one widens the tolerance."""
+    configurations: int | None = None
+    """How many configurations of a kind to ask for where building one is dear, an export or a compilation say;
+    every other part of the examples varies all the same. None: no limit."""
+    float32_arithmetic: str | Mapping[str, str] = "float32"
+    """What float32 is computed in, for all kinds or by kind: float32, or a coarser one of FLOAT32_ARITHMETICS,
+    which widens the tolerance to its own rounding and is told in the report."""
 
     def __post_init__(self) -> None:
         for name, known in (("kinds", KINDS), ("dtypes", DTYPES)):
@@ -60,26 +67,31 @@ class Features:
             allowed = f"some of {', '.join(known)}"
             require(bool(claimed) and claimed <= set(known), name, allowed, sorted(map(str, claimed)))
             object.__setattr__(self, name, claimed)
-        coarse = ("float32", "tf32", "bfloat16-products")
-        require(
-            self.float32_arithmetic in coarse,
-            "float32_arithmetic",
-            f"one of {', '.join(coarse)}",
-            self.float32_arithmetic,
-        )
+        limit = self.configurations
+        require(limit is None or (is_integer(limit) and limit > 0), "configurations", "None or at least 1", limit)
+        for kind in self.kinds:
+            declared = self._float32_arithmetic(kind)
+            known = ", ".join(FLOAT32_ARITHMETICS)
+            require(declared in FLOAT32_ARITHMETICS, "float32_arithmetic", f"one of {known}", declared)
 
     def claims(self, feature: str) -> bool:
         """Whether a boolean feature is claimed. Raises ValueError for a name that is none."""
         require(feature in BOOLEAN_FEATURES, "feature", f"one of {', '.join(BOOLEAN_FEATURES)}", feature)
         return bool(getattr(self, feature))
 
-    def arithmetic(self, dtype: str):
-        """The reference.precision.Arithmetic in which this backend computes ``dtype``."""
-        return ARITHMETICS[self.float32_arithmetic if dtype == "float32" else dtype]
+    def arithmetic(self, kind: str, dtype: str) -> Arithmetic:
+        """How this backend rounds in ``dtype`` when it computes ``kind``."""
+        return ARITHMETICS[self._float32_arithmetic(kind) if dtype == "float32" else dtype]
+
+    def _float32_arithmetic(self, kind: str) -> str:
+        declared = self.float32_arithmetic
+        return declared if isinstance(declared, str) else declared.get(kind, "float32")
 
     def as_json(self) -> dict[str, Any]:
         """The claims as JSON data, kinds and dtypes in the documentation's order."""
-        data = asdict(self)
+        data = {f.name: getattr(self, f.name) for f in fields(self)}
+        if not isinstance(self.float32_arithmetic, str):
+            data["float32_arithmetic"] = dict(self.float32_arithmetic)
         data["kinds"] = [k for k in KINDS if k in self.kinds]
         data["dtypes"] = [d for d in DTYPES if d in self.dtypes]
         return data

@@ -20,6 +20,7 @@ from conformance.backend import Features
 from conformance.compare import Failed
 from conformance.strategies import CALL_FEATURES, CellCall, layers
 from conformance.subject import CellTrial, LayerTrial, Subject, Trial
+from reference.catalogue import Requirement, catalogue
 
 Draw = Callable[..., object]
 
@@ -47,6 +48,7 @@ PROFILES = {
 }
 DEFAULT_PROFILE = "standard"
 BLOCK = 60  # examples that Hypothesis draws in one go
+KEPT_BLOCKS = 20  # of built examples; long campaigns build what lies beyond them again for each check
 MOST_SHRINKING = 60.0  # seconds, for backends so slow that the attempts would never end
 MOST_BLOCKS = 12  # without one more example that applies: then there is none
 
@@ -65,10 +67,36 @@ class Check:
     draw: Draw = layers
     when: Callable[[object], bool] | None = None
     share: float = 1.0
-    entry: object = None  # a Requirement that stands outside the catalogue's file: that of a case
 
-    def applies(self, call, needs: frozenset[str]) -> bool:
-        return needs & CALL_FEATURES <= call.uses and (self.when is None or self.when(call))
+    @property
+    def entry(self) -> Requirement:
+        """The requirement's entry in the catalogue."""
+        return catalogue()[self.requirement]
+
+    def applies(self, call) -> bool:
+        """Whether the call uses what the requirement needs and the law speaks of it."""
+        return self.entry.needs & CALL_FEATURES <= call.uses and (self.when is None or self.when(call))
+
+    def run(self, subject: Subject, plans: Plans, streams: dict[Draw, Stream], profile: Profile) -> Verdict:
+        """Put the subject to the check. One that found no example to judge fails."""
+        stream = streams.setdefault(self.draw, Stream(subject, self.draw, plans))
+        verdict = Verdict()
+        for block, trial in stream.those(self.applies, max(1, round(profile.examples * self.share))):
+            verdict.examples += 1
+            trial.margin = None
+            try:
+                self.law(trial)
+            except Failed as failure:
+                smallest, call = failure, trial.call
+                if profile.shrink_attempts:
+                    smallest, call = shrink(self, stream, block, (failure, call), profile.shrink_attempts)
+                verdict.failure, verdict.example = str(smallest), repr(call)
+                break
+            if trial.margin is not None:
+                verdict.margin = max(trial.margin, verdict.margin or 0.0)
+        if verdict.examples == 0:
+            verdict.failure = "no example could be drawn that this requirement speaks of: nothing was checked"
+        return verdict
 
 
 def decides(
@@ -95,7 +123,6 @@ class Verdict:
     margin: float | None = None
     failure: str = ""
     example: str = ""
-    seconds: float = 0.0
 
     @property
     def passed(self) -> bool:
@@ -111,7 +138,8 @@ class Plans:
 
     def block(self, draw: Draw, features: Features, projecting: bool, number: int) -> list:
         """BLOCK plans, the same for the same seed and number."""
-        key = (draw, tuple(features.claims(name) for name in sorted(CALL_FEATURES)), projecting, number)
+        claims = tuple(features.claims(name) for name in sorted(CALL_FEATURES))
+        key = (draw, claims, features.configurations, projecting, number)
         if key not in self._blocks:
             drawn: list = []
             hypothesis_run(drawn.append, draw(features, projecting), self.seed + number, [Phase.generate])
@@ -127,7 +155,7 @@ class Stream:
     subject: Subject
     draw: Draw
     plans: Plans
-    trials: list[Trial] = field(default_factory=list)
+    blocks: list[list[Trial]] = field(default_factory=list)
 
     @property
     def projecting(self) -> bool:
@@ -140,20 +168,24 @@ class Stream:
 
     def those(self, applies: Callable[[object], bool], count: int) -> Iterator[tuple[int, Trial]]:
         """The first ``count`` trials whose call applies, each with the number of its block."""
-        found, position, fruitless = 0, 0, 0
+        found = block = fruitless = 0
         while found < count and fruitless < MOST_BLOCKS:
-            if position == len(self.trials):
-                with self.subject.clock("drawing"):
-                    features = self.subject.backend.features
-                    plans = self.plans.block(self.draw, features, self.projecting, position // BLOCK)
-                    self.trials += [self.trial(plan) for plan in plans]
-                fruitless += 1
-            while position < len(self.trials) and found < count:
-                trial = self.trials[position]
-                if applies(trial.call):
+            fruitless += 1
+            for trial in self._block(block):
+                if found < count and applies(trial.call):
                     found, fruitless = found + 1, 0
-                    yield position // BLOCK, trial
-                position += 1
+                    yield block, trial
+            block += 1
+
+    def _block(self, number: int) -> list[Trial]:
+        if number < len(self.blocks):
+            return self.blocks[number]
+        with self.subject.clock("drawing"):
+            plans = self.plans.block(self.draw, self.subject.backend.features, self.projecting, number)
+            trials = [self.trial(plan) for plan in plans]
+        if number < KEPT_BLOCKS:
+            self.blocks.append(trials)
+        return trials
 
 
 def hypothesis_run(function: Callable[[object], None], strategy, number: int, phases) -> None:
@@ -175,34 +207,7 @@ def hypothesis_run(function: Callable[[object], None], strategy, number: int, ph
         run()
 
 
-def run_check(check: Check, stream: Stream, needs: frozenset[str], profile: Profile) -> Verdict:
-    """Put the subject to a check. A check that found no example to judge fails."""
-    verdict = Verdict()
-    started = time.perf_counter()
-
-    def applies(call) -> bool:
-        return check.applies(call, needs)
-
-    for block, trial in stream.those(applies, max(1, round(profile.examples * check.share))):
-        verdict.examples += 1
-        trial.margin = None
-        try:
-            check.law(trial)
-        except Failed as failure:
-            smallest, call = failure, trial.call
-            if profile.shrink_attempts:
-                smallest, call = shrink(check, applies, stream, block, (failure, call), profile.shrink_attempts)
-            verdict.failure, verdict.example = str(smallest), repr(call)
-            break
-        if trial.margin is not None:
-            verdict.margin = max(trial.margin, verdict.margin or 0.0)
-    if verdict.examples == 0:
-        verdict.failure = "no example could be drawn that this requirement speaks of: nothing was checked"
-    verdict.seconds = time.perf_counter() - started
-    return verdict
-
-
-def shrink(check: Check, applies, stream: Stream, block: int, first: tuple[Failed, object], attempts: int):
+def shrink(check: Check, stream: Stream, block: int, first: tuple[Failed, object], attempts: int):
     """The simplest failing example that Hypothesis finds from a block in which one fails, and its failure.
 
     Where it does not fail again, a sign of a backend that does not repeat itself, the first one stands.
@@ -226,7 +231,7 @@ def shrink(check: Check, applies, stream: Stream, block: int, first: tuple[Faile
     def outcome(plan) -> tuple[object, str]:
         trial = stream.trial(plan)
         try:
-            if applies(trial.call):
+            if check.applies(trial.call):
                 check.law(trial)
         except Failed as failure:
             return trial.call, str(failure)

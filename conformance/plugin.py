@@ -10,7 +10,7 @@ import json
 import random
 import time
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--conformance-report", metavar="FILE", default=None, help="write the machine-readable result to this JSON file"
     )
     group.addoption(
-        "--known-failures", metavar="FILE", default=None, help="TOML file of known failures, each with reason and issue"
+        "--known-failures",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="TOML file of known failures, each with reason and issue; may be given several times",
+    )
+    group.addoption(
+        "--conformance-examples",
+        metavar="N",
+        type=int,
+        default=None,
+        help="examples for each check instead of the profile's number, for campaigns",
     )
     group.addoption(
         "--conformance-seed",
@@ -74,11 +85,11 @@ class Run:
     planned: set[tuple[str, str, str, str]] = field(default_factory=set)
     results: dict[tuple[str, str, str, str], dict[str, Any]] = field(default_factory=dict)
     subjects: dict[tuple[str, str, str], Any] = field(default_factory=dict)
-    streams: dict[tuple, Any] = field(default_factory=dict)
+    streams: dict[Any, Any] = field(default_factory=dict)
+    streams_of: Any = None
     plans: Any = None
     problem: pytest.UsageError | None = None
     outcomes: list[Any] = field(default_factory=list)
-    started: float = field(default_factory=time.perf_counter)
     unmatched: list[Any] = field(default_factory=list)
 
     def prepare(self) -> None:
@@ -92,6 +103,10 @@ class Run:
         if name not in PROFILES:
             raise pytest.UsageError(f"--hypothesis-profile {name}: the suite has {', '.join(PROFILES)}.")
         self.profile = PROFILES[name]
+        if option("--conformance-examples") is not None:
+            if option("--conformance-examples") < 1:
+                raise pytest.UsageError("--conformance-examples: give a number of at least 1.")
+            self.profile = replace(self.profile, examples=option("--conformance-examples"))
         self.seed = option("--conformance-seed")
         if self.seed is None:
             self.seed = 0 if self.profile.derandomize else random.SystemRandom().randrange(2**31)
@@ -111,11 +126,11 @@ class Run:
         for name in names:
             if names.count(name) > 1:
                 raise pytest.UsageError(f"two of the backends call themselves {name!r}: run them one by one.")
-        if option("--known-failures"):
-            try:
-                self.known = read(option("--known-failures"), all_requirements())
-            except BrokenFile as error:
-                raise pytest.UsageError(f"{error}") from None
+        try:
+            for path in option("--known-failures"):
+                self.known += read(path, all_requirements())
+        except BrokenFile as error:
+            raise pytest.UsageError(f"{error}") from None
 
     def subject(self, backend, kind: str, dtype: str):
         from conformance.subject import Clock, Subject
@@ -126,28 +141,26 @@ class Run:
             self.subjects[key] = Subject(backend, kind, dtype, clock)
         return self.subjects[key]
 
-    def stream(self, job: Job):
-        """The examples that the job shares with others of the same subject; those of other subjects are let go."""
-        from conformance.checks import Plans, Stream
+    def put_to_the_check(self, job: Job):
+        """Run a job; the examples that it shares with others of its subject are kept, those of others let go."""
+        from conformance.checks import Plans
 
-        for key in [key for key in self.streams if key[0] is not job.subject]:
-            del self.streams[key]
         if self.plans is None:
             self.plans = Plans(self.seed)
-        key = (job.subject, job.check.draw)
-        if key not in self.streams:
-            self.streams[key] = Stream(job.subject, job.check.draw, self.plans)
-        return self.streams[key]
+        if self.streams_of is not job.subject:
+            self.streams_of, self.streams = job.subject, {}
+        return job.check.run(job.subject, self.plans, self.streams, self.profile)
 
     def known_failure(self, key: tuple[str, str, str, str]):
         return next((entry for entry in self.known if entry.matches(*key)), None)
 
 
 def all_requirements() -> dict[str, Any]:
-    """The catalogue's entries by id, and those that the cases bring."""
+    """Every requirement by its id: the catalogue's entries, and one for each case."""
+    from conformance.test_cases import test_case
     from reference.catalogue import catalogue
 
-    return dict(catalogue())
+    return catalogue() | {check.requirement: check.entry for check in test_case.checks}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -190,7 +203,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _jobs(run: Run, check) -> list[Job]:
-    requirement = check.entry if check.entry is not None else all_requirements()[check.requirement]
+    requirement = check.entry
     jobs = []
     for index, backend in enumerate(run.backends or []):
         if not claimed(backend.features, requirement):
@@ -234,6 +247,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     if run.problem is not None:
         raise run.problem
+    from conformance import test_cases
+
+    if test_cases.broken is not None:
+        raise pytest.UsageError(f"{test_cases.broken}")
     # A test of the suite that no backend's claims call for has no job; pytest would call it skipped.
     items[:] = [i for i in items if job_of(i) is not None or not hasattr(getattr(i, "function", None), "checks")]
     from reference.config import DTYPES, KINDS
@@ -253,17 +270,16 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     job = job_of(pyfuncitem)
     if job is None:
         return None
-    from conformance.checks import run_check
-
     run = pyfuncitem.config.stash[STATE]
     key = key_of(job)
+    started = time.perf_counter()
     found: dict[str, Any] = {"key": key, "status": "failed", "message": "the suite itself failed; see the traceback"}
     try:
         # The suite's own warnings are errors where it is developed; an adapter may warn as it likes.
         with warnings.catch_warnings(), job.subject.clock("suite"):
             warnings.simplefilter("ignore")
-            verdict = run_check(job.check, run.stream(job), job.requirement.needs, run.profile)
-        found |= {"examples": verdict.examples, "margin": verdict.margin, "seconds": verdict.seconds}
+            verdict = run.put_to_the_check(job)
+        found |= {"examples": verdict.examples, "margin": verdict.margin}
         known = run.known_failure(key)
         found["status"] = "passed" if verdict.passed else "failed" if known is None else "known_failure"
         found["message"] = _message(job, verdict, run) if not verdict.passed else ""
@@ -273,6 +289,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         elif known is not None:
             found["message"] = f"{known.reason} ({known.issue})\n{found['message']}"
     finally:
+        found["seconds"] = time.perf_counter() - started
         pyfuncitem.user_properties += [("requirement", key[0]), (PROPERTY, json.dumps(found))]
     if found["status"] == "known_failure":
         pytest.xfail(found["message"])
@@ -327,7 +344,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     every = {
         (r.id, b.name, kind, dtype)
         for b in run.backends
-        for r in requirements_of_run(run)
+        for r in all_requirements().values()
         if claimed(b.features, r)
         for kind in r.kinds
         if kind in b.features.kinds
@@ -344,15 +361,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         Path(path).write_text(json.dumps(data[0] if len(data) == 1 else data, indent=1) + "\n", "utf-8")
 
 
-def requirements_of_run(run: Run) -> list[Any]:
-    return list(all_requirements().values())
-
-
 def _outcome(run: Run, backend, every):
     from conformance.report import Outcome, Row
 
     rows = []
-    for requirement in requirements_of_run(run):
+    for requirement in all_requirements().values():
         for kind in requirement.kinds:
             if kind not in backend.features.kinds or not claimed(backend.features, requirement):
                 dtype = dtypes_of(backend.features, requirement)[0]

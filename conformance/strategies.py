@@ -7,6 +7,7 @@ edges: 1, odd, one past a multiple of 4, 8 and 16, now and then past 32, 64 and 
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -265,30 +266,37 @@ def _lengths(rng: np.random.Generator, T: int, N: int) -> tuple[int, ...]:
     return tuple(int(n) for n in lengths)
 
 
+def _chooser(draw, features: Features):
+    """choose(options) for the parts of a configuration: drawn one by one, or read off one of a limited number."""
+    if features.configurations is None:
+        return lambda options: draw(st.sampled_from(options))
+    return random.Random(draw(st.integers(0, features.configurations - 1))).choice
+
+
 @st.composite
 def _layers(draw, features: Features, projecting: bool, reaches: tuple[str, ...]) -> LayerPlan:
-    def flag(feature: str, odds: tuple[bool, ...]) -> bool:
-        return features.claims(feature) and draw(st.sampled_from(odds))
+    def flag(feature: str, odds: tuple[bool, ...], choose=None) -> bool:
+        return features.claims(feature) and (choose(odds) if choose else draw(st.sampled_from(odds)))
 
     reach = draw(st.sampled_from(reaches))
     sizes = SIZES if reach == "small" else FEW
-    T = draw(st.sampled_from(LONG if reach == "long" else sizes))
-    N = draw(st.sampled_from(MANY if reach == "many" else sizes))
-    I = draw(st.sampled_from(sizes))
-    H = draw(st.sampled_from(WIDE if reach == "wide" else sizes))
-    L = draw(st.sampled_from((1, 1, 2, 3))) if features.multilayer else 1
-    unbatched = reach != "many" and flag("unbatched", (False,) * 5 + (True,))
-    projected = projecting and H > 1 and flag("projection", (False, False, True))
+    choose = _chooser(draw, features)
+    I = choose(sizes)
+    H = choose(WIDE if reach == "wide" else sizes)
+    projected = projecting and H > 1 and flag("projection", (False, False, True), choose)
     config = LayerConfig(
         "lstm" if projecting else "gru",
         input_size=I,
         hidden_size=H,
-        num_layers=L,
-        bias=not flag("no_bias", (False, False, False, True)),
-        batch_first=flag("batch_first", (False, False, True)),
-        bidirectional=flag("bidirectional", (False, True)),
-        proj_size=draw(st.integers(1, min(H - 1, 17))) if projected else 0,
+        num_layers=choose((1, 1, 2, 3)) if features.multilayer else 1,
+        bias=not flag("no_bias", (False, False, False, True), choose),
+        batch_first=flag("batch_first", (False, False, True), choose),
+        bidirectional=flag("bidirectional", (False, True), choose),
+        proj_size=choose(range(1, min(H - 1, 17) + 1)) if projected else 0,
     )
+    T = draw(st.sampled_from(LONG if reach == "long" else sizes))
+    N = draw(st.sampled_from(MANY if reach == "many" else sizes))
+    unbatched = reach != "many" and flag("unbatched", (False,) * 5 + (True,))
     with_lengths = not unbatched and flag("lengths", (False, False, True))
     with_states = flag("initial_state", (False, True, True))
     regime = draw(st.sampled_from(REGIMES))
@@ -367,15 +375,18 @@ def _hold(call: LayerCall, held: dict[str, str]) -> dict[str, np.ndarray]:
 def cells(draw, features: Features, projecting: bool) -> CellPlan:
     """Calls of cells which use claimed features only."""
 
-    def flag(feature: str, odds: tuple[bool, ...]) -> bool:
-        return features.claims(feature) and draw(st.sampled_from(odds))
+    def flag(feature: str, odds: tuple[bool, ...], choose=None) -> bool:
+        return features.claims(feature) and (choose(odds) if choose else draw(st.sampled_from(odds)))
 
-    wide = draw(st.sampled_from((False,) * 9 + (True,)))
+    choose = _chooser(draw, features)
+    config = CellConfig(
+        "lstm" if projecting else "gru",
+        input_size=choose(SIZES),
+        hidden_size=choose((*SIZES, WIDE[0])),
+        bias=not flag("no_bias", (False, False, True), choose),
+    )
     N = draw(st.sampled_from(SIZES))
-    I = draw(st.sampled_from(SIZES))
-    H = draw(st.sampled_from(WIDE if wide else SIZES))
     unbatched = flag("unbatched", (False, False, False, True))
-    config = CellConfig("lstm" if projecting else "gru", I, H, bias=not flag("no_bias", (False, False, True)))
     with_states = flag("initial_state", (False, True, True))
     regime = draw(st.sampled_from(REGIMES))
     seed = draw(st.integers(0, 2**16 - 1))

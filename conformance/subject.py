@@ -54,7 +54,7 @@ class Subject:
 
     def __init__(self, backend: Backend, kind: str, dtype: str, clock: Clock | None = None) -> None:
         self.backend, self.kind, self.dtype = backend, kind, dtype
-        self.arithmetic = backend.features.arithmetic(dtype)
+        self.arithmetic = backend.features.arithmetic(kind, dtype)
         self.clock = clock or Clock()
 
     @contextmanager

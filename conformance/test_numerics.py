@@ -1,11 +1,29 @@
 """Numerics: the formulas, each gate by itself and everything together, within computed tolerances."""
 
+import numpy as np
+
 from conformance.checks import decides
+from conformance.compare import Failed
 from conformance.strategies import isolated_gate, large_batches, long_layers, plain_layers, wide_layers
 
 
 def saturating(call):
     return "saturating" in call.values
+
+
+def from_zeros_without_projection(call):
+    return call.h_0 is None and not call.config.proj_size
+
+
+@decides("STATE-RANGE", when=lambda call: saturating(call) and from_zeros_without_projection(call))
+def test_states_stay_in_range(trial):
+    output = np.abs(trial.got.output.astype(np.float64))
+    if not np.all(output <= 1):
+        index = tuple(int(i) for i in np.argwhere(~(output <= 1))[0])
+        raise Failed(
+            f"output[{', '.join(map(str, index))}], {trial.where('output', index)}: got an absolute value of "
+            f"{output[index]:.9g}, expected at most 1"
+        )
 
 
 @decides("RNN-TANH-EQUATION", draw=plain_layers)

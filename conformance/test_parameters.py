@@ -35,7 +35,7 @@ def explaining_order(trial):
     """The wrong order of gate blocks whose numbers the backend returned, or nothing."""
     call, gates = trial.call, GATES[trial.call.config.kind]
     x, h_0, c_0 = (None if a is None else a.astype(np.float64) for a in (call.x, call.h_0, call.c_0))
-    for order in permutations(range(len(gates))):
+    for order in list(permutations(range(len(gates))))[1:]:  # the first is the documented one
         read = {n: np.concatenate([np.split(v, len(gates))[k] for k in order]) for n, v in trial.parameters64.items()}
         wrong = evaluate(call.config, read, x, h_0, c_0)
         limit = trial.allowed().output * 4 + 1e-30

@@ -10,12 +10,15 @@ The errors, u being the unit roundoff (half the distance from 1 to the next numb
 - a sum, product or quotient: u relative to its result;
 - a dot product of length n: u * sqrt(n) * |x| * |w|, which covers every order of summation, and where
   the products' inputs are rounded to a coarser format first, that format's u * |x| * |w| besides;
-- tanh: TANH_ERROR * u absolute, which covers those built from exp, from the logistic function, or from
-  a rational approximation.
+- a sum with a dot product of length n: u * sqrt(n) relative to the larger of sum and summands, for a
+  bias or another product may as well be what the accumulation starts from;
+- tanh: TANH_ERROR * u absolute, which covers those built from exp or from the logistic function, and good
+  rational approximations; a backend whose kernels approximate more coarsely declares that.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -32,8 +35,9 @@ class Arithmetic:
     """How a backend rounds.
 
     u is the unit roundoff of every operation, product_u that of the inputs of matrix products where
-    they are rounded first (0: they are not), least the absolute error that underflow may add to an
-    operation, floor what it may add to a result, and largest the greatest finite number.
+    they are rounded first (0: they are not), tanh_error the error of tanh in units of u, least the
+    absolute error that underflow may add to an operation, floor what it may add to a result, and largest
+    the greatest finite number.
     """
 
     name: str
@@ -42,6 +46,7 @@ class Arithmetic:
     floor: float
     product_u: float = 0.0
     least: float = 0.0
+    tanh_error: float = TANH_ERROR
 
 
 # floor: the smallest normal number, so that flushing subnormal numbers to zero is no failure. float16
@@ -57,6 +62,7 @@ ARITHMETICS = {
         Arithmetic("bfloat16", 2.0**-8, 3.3895313892515355e38, _F32_TINY),
         Arithmetic("tf32", 2.0**-24, _F32_MAX, _F32_TINY, product_u=2.0**-11),
         Arithmetic("bfloat16-products", 2.0**-24, _F32_MAX, _F32_TINY, product_u=2.0**-8),
+        Arithmetic("approximate-activations", 2.0**-24, _F32_MAX, _F32_TINY, tanh_error=6.0),
     )
 }
 
@@ -98,16 +104,15 @@ class _Noise:
     _drawn = np.random.Generator(np.random.SFC64(20111)).standard_normal(1 << 18)
 
     def __init__(self) -> None:
-        self._at = 0
+        self._at = self._passes = 0
 
     def __call__(self, shape: tuple[int, ...]) -> np.ndarray:
-        size = 1
-        for extent in shape:
-            size *= extent
-        if size > self._drawn.size - self._at:
-            self._at = self._at * 7919 % 4099  # a new start: replicas of a later pass meet other numbers
+        size = math.prod(shape)
+        if size > self._drawn.size - self._at:  # a new start, elsewhere, so that no error meets itself again
+            self._passes += 1
+            self._at = self._passes * 7919 % 4099
             if size > self._drawn.size - self._at:
-                return np.random.Generator(np.random.SFC64(size + self._at)).standard_normal(shape)
+                return np.random.Generator(np.random.SFC64(self._passes)).standard_normal(shape)
         start, self._at = self._at, self._at + size
         return self._drawn[start : start + size].reshape(shape)
 
@@ -120,10 +125,11 @@ class Disturbed:
     machine. An operation that is not listed raises TypeError, so that none goes undisturbed unseen.
     """
 
-    __slots__ = ("_noise", "arithmetic", "values")
+    __slots__ = ("_noise", "arithmetic", "terms", "values")
 
-    def __init__(self, values: np.ndarray, arithmetic: Arithmetic, noise: _Noise) -> None:
+    def __init__(self, values: np.ndarray, arithmetic: Arithmetic, noise: _Noise, terms: int = 1) -> None:
         self.values, self.arithmetic, self._noise = values, arithmetic, noise
+        self.terms = terms  # of the sums that the elements are
 
     @classmethod
     def replicate(cls, array: np.ndarray, replicas: int, arithmetic: Arithmetic, noise: _Noise) -> Disturbed:
@@ -150,8 +156,8 @@ class Disturbed:
         key = key if isinstance(key, tuple) else (key,)
         return self._exact(self.values[key if key[0] is Ellipsis else (slice(None), *key)])
 
-    def _exact(self, values: np.ndarray) -> Disturbed:
-        return Disturbed(values, self.arithmetic, self._noise)
+    def _exact(self, values: np.ndarray, terms: int | None = None) -> Disturbed:
+        return Disturbed(values, self.arithmetic, self._noise, self.terms if terms is None else terms)
 
     def _relative(self, values: np.ndarray) -> Disturbed:
         """Off by u relative to the result."""
@@ -161,23 +167,36 @@ class Disturbed:
         if arithmetic.least:
             error += self._noise(values.shape) * arithmetic.least
         error += values
-        return self._exact(error)
+        return self._exact(error, 1)
 
-    def _absolute(self, values: np.ndarray, size) -> Disturbed:
+    def _absolute(self, values: np.ndarray, size, terms: int = 1) -> Disturbed:
         """Off by ``size``, a number or an array that broadcasts to the result."""
-        return self._exact(values + self._noise(values.shape) * size)
+        return self._exact(values + self._noise(values.shape) * size, terms)
 
-    def _other(self, other):
-        """The other operand's values, its axes counted from the last so that the replicas' axis stays first."""
-        if isinstance(other, Disturbed):
-            if other.values.ndim == self.values.ndim:
-                return other.values
+    def _added(self, other) -> Disturbed:
+        """A sum, as part of a longer summation where one of the two is a product."""
+        other = self._aligned(other)
+        terms = self.terms + (other.terms if isinstance(other, Disturbed) else 1)
+        other = other.values if isinstance(other, Disturbed) else other
+        values = self.values + other
+        if terms == 2:
+            return self._relative(values)
+        largest = np.maximum(np.maximum(np.abs(self.values), np.abs(other)), np.abs(values))
+        return self._absolute(values, largest * (self.arithmetic.u * math.sqrt(terms)) + self.arithmetic.least, terms)
+
+    def _aligned(self, other):
+        """The other operand, its axes counted from the last so that the replicas' axis stays first."""
+        if isinstance(other, Disturbed) and other.values.ndim < self.values.ndim:
             gap = (1,) * (self.values.ndim - other.values.ndim)
-            return other.values.reshape(other.values.shape[0], *gap, *other.shape)
+            return other._exact(other.values.reshape(other.values.shape[0], *gap, *other.shape))
         return other
 
+    def _other(self, other):
+        other = self._aligned(other)
+        return other.values if isinstance(other, Disturbed) else other
+
     def __add__(self, other):
-        return self._relative(self.values + self._other(other))
+        return self._added(other)
 
     __radd__ = __add__
 
@@ -194,7 +213,7 @@ class Disturbed:
 
     def __truediv__(self, other):
         if isinstance(other, int) and other == 2:
-            return self._exact(self.values / 2)
+            return self._exact(self.values / 2, 1)
         return self._relative(self.values / self._other(other))
 
     def __neg__(self):
@@ -212,13 +231,13 @@ class Disturbed:
     def _product(self, x: np.ndarray, w: np.ndarray) -> Disturbed:
         norms = _norm(x, -1, True) * _norm(w, -2, True)
         u = self.arithmetic.u * np.sqrt(x.shape[-1]) + self.arithmetic.product_u
-        return self._absolute(x @ w, norms * u + self.arithmetic.least)
+        return self._absolute(x @ w, norms * u + self.arithmetic.least, x.shape[-1])
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
         if method != "__call__" or kwargs:
             return NotImplemented
         if ufunc is np.tanh:
-            return self._absolute(np.tanh(self.values), TANH_ERROR * self.arithmetic.u)
+            return self._absolute(np.tanh(self.values), self.arithmetic.tanh_error * self.arithmetic.u)
         if ufunc is np.maximum:
             return self._exact(np.maximum(*(self._other(i) for i in inputs)))
         reflected = {

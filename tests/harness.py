@@ -7,23 +7,22 @@ import pkgutil
 import warnings
 
 import conformance
-from conformance.checks import PROFILES, Plans, Profile, Stream, run_check
+from conformance.checks import PROFILES, Check, Plans, Profile
 from conformance.plugin import claimed, dtypes_of
 from conformance.subject import Subject
-from reference.catalogue import catalogue
 
 QUICK = Profile("quick without shrinking", PROFILES["quick"].examples, shrink_attempts=0)
 PLANS = Plans(0)
 
 
-def all_checks():
-    """Every check that the suite's modules hold."""
+def all_checks() -> list[Check]:
+    """Every check of the catalogue's requirements that the suite's modules hold; not the cases."""
     found = []
     for module in pkgutil.iter_modules(conformance.__path__):
         if module.name.startswith("test_"):
             content = vars(importlib.import_module(f"conformance.{module.name}"))
             found += [check for value in content.values() for check in getattr(value, "checks", ())]
-    return found
+    return [check for check in found if isinstance(check, Check)]
 
 
 def verdicts(backend, profile=QUICK, checks=None):
@@ -34,11 +33,9 @@ def verdicts(backend, profile=QUICK, checks=None):
             for dtype in sorted(backend.features.dtypes):
                 subject, streams = Subject(backend, kind, dtype), {}
                 for check in all_checks() if checks is None else checks:
-                    entry = check.entry or catalogue()[check.requirement]
-                    mine = kind in entry.kinds and claimed(backend.features, entry)
-                    if mine and dtype in dtypes_of(backend.features, entry):
-                        stream = streams.setdefault(check.draw, Stream(subject, check.draw, PLANS))
-                        yield entry.id, kind, dtype, run_check(check, stream, entry.needs, profile)
+                    mine = kind in check.entry.kinds and claimed(backend.features, check.entry)
+                    if mine and dtype in dtypes_of(backend.features, check.entry):
+                        yield check.requirement, kind, dtype, check.run(subject, PLANS, streams, profile)
 
 
 def failures(backend, profile=QUICK, checks=None):

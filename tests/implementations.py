@@ -525,6 +525,17 @@ def naive_exponentials():
     }
 
 
+@wrong(kinds=("rnn_tanh", "gru"))
+def tanh_beyond_one():
+    """tanh by a polynomial that ends at 1.0000005, off by no more than a good approximation elsewhere."""
+
+    def beyond(a):
+        return tanh(a) * (1 + 8 * 2.0**-24)
+
+    changed = {"gru": gru_by(sigmoid_by_exp, beyond), "rnn_tanh": lambda x, u, h, c: (beyond(x + u), None)}
+    return {"equation": changed}
+
+
 # --- wrong ones: precision ---------------------------------------------------------------------------
 
 

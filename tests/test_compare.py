@@ -6,7 +6,7 @@ import pytest
 from conformance.compare import Failed, check_numbers, margin
 from reference import LayerConfig, forward, parameter_shapes
 from reference.layers import evaluate
-from reference.precision import ARITHMETICS, Disturbed, allowed, spreads
+from reference.precision import ARITHMETICS, Disturbed, _Noise, allowed, spreads
 
 MAX = ARITHMETICS["float32"].largest
 
@@ -101,3 +101,10 @@ def test_an_operation_that_is_not_disturbed_is_an_error():
     for operation in (np.exp, np.sort, np.sum):
         with pytest.raises(TypeError):
             operation(noisy)
+
+
+def test_errors_are_drawn_anew_however_large_the_arrays():
+    x = np.ones((300, 200))
+    noisy = Disturbed.replicate(x, 8, ARITHMETICS["float32"], _Noise())
+    assert not np.array_equal((noisy * 1.0).values, (noisy * 1.0).values)
+    assert np.all((noisy * 1.0 - noisy * 1.0).values.std(axis=0) > 0)

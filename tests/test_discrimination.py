@@ -30,6 +30,7 @@ DECISIVE = {
     "projection_of_reverse_shared": "PROJ-BIDIRECTIONAL",
     "tail_of_large_batches": "LARGE-BATCH-EQUATION",
     "tail_of_wide_layers": "LARGE-HIDDEN-EQUATION",
+    "tanh_beyond_one": "STATE-RANGE",
     "naive_exponentials": "SATURATION-EQUATION",
     "batch_first_states_too": "BATCH-FIRST-STATES",
     "cells_in_float16": "CELL-LOOP",
@@ -63,7 +64,7 @@ def test_every_requirement_is_failed_by_some_wrong_implementation():
 
 
 def test_every_requirement_has_a_check_and_every_check_a_requirement():
-    decided = {check.requirement for check in all_checks() if check.entry is None}
+    decided = {check.requirement for check in all_checks()}
     assert decided == set(catalogue())
 
 
