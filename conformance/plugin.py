@@ -292,7 +292,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         found["seconds"] = time.perf_counter() - started
         pyfuncitem.user_properties += [("requirement", key[0]), (PROPERTY, json.dumps(found))]
     if found["status"] == "known_failure":
-        pytest.xfail(found["message"])
+        pytest.xfail(found["message"].splitlines()[0])
     if found["status"] == "failed":
         pytest.fail(found["message"], pytrace=False)
     return True

@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reference.cells import EQUATIONS, blocks, tanh, σ
+from reference.cells import blocks, tanh, σ
 from reference.config import LayerConfig, require
-from reference.layers import _check_array, _dropped, _weights, check_inputs
+from reference.layers import _check_array, _direction, _dropped, _rows, _weights, check_inputs
 from reference.parameters import check_parameters, layer_directions, parameter_shapes, parameter_suffix
 
 
@@ -183,41 +183,22 @@ def evaluate_gradients(
 
 
 class _Way(NamedTuple):
-    """What one layer's one direction met, u, h, c and h_t (before any projection) one a step.
-
-    inputs (T, N, I) are the layer's, x (T, N, G*H) the equation's; output is (T, N, O).
-    """
+    """What one layer's one direction met: inputs (T, N, I), output (T, N, O), and one a step what is in between."""
 
     inputs: np.ndarray
-    x: np.ndarray
+    output: np.ndarray
+    x: Sequence[np.ndarray]
     u: Sequence[np.ndarray]
     h: Sequence[np.ndarray]
     c: Sequence[np.ndarray]
     h_t: Sequence[np.ndarray]
-    output: np.ndarray
 
 
 def _forth(kind, weights, inputs, h, c, running, reverse):
-    """``reference.layers._direction``, with a record of the way."""
-    W_ih, W_hh, b_ih, b_hh, W_hr = weights
-    equations = EQUATIONS[kind]
-    T, N = inputs.shape[:2]
-    x = np.reshape(_rows(inputs) @ W_ih, (T, N, W_ih.shape[-1]))
-    x = x if b_ih is None else x + b_ih
-    steps, output = [None] * T, [None] * T
-    for t in reversed(range(T)) if reverse else range(T):
-        u = h @ W_hh if b_hh is None else h @ W_hh + b_hh
-        h_t, c_t = equations(x[t], u, h, c)
-        steps[t] = u, h, c, h_t
-        if W_hr is not None:
-            h_t = h_t @ W_hr
-        if running is None:
-            output[t], h, c = h_t, h_t, c_t
-        else:
-            output[t] = np.where(running[t], h_t, 0.0)
-            h = np.where(running[t], h_t, h)
-            c = None if c_t is None else np.where(running[t], c_t, c)
-    return _Way(inputs, x, *zip(*steps, strict=True), np.stack(output))
+    """The forward pass of one direction, with a record of the way."""
+    record = [None] * inputs.shape[0]
+    output, _, _ = _direction(kind, weights, inputs, h, c, running, reverse, record)
+    return _Way(inputs, output, *zip(*record, strict=True))
 
 
 def _back(kind, weights, way, d_output, d_h, d_c, running, reverse):
@@ -258,11 +239,6 @@ def _back(kind, weights, way, d_output, d_h, d_c, running, reverse):
 def _while_running(a, running):
     """a (T, N, size), zero past each sample's end whatever is there."""
     return a if running is None else np.where(running, a, 0.0)
-
-
-def _rows(a):
-    """a (T, N, size) as (T*N, size)."""
-    return np.reshape(a, (a.shape[0] * a.shape[1], a.shape[2]))
 
 
 def _joined(*parts):

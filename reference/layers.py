@@ -124,20 +124,24 @@ def evaluate(config, parameters, x, h_0=None, c_0=None, lengths=None, masks=None
     return Result(np.swapaxes(x, 0, 1) if config.batch_first else x, h_n, c_n)
 
 
-def _direction(kind, weights, x, h, c, running, reverse):
-    """One layer's one direction over x (T, N, I): output (T, N, O), and h, c after its last step.
+def _direction(kind, weights, inputs, h, c, running, reverse, record=None):
+    """One layer's one direction over inputs (T, N, I): output (T, N, O), and h, c after its last step.
 
     A sample that does not run keeps its state. Going backwards it does so from T-1 down to its own
-    end, which is why the reverse direction starts there.
+    end, which is why the reverse direction starts there. ``record[t]`` is set to what step t met: the
+    equations' x, u, h and c, and h_t before any projection.
     """
     W_ih, W_hh, b_ih, b_hh, W_hr = weights
     equations = EQUATIONS[kind]
-    T = x.shape[0]
-    x = x @ W_ih if b_ih is None else x @ W_ih + b_ih
+    T, N = inputs.shape[:2]
+    x = np.reshape(_rows(inputs) @ W_ih, (T, N, W_ih.shape[-1]))  # of all steps at once
+    x = x if b_ih is None else x + b_ih
     output = [None] * T
     for t in reversed(range(T)) if reverse else range(T):
         u = h @ W_hh if b_hh is None else h @ W_hh + b_hh
         h_t, c_t = equations(x[t], u, h, c)
+        if record is not None:
+            record[t] = x[t], u, h, c, h_t
         if W_hr is not None:
             h_t = h_t @ W_hr
         if running is None:
@@ -147,6 +151,11 @@ def _direction(kind, weights, x, h, c, running, reverse):
             h = np.where(running[t], h_t, h)
             c = None if c_t is None else np.where(running[t], c_t, c)
     return np.stack(output), h, c
+
+
+def _rows(a):
+    """a (T, N, size) as (T*N, size)."""
+    return np.reshape(a, (a.shape[0] * a.shape[1], a.shape[2]))
 
 
 def _weights(parameters, suffix):
