@@ -7,7 +7,7 @@ Letters: T steps, N samples, I input_size, H hidden_size, P proj_size, L num_lay
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ class Unsupported(Exception):
     """Raised by an adapter for what it does not do. What it does not claim it must refuse."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Features:
     """What a backend claims. What it claims it must not refuse; what it does not claim it must.
 
@@ -35,6 +35,8 @@ class Features:
 
     kinds: Iterable[str] = frozenset(KINDS)
     dtypes: Iterable[str] = frozenset({"float32"})
+
+    _: KW_ONLY
 
     multilayer: bool = True
     bidirectional: bool = True

@@ -91,10 +91,14 @@ def _built(name: str, found: object) -> Backend:
             f"backend {name!r} is {_a(found)}, not a conformance.Backend: name a subclass of Backend, "
             "an instance of one, or a function without arguments that returns one."
         )
-    if not isinstance(found.features, Features):
-        raise UnknownBackend(f"backend {name!r}: its features are {_a(found.features)}, not conformance.Features(...).")
-    if not found.name:
-        found.name = name
+    try:
+        features, found.name = found.features, str(found.name or name)
+    except Exception as error:
+        raise UnknownBackend(
+            f"backend {name!r} cannot tell its name and features ({type(error).__name__}: {_one_line(error)})."
+        ) from None
+    if not isinstance(features, Features):
+        raise UnknownBackend(f"backend {name!r}: its features are {_a(features)}, not conformance.Features(...).")
     return found
 
 

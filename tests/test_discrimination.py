@@ -1,7 +1,10 @@
 """The suite bites: right implementations pass whatever their order of summation, wrong ones fail."""
 
+from pathlib import Path
+
 import pytest
 
+from conformance.__main__ import requirements_page
 from reference.catalogue import catalogue
 from tests.harness import all_checks, failures
 from tests.implementations import RIGHT, WRONG
@@ -72,3 +75,10 @@ def test_every_area_names_its_own_requirements_once():
     checks = [(check.requirement, check.law.__name__) for check in all_checks()]
     assert len(checks) == len(set(checks))
     assert all(entry.statement.endswith(".") and entry.source for entry in catalogue().values())
+
+
+def test_the_page_of_requirements_is_the_catalogue_s():
+    page = Path(__file__).parents[1] / "docs" / "requirements.md"
+    assert page.read_text("utf-8").splitlines() == list(requirements_page()), (
+        "python -m conformance requirements > docs/requirements.md"
+    )

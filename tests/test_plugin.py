@@ -159,6 +159,27 @@ def test_a_broken_module_is_one_sentence(tmp_path):
         assert "Traceback" not in printed
 
 
+def test_a_backend_whose_features_raise_is_one_sentence(tmp_path):
+    (tmp_path / "raising_adapter.py").write_text(
+        "from conformance import Backend, Features\n"
+        "class Raising(Backend):\n"
+        "    @property\n"
+        "    def features(self):\n"
+        "        return Features(kinds={'lsmt'})\n"
+        "class Unusual(Backend):\n"
+        "    features = {'kinds': ['lstm']}\n"
+    )
+    for attribute, said in (
+        ("Raising", "ValueError: kinds: expected some of rnn_tanh, rnn_relu, lstm, gru, got ['lsmt']"),
+        ("Unusual", "its features are of type dict, not conformance.Features(...)"),
+    ):
+        command = ("--pyargs", "conformance", "--backend", f"raising_adapter:{attribute}", *QUICK)
+        status, printed = run(*command, cwd=tmp_path)
+        assert status == 4, printed
+        assert said in printed
+        assert "Traceback" not in printed
+
+
 def test_an_unknown_profile_is_refused():
     status, printed = run("conformance", "--backend", "reference", "--hypothesis-profile", "default", "-q")
     assert status == 4
@@ -298,6 +319,15 @@ def test_an_interrupted_run_does_not_conform(tmp_path):
     status, _ = run("conformance", "--backend", "reference", *QUICK, "-k", "SHAPE", "--conformance-report", str(file))
     assert status == 0
     assert json.loads(file.read_text())["summary"]["conformant"] is False, "what was not run is not known to conform"
+
+
+def test_kinds_and_dtypes_of_features_may_be_positional():
+    from conformance import Features
+
+    features = Features({"lstm"}, ("float32", "bfloat16"), lengths=False)
+    assert features.as_json()["dtypes"] == ["float32", "bfloat16"]
+    with pytest.raises(TypeError):
+        Features({"lstm"}, {"float32"}, False)
 
 
 def test_importing_and_helping_import_no_framework():

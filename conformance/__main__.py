@@ -1,0 +1,53 @@
+"""``python -m conformance requirements``: the catalogue as a page of Markdown, as docs/requirements.md has it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+from reference.catalogue import AREAS, catalogue
+from reference.config import KINDS
+
+
+def requirements_page() -> Iterator[str]:
+    """The lines of docs/requirements.md."""
+    entries = catalogue().values()
+    yield "# Requirements"
+    yield ""
+    yield (
+        f"The {len(entries)} entries of `reference/requirements.toml`, written by `python -m conformance requirements`. "
+        "Each case of `cases/` is a requirement besides. *Needs* are the features without which an entry is not "
+        "claimed; *dtypes* says whether it is checked in every claimed dtype or in one."
+    )
+    for area in AREAS:
+        mine = [entry for entry in entries if entry.area == area]
+        if not mine:
+            continue
+        yield from ("", f"## {area.capitalize()}", "", "| id | statement | source | kinds | needs | dtypes |")
+        yield "| --- | --- | --- | --- | --- | --- |"
+        for entry in mine:
+            kinds = "all" if set(entry.kinds) == set(KINDS) else ", ".join(entry.kinds)
+            ruling = f" *Ruling:* {entry.ruling}" if entry.ruling else ""
+            cells = (
+                f"`{entry.id}`",
+                entry.statement + ruling,
+                entry.source,
+                kinds,
+                ", ".join(sorted(entry.needs)),
+                "every" if entry.every_dtype else "one",
+            )
+            yield "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m conformance", description="conformance of recurrent layers")
+    commands = parser.add_subparsers(required=True)
+    requirements = commands.add_parser("requirements", help="print the catalogue of requirements as Markdown")
+    requirements.set_defaults(page=requirements_page)
+    for line in parser.parse_args().page():
+        print(line)
+
+
+if __name__ == "__main__":
+    main()
