@@ -15,9 +15,10 @@ def requirements_page() -> Iterator[str]:
     yield "# Requirements"
     yield ""
     yield (
-        f"The {len(entries)} entries of `reference/requirements.toml`, written by `python -m conformance requirements`. "
-        "Each case of `cases/` is a requirement besides. *Needs* are the features without which an entry is not "
-        "claimed; *dtypes* says whether it is checked in every claimed dtype or in one."
+        f"The {len(entries)} entries of `reference/requirements.toml`, written by "
+        "`python -m conformance requirements`. Each case of `cases/` is a requirement besides. *Needs* are the "
+        "features without which an entry is not claimed; *dtypes* says whether it is checked in every claimed dtype "
+        "or in one."
     )
     for area in AREAS:
         mine = [entry for entry in entries if entry.area == area]
