@@ -1,5 +1,6 @@
 """The suite bites: right implementations pass whatever their order of summation, wrong ones fail."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,8 @@ def test_the_page_of_requirements_is_the_catalogue_s():
     assert page.read_text("utf-8").splitlines() == list(requirements_page()), (
         "python -m conformance requirements > docs/requirements.md"
     )
+
+
+def test_the_table_of_coverage_names_every_requirement_and_no_other():
+    page = (Path(__file__).parents[1] / "docs" / "coverage.md").read_text("utf-8")
+    assert set(re.findall(r"`([A-Z]+(?:-[A-Z]+)+)`", page)) == set(catalogue())
