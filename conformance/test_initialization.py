@@ -17,14 +17,22 @@ from conformance.strategies import new_layers
 from conformance.test_shapes import expect_shape
 from reference.config import numpy_dtype
 from reference.parameters import parameter_shapes
+from reference.precision import ARITHMETICS
 
 FEW = 0.1  # the share of a profile's examples that checks of many layers get
 VALUES, MOST_SEEDS = 2048, 128  # of each parameter for its distribution
-ROW_BITS = 100  # in which rows of numbers must differ: by chance two of 2^30 rows agree once in 2^41 runs
+# Numbers of a generator differ in at least RANDOM_BITS, or in those of a shorter dtype. Rows of ROW_BITS in all
+# agree by chance, in any two of the million that an example has at most, with a probability below 2^-60.
+RANDOM_BITS, ROW_BITS = 24, 100
 
 
 def bound_of(config):
     return 1 / math.sqrt(config.hidden_size)
+
+
+def roundoff(trial):
+    """That of the layer's dtype."""
+    return ARITHMETICS[trial.call.config.dtype].u
 
 
 @decides("INIT-NAMES")
@@ -61,11 +69,11 @@ def documented(trial, seed):
 @decides("INIT-BOUNDS")
 def test_bounds(trial):
     bound = bound_of(trial.call.config)
-    rounded = float(numpy_dtype(trial.call.config.dtype).type(bound))
+    largest = bound * (1 + 3 * roundoff(trial))  # of the root, of its reciprocal and of the value
     for seed in range(3):
         for name, value in documented(trial, seed).items():
             value = value.astype(np.float64)
-            outside = ~(np.abs(value) <= max(bound, rounded))
+            outside = ~(np.abs(value) <= largest)
             if outside.any():
                 index = tuple(int(i) for i in np.argwhere(outside)[0])
                 raise Failed(
@@ -81,7 +89,7 @@ def test_distribution(trial):
     layers = [documented(trial, seed) for seed in range(min(MOST_SEEDS, math.ceil(VALUES / least)))]
     for name in layers[0]:
         values = np.stack([parameters[name] for parameters in layers])
-        expect_uniform(name, values, bound_of(config), trial.subject.arithmetic.u)
+        expect_uniform(name, values, bound_of(config), roundoff(trial))
 
 
 @decides("INIT-SAME-SEED")
@@ -105,7 +113,7 @@ def rows_of_numbers(value, length):
 
 def expect_no_copies(trial, parameters):
     """No few numbers in a row come twice, be it within an array or in two; keys say what an array is."""
-    length = math.ceil(ROW_BITS / -math.log2(trial.subject.arithmetic.u))
+    length = math.ceil(ROW_BITS / min(-math.log2(roundoff(trial)), RANDOM_BITS))
     seen = {}
     for what, value in parameters.items():
         for position, row in enumerate(rows_of_numbers(value, length)):
