@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
+from threading import RLock
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from reference.cells import blocks, relu, tanh, σ
 from reference.parameters import GATES, layer_directions
 
 RIGHT, WRONG = {}, {}
+EXCHANGING = RLock()  # held while a part of the oracle is exchanged: other threads wait
 
 
 class Changed(OracleBackend):
@@ -28,18 +30,40 @@ class Changed(OracleBackend):
     version = "test"
 
     def __init__(self, name, *, kinds=reference.KINDS, dtypes=("float32",), forward=None, build=None, equation=None,
-                 result=None, step=None, read=None, **claims):  # fmt: skip
+                 result=None, step=None, read=None, accept=None, refuse=True, **claims):  # fmt: skip
         self.name = name
         self.features = Features(kinds=kinds, dtypes=dtypes, **({"cells": True, "parameters": True} | claims))
         self.change_forward, self.change_build, self.equation = forward, build, equation
         self.change_result, self.change_step, self.read = result, step, read
+        self.accept, self.refuse = accept, refuse
+
+    def refuse_unclaimed(self, config):
+        """Raise Unsupported for what is not claimed."""
+        claims = self.features
+        asked = {
+            "multilayer": getattr(config, "num_layers", 1) > 1,
+            "bidirectional": getattr(config, "bidirectional", False),
+            "no_bias": not config.bias,
+            "batch_first": getattr(config, "batch_first", False),
+            "projection": getattr(config, "proj_size", 0) > 0,
+            "cells": isinstance(config, reference.CellConfig),
+        }
+        unclaimed = [name for name, used in asked.items() if used and not claims.claims(name)]
+        if self.refuse and (unclaimed or config.kind not in claims.kinds or config.dtype not in claims.dtypes):
+            raise Unsupported(f"not claimed: {config}")
 
     def layer(self, config, parameters):
+        self.refuse_unclaimed(config)
+        if self.accept:
+            config, parameters = self.accept(config, parameters)
         if self.change_build:
             parameters = self.change_build(config, parameters)
         return ChangedLayer(self, config, parameters)
 
     def cell(self, config, parameters):
+        self.refuse_unclaimed(config)
+        if self.accept:
+            config, parameters = self.accept(config, parameters)
         if self.change_build:
             parameters = self.change_build(config, parameters)
         return ChangedCell(self, config, parameters)
@@ -57,11 +81,16 @@ class ChangedLayer(OracleLayer):
             return super().forward(x, h_0, c_0, lengths)
 
     def forward(self, x, h_0=None, c_0=None, lengths=None):
-        change = self.backend.change_forward
+        change, claims = self.backend.change_forward, self.backend.features
+        asked = {"unbatched": x.ndim == 2, "initial_state": h_0 is not None, "lengths": lengths is not None}
+        if self.backend.refuse and any(used and not claims.claims(name) for name, used in asked.items()):
+            raise Unsupported(f"not claimed: {asked}")
         got = change(self, x, h_0, c_0, lengths) if change else self.plain(x, h_0, c_0, lengths)
         return self.backend.change_result(self, got, lengths) if self.backend.change_result else got
 
     def parameters(self):
+        if self.backend.refuse and not self.backend.features.parameters:
+            raise Unsupported("parameters are not read back")
         read = super().parameters()
         return self.backend.read(read) if self.backend.read else read
 
@@ -84,12 +113,13 @@ class ChangedCell(OracleCell):
 @contextmanager
 def equations(changed):
     """The oracle's equations with some exchanged."""
-    kept = dict(cells.EQUATIONS)
-    cells.EQUATIONS.update(changed or {})
-    try:
-        yield
-    finally:
-        cells.EQUATIONS.update(kept)
+    with EXCHANGING:
+        kept = dict(cells.EQUATIONS)
+        cells.EQUATIONS.update(changed or {})
+        try:
+            yield
+        finally:
+            cells.EQUATIONS.update(kept)
 
 
 def right(**parts):
@@ -122,6 +152,7 @@ def in_float32(forward):
     """A forward pass whose arithmetic is float32's own, for layers of float32."""
 
     def run(layer, x, h_0, c_0, lengths):
+        layers.check_inputs(layer.config, x, h_0, c_0, lengths)
         weights = {name: value.astype(np.float32) for name, value in layer.given.items()}
         return Result(*(
             None if a is None else np.asarray(a, np.float32)
@@ -220,7 +251,7 @@ def one_product_of_input_and_state():
     """[x, h] times [W_ih, W_hh] in one matrix product a step, in float32 (not for GRU)."""
 
     def forward(layer, x, h_0, c_0, lengths):
-        with joined_products():
+        with EXCHANGING, joined_products():
             return in_float32(layers.evaluate)(layer, x, h_0, c_0, lengths)
 
     return {"kinds": ("rnn_tanh", "rnn_relu", "lstm"), "forward": forward}
@@ -1030,3 +1061,10 @@ def cells_in_float16():
         return tuple(None if a is None else a.astype(x.dtype) for a in reference.step(cell.config, rounded, x, h, c))
 
     return {"step": step}
+
+
+# --- wrong ones: what they accept, and what they do to values and memory -------------------------------
+
+from tests import wrong_acceptance  # noqa: E402  it stands on what is above
+
+globals().update({name: WRONG[name] for name in wrong_acceptance.NAMES})
