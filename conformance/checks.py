@@ -83,7 +83,7 @@ class Check:
         verdict = Verdict()
         for block, trial in stream.those(self.applies, max(1, round(profile.examples * self.share))):
             verdict.examples += 1
-            trial.margin = None
+            trial.margin, trial.note = None, ""
             try:
                 self.law(trial)
             except Failed as failure:
@@ -92,6 +92,7 @@ class Check:
                     smallest, call = shrink(self, stream, block, (failure, call), profile.shrink_attempts)
                 verdict.failure, verdict.example = str(smallest), repr(call)
                 break
+            verdict.note = verdict.note or trial.note
             if trial.margin is not None:
                 verdict.margin = max(trial.margin, verdict.margin or 0.0)
         if verdict.examples == 0:
@@ -117,12 +118,13 @@ def decides(
 
 @dataclass
 class Verdict:
-    """What a check found: the examples that it judged, the largest margin, and the failure if any."""
+    """What a check found: the examples that it judged, the largest margin, the failure if any, else a note if any."""
 
     examples: int = 0
     margin: float | None = None
     failure: str = ""
     example: str = ""
+    note: str = ""
 
     @property
     def passed(self) -> bool:

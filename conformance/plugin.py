@@ -206,26 +206,27 @@ def _jobs(run: Run, check) -> list[Job]:
     requirement = check.entry
     jobs = []
     for index, backend in enumerate(run.backends or []):
-        if not claimed(backend.features, requirement):
-            continue
-        for kind in requirement.kinds:
-            if kind in backend.features.kinds:
-                for dtype in dtypes_of(backend.features, requirement):
-                    jobs.append(Job(check, requirement, run.subject(backend, kind, dtype), index))
+        for kind, dtype in combinations(backend.features, requirement):
+            jobs.append(Job(check, requirement, run.subject(backend, kind, dtype), index))
     return jobs
 
 
-def claimed(features, requirement) -> bool:
-    """Whether a backend claims everything that a requirement needs."""
-    return all(features.claims(need) for need in requirement.needs)
+def combinations(features, requirement) -> list[tuple[str, str]]:
+    """The kinds and dtypes in which a requirement is put to a backend that claims these features; none if it is not.
 
-
-def dtypes_of(features, requirement) -> list[str]:
-    """The dtypes in which a requirement is checked: every claimed one, or the first in the contract's order."""
+    What is asked for although it is not claimed, a kind or a dtype, is asked for in those alone.
+    """
     from reference.config import DTYPES
 
-    mine = [dtype for dtype in DTYPES if dtype in features.dtypes]
-    return mine if requirement.every_dtype else mine[:1]
+    unless = requirement.unless
+    if not all(features.claims(need) for need in requirement.needs):
+        return []
+    if unless not in ("", "kinds", "dtypes") and features.claims(unless):
+        return []
+    kinds = [kind for kind in requirement.kinds if (kind in features.kinds) != (unless == "kinds")]
+    dtypes = [dtype for dtype in DTYPES if (dtype in features.dtypes) != (unless == "dtypes")]
+    every = requirement.every_dtype or unless == "dtypes"
+    return [(kind, dtype) for kind in kinds for dtype in (dtypes if every else dtypes[:1])]
 
 
 def job_of(item: pytest.Item) -> Job | None:
@@ -282,7 +283,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         found |= {"examples": verdict.examples, "margin": verdict.margin}
         known = run.known_failure(key)
         found["status"] = "passed" if verdict.passed else "failed" if known is None else "known_failure"
-        found["message"] = _message(job, verdict, run) if not verdict.passed else ""
+        found["message"] = _message(job, verdict, run) if not verdict.passed else verdict.note
         if known is not None and verdict.passed:
             found["status"] = "failed"
             found["message"] = f"known failure {known} passes now: take the entry out of the file ({known.issue})"
@@ -345,10 +346,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         (r.id, b.name, kind, dtype)
         for b in run.backends
         for r in all_requirements().values()
-        if claimed(b.features, r)
-        for kind in r.kinds
-        if kind in b.features.kinds
-        for dtype in dtypes_of(b.features, r)
+        for kind, dtype in combinations(b.features, r)
     }
     run.unmatched = [entry for entry in run.known if not any(entry.matches(*key) for key in every)]
     if run.unmatched and session.exitstatus == 0:
@@ -363,18 +361,20 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 def _outcome(run: Run, backend, every):
     from conformance.report import Outcome, Row
+    from reference.config import DTYPES
 
+    first = next(dtype for dtype in DTYPES if dtype in backend.features.dtypes)
     rows = []
     for requirement in all_requirements().values():
+        asked = combinations(backend.features, requirement)
         for kind in requirement.kinds:
-            if kind not in backend.features.kinds or not claimed(backend.features, requirement):
-                dtype = dtypes_of(backend.features, requirement)[0]
-                rows.append(Row.of(requirement, kind, dtype, "not_claimed"))
-                continue
-            for dtype in dtypes_of(backend.features, requirement):
+            for dtype in (dtype for mine, dtype in asked if mine == kind):
                 found = run.results.get((requirement.id, backend.name, kind, dtype))
                 if found is not None:
                     rows.append(Row.of(requirement, kind, dtype, **found))
+            # Of what is asked for where it is not claimed there is nothing to say where it is.
+            if not requirement.unless and kind not in (mine for mine, _ in asked):
+                rows.append(Row.of(requirement, kind, first, "not_claimed"))
     complete = all(key in run.results for key in every if key[1] == backend.name)
     clock = next((s.clock for s in run.subjects.values() if s.backend is backend), None)
     seconds = dict(clock.seconds) if clock else {}

@@ -123,6 +123,12 @@ def lines(outcome: Outcome, width: int = 100) -> Iterable[str]:
         yield f"  FAILED {id_} ({where})"
         yield f"    {those[0].statement}"
         yield f"    {those[0].message.splitlines()[0]}"
+    noted: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.status == "passed" and row.message:
+            noted.setdefault(row.message, []).append(row)
+    for message, those in noted.items():
+        yield f"  noted: {message} ({', '.join(f'{row.kind} {row.dtype}' for row in those)})"
     for row in rows:
         if row.status == "known_failure":
             yield f"  known: {row.id} ({row.kind} {row.dtype}): {row.message.splitlines()[0]}"

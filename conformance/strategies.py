@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16, 17)
 MODERATE = SIZES[:8]
 FEW = (1, 2, 3, 4)
 LONG, MANY, WIDE = (33, 48, 65, 80), (33, 40), (65, 129)  # steps, samples, units
+VERY_LONG = (1000, 2000)  # steps
 
 # How arrays are filled. The first is what shrinking ends at: halves and quarters, easy to read.
 REGIMES = ("readable", "ordinary", "ordinary", "ordinary", "strong", "saturating")
@@ -366,14 +367,14 @@ def _layers(draw, features: Features, projecting: bool, reaches: tuple[str, ...]
         bidirectional=flag("bidirectional", (False, True), choose),
         proj_size=choose(range(1, min(H - 1, 17) + 1)) if projected else 0,
     )
-    T = draw(st.sampled_from(LONG if reach == "long" else sizes))
+    T = draw(st.sampled_from({"long": LONG, "very long": VERY_LONG}.get(reach, sizes)))
     N = draw(st.sampled_from(MANY if reach == "many" else sizes))
     unbatched = reach != "many" and flag("unbatched", (False,) * 5 + (True,))
     with_lengths = not unbatched and flag("lengths", (False, False, True))
     with_states = flag("initial_state", (False, True, True))
     regime = draw(st.sampled_from(REGIMES))
     seed = draw(st.integers(0, 2**16 - 1))
-    if reach == "long" and regime == "strong":
+    if reach in ("long", "very long") and regime == "strong":
         regime = "ordinary"  # after so many steps of a strong recurrence nothing can be told apart
     return LayerPlan(config, T, None if unbatched else N, with_lengths, with_states, regime, seed)
 
@@ -386,6 +387,11 @@ def layers(features: Features, projecting: bool) -> st.SearchStrategy[LayerPlan]
 def long_layers(features: Features, projecting: bool) -> st.SearchStrategy[LayerPlan]:
     """Calls of more than 32 steps."""
     return _layers(features, projecting, ("long",))
+
+
+def very_long_layers(features: Features, projecting: bool) -> st.SearchStrategy[LayerPlan]:
+    """Calls of a thousand steps and more."""
+    return _layers(features, projecting, ("very long",))
 
 
 def large_batches(features: Features, projecting: bool) -> st.SearchStrategy[LayerPlan]:
@@ -583,3 +589,14 @@ def new_layers(draw, features: Features, projecting: bool) -> LayerPlan:
         proj_size=H // 4 if projecting and features.projection and draw(st.sampled_from((True, False))) else 0,
     )
     return LayerPlan(config, 1, 1, False, False, "ordinary", draw(st.integers(0, 2**16 - 1)))
+
+
+@cache
+def asking_for(feature: str) -> Callable[[Features, bool], st.SearchStrategy[LayerPlan]]:
+    """Draws small calls as if that feature were claimed besides; not each of them uses it."""
+
+    def draw(features: Features, projecting: bool) -> st.SearchStrategy[LayerPlan]:
+        return _layers(replace(features, **{feature: True}), projecting, ("small",))
+
+    draw.__name__ = f"asking_for_{feature}"
+    return draw

@@ -128,6 +128,7 @@ class Trial:
     def __init__(self, subject: Subject, call) -> None:
         self.subject, self.call = subject, call
         self.margin: float | None = None
+        self.note = ""  # what is worth telling of a trial that passes
         self._allowed: dict[int, Results] = {}
         self._returned: Results | str | None = None
 
@@ -164,6 +165,46 @@ class Trial:
         """What the backend returns for the call's arguments but for ``changes``, of the documented shapes."""
         call = self.call.replace(**changes)
         return self._shaped(self._ask(call), call)
+
+    def attempt(self, **changes) -> Result | Exception:
+        """What the backend returns for the call but for ``changes``, of whatever shape, or what it raises.
+
+        For calls that it may refuse, in building or in use. To end the process is no refusal: Failed.
+        """
+        call = self.call.replace(**changes)
+        anew = call.config is not self.call.config or call.parameters is not self.call.parameters
+        trial = self.other(call) if anew else self
+        try:
+            with self.subject.clock("backend"):
+                return trial._use(trial._build() if anew else self._built[0], copied(call.arguments).values())
+        except Exception as refusal:
+            return refusal
+        except SystemExit as error:
+            raise Failed(f"forward raised SystemExit: {one_line(error)}") from error
+
+    def rejects(self, what: str, **changes) -> None:
+        """The backend raises an error, whichever, for the call with ``changes``, which are ``what`` in words."""
+        came = self.attempt(**changes)
+        if not isinstance(came, Exception):
+            raise Failed(f"{what}: accepted, and {describe_returned(came)} came back; expected an error")
+
+    def arranged(self, arrange: Callable[[np.ndarray], np.ndarray]) -> Result:
+        """What a new layer returns where every array, parameters too, is laid out in memory by ``arrange``."""
+        arguments = [arrange(a) if isinstance(a, np.ndarray) else a for a in copied(self.call.arguments).values()]
+        with self.subject.calling("the call"):
+            used = self._use(self._build(arrange), arguments)
+        return self._shaped(self._result(used), self.call)
+
+    def raw(self, *arguments) -> tuple[np.ndarray, ...]:
+        """The very arrays that the backend hands out, not copies of them."""
+        with self.subject.calling("the call"):
+            returned = self._use(self._built[0], arguments)
+            self._result(returned)
+        return tuple(a for a in self._parts(returned) if a is not None)
+
+    def _build(self, arrange: Callable[[np.ndarray], np.ndarray] = np.copy):
+        parameters = {name: arrange(value) for name, value in self.call.parameters.items()}
+        return self._builder(self.call.config, parameters)
 
     def _shaped(self, result: Results, call) -> Results:
         for name, got, expected in zip(self.names, result, call.result_shapes, strict=True):
@@ -233,6 +274,15 @@ class Trial:
             self.margin = max(worst, self.margin or 0.0)
 
 
+def describe_returned(returned: object) -> str:
+    """What an adapter returned for a call that it should have refused."""
+    if hasattr(returned, "output"):
+        return f"an output of {describe_shape_or_kind(returned.output)}"
+    if isinstance(returned, tuple) and returned:
+        return f"a state of {describe_shape_or_kind(returned[0])}"
+    return type(returned).__name__
+
+
 def _shape_or_none(expected: tuple[int, ...] | None) -> str:
     return "None" if expected is None else f"shape {expected}"
 
@@ -263,7 +313,23 @@ class LayerTrial(Trial):
     def _ask(self, call: LayerCall) -> Result:
         layer = self.layer
         with self.subject.calling("forward"):
-            return as_result(layer.forward(*copied(call.arguments).values()))
+            return as_result(self._use(layer, copied(call.arguments).values()))
+
+    @property
+    def _builder(self):
+        return self.subject.backend.layer
+
+    @staticmethod
+    def _use(layer, arguments):
+        return layer.forward(*arguments)
+
+    @staticmethod
+    def _result(returned) -> Result:
+        return as_result(returned)
+
+    @staticmethod
+    def _parts(returned):
+        return returned.output, returned.h_n, getattr(returned, "c_n", None)
 
     def train(self, seed: int) -> Result:
         """What the backend returns for the call in training, of the documented shapes."""
@@ -383,7 +449,23 @@ class CellTrial(Trial):
     def _ask(self, call: CellCall) -> Result:
         cell = self.cell
         with self.subject.calling("step"):
-            return as_cell_result(cell.step(*copied(call.arguments).values()))
+            return as_cell_result(self._use(cell, copied(call.arguments).values()))
+
+    @property
+    def _builder(self):
+        return self.subject.backend.cell
+
+    @staticmethod
+    def _use(cell, arguments):
+        return cell.step(*arguments)
+
+    @staticmethod
+    def _result(returned) -> Result:
+        return as_cell_result(returned)
+
+    @staticmethod
+    def _parts(returned):
+        return returned
 
     def written(self) -> list[str]:
         """The names of the arrays, arguments and parameters, that one more call changed."""

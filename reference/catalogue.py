@@ -32,9 +32,10 @@ class Requirement:
     """One documented statement.
 
     id names it; source says where the documentation states it; kinds are those it speaks of; needs are
-    the features a backend must claim for it to apply; every_dtype says whether it is checked in each
-    claimed dtype or in one; ruling, where the documentation is silent or contradicts itself, says what
-    the suite holds for right and why.
+    the features a backend must claim for it to apply; unless, on the contrary, is one that it must not
+    claim, or "kinds" or "dtypes": then it is put to the backend in those that it does not claim;
+    every_dtype says whether it is checked in each claimed dtype or in one; ruling, where the
+    documentation is silent or contradicts itself, says what the suite holds for right and why.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Requirement:
     source: str
     kinds: tuple[str, ...] = KINDS
     needs: frozenset[str] = frozenset()
+    unless: str = ""
     every_dtype: bool = False
     ruling: str = ""
 

@@ -8,8 +8,9 @@ import warnings
 
 import conformance
 from conformance.checks import PROFILES, Check, Plans, Profile
-from conformance.plugin import claimed, dtypes_of
+from conformance.plugin import combinations
 from conformance.subject import Subject
+from reference.config import DTYPES, KINDS
 
 QUICK = Profile("quick without shrinking", PROFILES["quick"].examples, shrink_attempts=0)
 PLANS = Plans(0)
@@ -26,15 +27,14 @@ def all_checks() -> list[Check]:
 
 
 def verdicts(backend, profile=QUICK, checks=None):
-    """Yields (requirement, kind, dtype, verdict) for everything that the backend claims."""
+    """Yields (requirement, kind, dtype, verdict) for everything that is put to the backend."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for kind in sorted(backend.features.kinds):
-            for dtype in sorted(backend.features.dtypes):
+        for kind in KINDS:
+            for dtype in DTYPES:
                 subject, streams = Subject(backend, kind, dtype), {}
                 for check in all_checks() if checks is None else checks:
-                    mine = kind in check.entry.kinds and claimed(backend.features, check.entry)
-                    if mine and dtype in dtypes_of(backend.features, check.entry):
+                    if (kind, dtype) in combinations(backend.features, check.entry):
                         yield check.requirement, kind, dtype, check.run(subject, PLANS, streams, profile)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
+from threading import RLock
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from reference.parameters import GATES, layer_directions
 
 RIGHT, WRONG = {}, {}
 CLAIMS = {"cells": True, "parameters": True}
+EXCHANGING = RLock()  # held while a part of the oracle is exchanged: other threads wait
 
 
 class Changed(OracleBackend):
@@ -30,20 +32,42 @@ class Changed(OracleBackend):
 
     def __init__(self, name, *, kinds=reference.KINDS, dtypes=("float32",), forward=None, build=None, equation=None,
                  result=None, step=None, read=None, gradients=None, train=None, masks=None, dropped=None,
-                 initial=None, **claims):  # fmt: skip
+                 initial=None, accept=None, refuse=True, **claims):  # fmt: skip
         self.name = name
         self.features = Features(kinds=kinds, dtypes=dtypes, **CLAIMS | {"gradients": gradients is not None} | claims)
         self.change_forward, self.change_build, self.equation = forward, build, equation
         self.change_result, self.change_step, self.read = result, step, read
         self.change_gradients = gradients
         self.change_train, self.change_masks, self.dropped, self.change_initial = train, masks, dropped, initial
+        self.accept, self.refuse = accept, refuse
+
+    def refuse_unclaimed(self, config):
+        """Raise Unsupported for what is not claimed."""
+        claims = self.features
+        asked = {
+            "multilayer": getattr(config, "num_layers", 1) > 1,
+            "bidirectional": getattr(config, "bidirectional", False),
+            "no_bias": not config.bias,
+            "batch_first": getattr(config, "batch_first", False),
+            "projection": getattr(config, "proj_size", 0) > 0,
+            "cells": isinstance(config, reference.CellConfig),
+        }
+        unclaimed = [name for name, used in asked.items() if used and not claims.claims(name)]
+        if self.refuse and (unclaimed or config.kind not in claims.kinds or config.dtype not in claims.dtypes):
+            raise Unsupported(f"not claimed: {config}")
 
     def layer(self, config, parameters):
+        self.refuse_unclaimed(config)
+        if self.accept:
+            config, parameters = self.accept(config, parameters)
         if self.change_build:
             parameters = self.change_build(config, parameters)
         return ChangedLayer(self, config, parameters)
 
     def cell(self, config, parameters):
+        self.refuse_unclaimed(config)
+        if self.accept:
+            config, parameters = self.accept(config, parameters)
         if self.change_build:
             parameters = self.change_build(config, parameters)
         return ChangedCell(self, config, parameters)
@@ -65,7 +89,10 @@ class ChangedLayer(OracleLayer):
             return super().forward(x, h_0, c_0, lengths)
 
     def forward(self, x, h_0=None, c_0=None, lengths=None):
-        change = self.backend.change_forward
+        change, claims = self.backend.change_forward, self.backend.features
+        asked = {"unbatched": x.ndim == 2, "initial_state": h_0 is not None, "lengths": lengths is not None}
+        if self.backend.refuse and any(used and not claims.claims(name) for name, used in asked.items()):
+            raise Unsupported(f"not claimed: {asked}")
         got = change(self, x, h_0, c_0, lengths) if change else self.plain(x, h_0, c_0, lengths)
         return self.backend.change_result(self, got, lengths) if self.backend.change_result else got
 
@@ -76,6 +103,8 @@ class ChangedLayer(OracleLayer):
     def gradients(self, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n):
         cotangents = {"d_output": d_output, "d_h_n": d_h_n, "d_c_n": d_c_n}
         arguments = {"x": x, "h_0": h_0, "c_0": c_0, "lengths": lengths} | cotangents
+        if self.backend.change_gradients is None:
+            raise Unsupported("gradients are not computed")
         return self.backend.change_gradients(self, arguments)
 
     def plain_training(self, x, h_0=None, c_0=None, lengths=None, *, seed):
@@ -95,6 +124,8 @@ class ChangedLayer(OracleLayer):
         return change(self, masks, seed) if change and masks else masks
 
     def parameters(self):
+        if self.backend.refuse and not self.backend.features.parameters:
+            raise Unsupported("parameters are not read back")
         read = super().parameters()
         return self.backend.read(read) if self.backend.read else read
 
@@ -117,12 +148,13 @@ class ChangedCell(OracleCell):
 @contextmanager
 def equations(changed):
     """The oracle's equations with some exchanged."""
-    kept = dict(cells.EQUATIONS)
-    cells.EQUATIONS.update(changed or {})
-    try:
-        yield
-    finally:
-        cells.EQUATIONS.update(kept)
+    with EXCHANGING:
+        kept = dict(cells.EQUATIONS)
+        cells.EQUATIONS.update(changed or {})
+        try:
+            yield
+        finally:
+            cells.EQUATIONS.update(kept)
 
 
 @contextmanager
@@ -167,6 +199,7 @@ def in_float32(forward):
     """A forward pass whose arithmetic is float32's own, for layers of float32."""
 
     def run(layer, x, h_0, c_0, lengths):
+        layers.check_inputs(layer.config, x, h_0, c_0, lengths)
         weights = {name: value.astype(np.float32) for name, value in layer.given.items()}
         return Result(*(
             None if a is None else np.asarray(a, np.float32)
@@ -265,7 +298,7 @@ def one_product_of_input_and_state():
     """[x, h] times [W_ih, W_hh] in one matrix product a step, in float32 (not for GRU)."""
 
     def forward(layer, x, h_0, c_0, lengths):
-        with joined_products():
+        with EXCHANGING, joined_products():
             return in_float32(layers.evaluate)(layer, x, h_0, c_0, lengths)
 
     return {"kinds": ("rnn_tanh", "rnn_relu", "lstm"), "forward": forward}
@@ -1077,6 +1110,8 @@ def cells_in_float16():
     return {"step": step}
 
 
-# --- wrong gradients, training and initialization: they collect themselves in RIGHT and WRONG ---------
+# --- wrong gradients, training, initialization, and what is accepted, values and memory -----------------
 
-from tests import gradient_implementations, wrong_training  # noqa: E402, F401
+from tests import gradient_implementations, wrong_acceptance, wrong_training  # noqa: E402, F401
+
+globals().update({name: WRONG[name] for name in wrong_acceptance.NAMES})

@@ -104,6 +104,18 @@ DECISIVE = {
     "initial_seed_plus_position": "INIT-OTHER-SEED",
     "initial_seed_ignored": "INIT-OTHER-SEED",
     "initial_values_never_the_same": "INIT-SAME-SEED",
+    "any_input_accepted": "REFUSE-INPUT-RANK",
+    "any_state_accepted": "REFUSE-STATE-BATCH",
+    "any_lengths_accepted": "REFUSE-LENGTHS-BEYOND-T",
+    "any_parameters_accepted": "REFUSE-PARAMETERS-MISSING",
+    "broken_by_a_rejected_call": "REFUSE-LEAVES-NOTHING",
+    "ignores_what_it_does_not_claim": "UNCLAIMED-LENGTHS",
+    "nan_becomes_zero": "ROBUST-NAN-KEPT",
+    "infinity_becomes_nan": "ROBUST-INFINITE",
+    "results_in_one_buffer": "ROBUST-RESULTS-KEPT",
+    "layout_ignored": "ROBUST-OFFSET",
+    "one_workspace_for_all": "ROBUST-THREADS",
+    "states_of_the_other_layer": "ROBUST-INTERLEAVED",
 }
 
 found: dict[str, dict[str, str]] = {}
