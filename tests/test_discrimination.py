@@ -122,9 +122,13 @@ found: dict[str, dict[str, str]] = {}
 
 
 def failed_by(name):
-    """What the suite says of a wrong implementation; run once a session."""
+    """What the suite says of a wrong implementation, in the area of what decides it if that is named; run once."""
     if name not in found:
-        found[name] = failures(WRONG[name]())
+        checks = all_checks()
+        if name in DECISIVE:
+            area = catalogue()[DECISIVE[name]].area
+            checks = [check for check in checks if check.entry.area == area]
+        found[name] = failures(WRONG[name](), checks=checks)
     return found[name]
 
 
