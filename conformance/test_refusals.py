@@ -48,12 +48,25 @@ def test_rank_of_x(trial):
         trial.rejects(f"x of {wrong.ndim} axes", x=wrong)
 
 
-@decides("REFUSE-INPUT-FEATURES")
+def without_lengths(call):
+    return call.lengths is None
+
+
+@decides("REFUSE-INPUT-FEATURES", when=without_lengths)
 @decides("REFUSE-CELL-FEATURES", draw=cells)
 def test_features_of_x(trial):
     x, I = trial.call.x, trial.call.config.input_size
     for size in {I + 1, 1} - {I}:
         trial.rejects(f"x of {size} features for input_size={I}", x=resized(x, -1, size))
+
+
+@decides("REFUSE-INPUT-FEATURES-LENGTHS")
+def test_features_of_x_with_lengths(trial):
+    call, I = trial.call, trial.call.config.input_size
+    for lengths in (call.lengths, (call.T,) * call.N):
+        for size in {I + 1, 1} - {I}:
+            wrong = {"x": resized(call.x, -1, size), "lengths": lengths}
+            trial.rejects(f"x of {size} features for input_size={I}, lengths {list(lengths)}", **wrong)
 
 
 @decides("REFUSE-INPUT-DTYPE")
@@ -87,7 +100,7 @@ def test_no_sample(trial):
 # --- states -------------------------------------------------------------------------------------------
 
 
-@decides("REFUSE-STATE-ROWS", when=lambda call: call.lengths is None)
+@decides("REFUSE-STATE-ROWS", when=without_lengths)
 @decides("REFUSE-STATE-ROWS-LENGTHS")
 def test_rows_of_states(trial):
     expect_states_rejected(trial, "another number of layers and directions", 0)
@@ -419,7 +432,7 @@ def test_unclaimed_parameters(trial):
 # --- and after it -------------------------------------------------------------------------------------
 
 
-@decides("REFUSE-LEAVES-NOTHING")
+@decides("REFUSE-LEAVES-NOTHING", when=without_lengths)
 def test_a_rejected_call_leaves_nothing_behind(trial):
     call = trial.call
     fresh = trial.other(call)  # no other check has put a rejected call to its layer

@@ -44,9 +44,9 @@ def any_input_accepted():
             x = x.reshape((1, 1, -1) if x.ndim < 2 else x.shape[-3:])
         shape = [max(1, n) for n in x.shape[:-1]]
         x = fitted(x, (*shape, config.input_size), numpy_dtype(config.dtype))
-        return layer.plain(x, *states_fitted(layer, x, h_0, c_0), None if lengths is None else [1] * len(lengths))
+        return layer.plain(x, *states_fitted(layer, x, h_0, c_0), lengths)
 
-    return {"forward": forward, "lengths": False}
+    return {"forward": forward}
 
 
 @wrong()
