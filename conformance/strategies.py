@@ -21,6 +21,7 @@ from reference.config import numpy_dtype
 from reference.parameters import GATES, parameter_shapes
 
 SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16, 17)
+MODERATE = SIZES[:8]
 FEW = (1, 2, 3, 4)
 LONG, MANY, WIDE = (33, 48, 65, 80), (33, 40), (65, 129)  # steps, samples, units
 
@@ -46,6 +47,11 @@ class LayerCall:
     values: str = ""
 
     @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of ``Layer.forward`` by name, in its order."""
+        return {name: getattr(self, name) for name in ("x", "h_0", "c_0", "lengths")}
+
+    @property
     def unbatched(self) -> bool:
         return self.x.ndim == 2
 
@@ -57,10 +63,6 @@ class LayerCall:
     def N(self) -> int:
         """The number of samples, 1 when unbatched."""
         return 1 if self.unbatched else self.x.shape[0 if self.config.batch_first else 1]
-
-    @property
-    def arguments(self) -> tuple:
-        return self.x, self.h_0, self.c_0, self.lengths
 
     @property
     def result_shapes(self) -> tuple[tuple[int, ...] | None, ...]:
@@ -101,6 +103,44 @@ class LayerCall:
 
 
 @dataclass(frozen=True, eq=False)
+class GradientCall(LayerCall):
+    """A call of ``Layer.gradients``: that of ``forward``, and the cotangents of its results, None for zeros."""
+
+    d_output: np.ndarray | None = None
+    d_h_n: np.ndarray | None = None
+    d_c_n: np.ndarray | None = None
+
+    @property
+    def forward(self) -> LayerCall:
+        """The call whose results have the cotangents."""
+        return LayerCall(self.config, self.parameters, **super().arguments, values=self.values)
+
+    @property
+    def cotangents(self) -> dict[str, np.ndarray]:
+        """Those that are given."""
+        every = {name: getattr(self, name) for name in COTANGENTS}
+        return {name: d for name, d in every.items() if d is not None}
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of ``Layer.gradients`` by name, in its order."""
+        return super().arguments | {name: getattr(self, name) for name in COTANGENTS}
+
+    @property
+    def result_shapes(self) -> dict[str, tuple[int, ...]]:
+        """By name the shapes of the gradients: those of what they belong to. An omitted state has none."""
+        given = {name: getattr(self, name) for name in ("x", "h_0", "c_0")}
+        shapes = {name: a.shape for name, a in given.items() if a is not None}
+        return shapes | {name: a.shape for name, a in self.parameters.items()}
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()}; cotangents of {', '.join(name[2:] for name in self.cotangents) or 'nothing'}"
+
+
+COTANGENTS = ("d_output", "d_h_n", "d_c_n")
+
+
+@dataclass(frozen=True, eq=False)
 class CellCall:
     """One call of one cell: its configuration, parameters and arguments, as ``Cell.step`` takes them."""
 
@@ -116,8 +156,9 @@ class CellCall:
         return self.x.ndim == 1
 
     @property
-    def arguments(self) -> tuple:
-        return self.x, self.h, self.c
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of ``Cell.step`` by name, in its order."""
+        return {name: getattr(self, name) for name in ("x", "h", "c")}
 
     @property
     def result_shapes(self) -> tuple[tuple[int, ...] | None, ...]:
@@ -232,6 +273,30 @@ class LayerPlan:
 
 
 @dataclass(frozen=True)
+class GradientPlan:
+    """The structure of a GradientCall: that of the layer's call, and which cotangents are given."""
+
+    layer: LayerPlan
+    given: tuple[str, ...]
+
+    def build(self, kind: str, dtype: str) -> GradientCall:
+        """The call, its arrays filled from the seed, the cotangents from one of their own."""
+        call = self.layer.build(kind, dtype)
+        fill = Fill(call.config, self.layer.regime, self.layer.seed + 2**16)
+        shapes = dict(zip(COTANGENTS, call.result_shapes, strict=True))
+        cotangents = {name: None if shape is None else fill.array(shape) for name, shape in shapes.items()}
+        # without a c_n its cotangent gives way to that of h_n
+        given = self.given if shapes["d_c_n"] else tuple(n for n in self.given if n != "d_c_n") or ("d_h_n",)
+        return GradientCall(
+            call.config,
+            call.parameters,
+            **call.arguments,
+            values=call.values,
+            **{name: cotangents[name] for name in given},
+        )
+
+
+@dataclass(frozen=True)
 class CellPlan:
     """The structure of a CellCall and the seed of its arrays; N is None when unbatched."""
 
@@ -279,7 +344,7 @@ def _layers(draw, features: Features, projecting: bool, reaches: tuple[str, ...]
         return features.claims(feature) and (choose(odds) if choose else draw(st.sampled_from(odds)))
 
     reach = draw(st.sampled_from(reaches))
-    sizes = SIZES if reach == "small" else FEW
+    sizes = {"small": SIZES, "moderate": MODERATE}.get(reach, FEW)
     choose = _chooser(draw, features)
     I = choose(sizes)
     H = choose(WIDE if reach == "wide" else sizes)
@@ -330,6 +395,31 @@ def plain_layers(features: Features, projecting: bool) -> st.SearchStrategy[Laye
     """Small calls of one layer in one direction, no projection, no lengths, time before batch."""
     plain = dict.fromkeys(("multilayer", "bidirectional", "batch_first", "unbatched", "projection", "lengths"), False)
     return _layers(replace(features, **plain), projecting, ("small",))
+
+
+# Which cotangents are given. The first is what shrinking ends at.
+GIVEN = (
+    ("d_output",),
+    ("d_h_n",),
+    ("d_c_n",),
+    ("d_output", "d_h_n"),
+    ("d_h_n", "d_c_n"),
+    *[COTANGENTS] * 3,
+)
+
+
+def _gradient_calls(features: Features, projecting: bool, reaches: tuple[str, ...]) -> st.SearchStrategy[GradientPlan]:
+    return st.builds(GradientPlan, _layers(features, projecting, reaches), st.sampled_from(GIVEN))
+
+
+def gradient_calls(features: Features, projecting: bool) -> st.SearchStrategy[GradientPlan]:
+    """Calls for gradients which use claimed features only; smaller than others, as gradients cost more."""
+    return _gradient_calls(features, projecting, ("moderate",) * 19 + ("many",))
+
+
+def long_gradient_calls(features: Features, projecting: bool) -> st.SearchStrategy[GradientPlan]:
+    """Calls for gradients through more than 32 steps."""
+    return _gradient_calls(features, projecting, ("long",))
 
 
 # To see one gate alone, the others are held: their rows of the weights are zero and their bias is so

@@ -20,6 +20,7 @@ from reference.cells import blocks, relu, tanh, σ
 from reference.parameters import GATES, layer_directions
 
 RIGHT, WRONG = {}, {}
+CLAIMS = {"cells": True, "parameters": True}
 
 
 class Changed(OracleBackend):
@@ -28,11 +29,12 @@ class Changed(OracleBackend):
     version = "test"
 
     def __init__(self, name, *, kinds=reference.KINDS, dtypes=("float32",), forward=None, build=None, equation=None,
-                 result=None, step=None, read=None, **claims):  # fmt: skip
+                 result=None, step=None, read=None, gradients=None, **claims):  # fmt: skip
         self.name = name
-        self.features = Features(kinds=kinds, dtypes=dtypes, **({"cells": True, "parameters": True} | claims))
+        self.features = Features(kinds=kinds, dtypes=dtypes, **CLAIMS | {"gradients": gradients is not None} | claims)
         self.change_forward, self.change_build, self.equation = forward, build, equation
         self.change_result, self.change_step, self.read = result, step, read
+        self.change_gradients = gradients
 
     def layer(self, config, parameters):
         if self.change_build:
@@ -46,7 +48,7 @@ class Changed(OracleBackend):
 
 
 class ChangedLayer(OracleLayer):
-    """A layer of a changed oracle; ``plain`` is the forward pass to change."""
+    """A layer of a changed oracle; ``plain`` is the forward pass to change, ``backward`` the gradients."""
 
     def __init__(self, backend, config, parameters):
         super().__init__(config, parameters)
@@ -60,6 +62,15 @@ class ChangedLayer(OracleLayer):
         change = self.backend.change_forward
         got = change(self, x, h_0, c_0, lengths) if change else self.plain(x, h_0, c_0, lengths)
         return self.backend.change_result(self, got, lengths) if self.backend.change_result else got
+
+    def backward(self, arguments):
+        with equations(self.backend.equation):
+            return super().gradients(**arguments)
+
+    def gradients(self, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n):
+        cotangents = {"d_output": d_output, "d_h_n": d_h_n, "d_c_n": d_c_n}
+        arguments = {"x": x, "h_0": h_0, "c_0": c_0, "lengths": lengths} | cotangents
+        return self.backend.change_gradients(self, arguments)
 
     def parameters(self):
         read = super().parameters()
@@ -1030,3 +1041,8 @@ def cells_in_float16():
         return tuple(None if a is None else a.astype(x.dtype) for a in reference.step(cell.config, rounded, x, h, c))
 
     return {"step": step}
+
+
+# --- wrong gradients ---------------------------------------------------------------------------------
+
+from tests import gradient_implementations  # noqa: E402, F401  it takes the marks from here

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import reference
 from conformance import Backend, Cell, Features, Layer, Result, __version__
+from reference.gradients import gradients
 from reference.parameters import check_parameters, parameter_shapes
 
 
@@ -24,6 +25,10 @@ class OracleLayer(Layer):
     def forward(self, x, h_0=None, c_0=None, lengths=None):
         result = reference.forward(self.config, self._parameters, x, h_0, c_0, lengths)
         return Result(*(None if a is None else a.astype(self.dtype) for a in result))
+
+    def gradients(self, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n):
+        d = gradients(self.config, self._parameters, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n)
+        return {name: a.astype(self.dtype) for name, a in d.items()}
 
     def parameters(self):
         return {name: value.copy() for name, value in self._parameters.items()}
@@ -49,7 +54,7 @@ class OracleBackend(Backend):
 
     name = "reference"
     version = __version__
-    features = Features(dtypes=reference.DTYPES, cells=True, parameters=True)
+    features = Features(dtypes=reference.DTYPES, cells=True, parameters=True, gradients=True)
 
     def layer(self, config, parameters):
         return OracleLayer(config, parameters)
