@@ -265,6 +265,23 @@ class LayerTrial(Trial):
         with self.subject.calling("forward"):
             return as_result(layer.forward(*copied(call.arguments).values()))
 
+    def train(self, seed: int) -> Result:
+        """What the backend returns for the call in training, of the documented shapes."""
+        layer = self.layer
+        x, h_0, c_0, lengths = copied(self.call.arguments)
+        lengths = None if lengths is None else list(lengths)
+        with self.subject.calling("forward_training"):
+            result = as_result(layer.forward_training(x, h_0, c_0, lengths, seed=seed))
+        return self._shaped(result, self.call)
+
+    def initial_parameters(self, seed: int) -> dict[str, np.ndarray]:
+        """The parameters that the backend gives a new layer of the call's configuration."""
+        with self.subject.calling("initial_parameters"):
+            returned = self.subject.backend.initial_parameters(self.call.config, seed=seed)
+            if not isinstance(returned, Mapping):
+                raise Failed(f"initial_parameters returned {type(returned).__name__}, expected a mapping")
+            return {name: _own(str(name), value) for name, value in returned.items()}
+
     def written(self) -> list[str]:
         """The names of the arrays, arguments and parameters, that one more call changed."""
         layer, parameters = self._built
@@ -275,16 +292,16 @@ class LayerTrial(Trial):
 
     @cached_property
     def want(self) -> Result:
-        """The oracle's result."""
+        """The oracle's result; with the call's masks, in training."""
         call = self.call
         x, h_0, c_0 = (None if a is None else a.astype(np.float64) for a in (call.x, call.h_0, call.c_0))
         with self.subject.clock("oracle"), np.errstate(all="ignore"):
-            return evaluate(call.config, self.parameters64, x, h_0, c_0, call.lengths)
+            return evaluate(call.config, self.parameters64, x, h_0, c_0, call.lengths, call.masks)
 
     def _compute_allowed(self, replicas: int) -> Result:
         call = self.call
         return self._spread(
-            lambda x, h_0, c_0: evaluate(call.config, self.parameters64, x, h_0, c_0, call.lengths),
+            lambda x, h_0, c_0: evaluate(call.config, self.parameters64, x, h_0, c_0, call.lengths, call.masks),
             (call.x, call.h_0, call.c_0),
             replicas,
         )
@@ -380,7 +397,7 @@ class CellTrial(Trial):
 
     @cached_property
     def want(self) -> Result:
-        """The oracle's result."""
+        """The oracle's result; with the call's masks, in training."""
         call = self.call
         arrays = (None if a is None else a.astype(np.float64) for a in call.arguments.values())
         with self.subject.clock("oracle"), np.errstate(all="ignore"):

@@ -29,12 +29,14 @@ class Changed(OracleBackend):
     version = "test"
 
     def __init__(self, name, *, kinds=reference.KINDS, dtypes=("float32",), forward=None, build=None, equation=None,
-                 result=None, step=None, read=None, gradients=None, **claims):  # fmt: skip
+                 result=None, step=None, read=None, gradients=None, train=None, masks=None, dropped=None,
+                 initial=None, **claims):  # fmt: skip
         self.name = name
         self.features = Features(kinds=kinds, dtypes=dtypes, **CLAIMS | {"gradients": gradients is not None} | claims)
         self.change_forward, self.change_build, self.equation = forward, build, equation
         self.change_result, self.change_step, self.read = result, step, read
         self.change_gradients = gradients
+        self.change_train, self.change_masks, self.dropped, self.change_initial = train, masks, dropped, initial
 
     def layer(self, config, parameters):
         if self.change_build:
@@ -45,6 +47,10 @@ class Changed(OracleBackend):
         if self.change_build:
             parameters = self.change_build(config, parameters)
         return ChangedCell(self, config, parameters)
+
+    def initial_parameters(self, config, *, seed):
+        given = super().initial_parameters(config, seed=seed)
+        return self.change_initial(config, given, seed) if self.change_initial else given
 
 
 class ChangedLayer(OracleLayer):
@@ -71,6 +77,22 @@ class ChangedLayer(OracleLayer):
         cotangents = {"d_output": d_output, "d_h_n": d_h_n, "d_c_n": d_c_n}
         arguments = {"x": x, "h_0": h_0, "c_0": c_0, "lengths": lengths} | cotangents
         return self.backend.change_gradients(self, arguments)
+
+    def plain_training(self, x, h_0=None, c_0=None, lengths=None, *, seed):
+        with equations(self.backend.equation), dropping(self.backend.dropped, self.config):
+            parameters = {name: np.asarray(value, np.float64) for name, value in self.given.items()}
+            x, h_0, c_0 = (None if a is None else a.astype(np.float64) for a in (x, h_0, c_0))
+            return self._rounded(layers.evaluate(self.config, parameters, x, h_0, c_0, lengths, self.masks(x, seed)))
+
+    def forward_training(self, x, h_0=None, c_0=None, lengths=None, *, seed):
+        change = self.backend.change_train
+        if change:
+            return change(self, x, h_0, c_0, lengths, seed)
+        return self.plain_training(x, h_0, c_0, lengths, seed=seed)
+
+    def masks(self, x, seed):
+        masks, change = super().masks(x, seed), self.backend.change_masks
+        return change(self, masks, seed) if change and masks else masks
 
     def parameters(self):
         read = super().parameters()
@@ -101,6 +123,18 @@ def equations(changed):
         yield
     finally:
         cells.EQUATIONS.update(kept)
+
+
+@contextmanager
+def dropping(changed, config):
+    """The oracle's dropout exchanged for ``changed(config, x, mask)``."""
+    kept = layers._dropped
+    if changed:
+        layers._dropped = lambda x, mask, probability: changed(config, x, mask)
+    try:
+        yield
+    finally:
+        layers._dropped = kept
 
 
 def right(**parts):
@@ -1043,6 +1077,6 @@ def cells_in_float16():
     return {"step": step}
 
 
-# --- wrong gradients ---------------------------------------------------------------------------------
+# --- wrong gradients, training and initialization: they collect themselves in RIGHT and WRONG ---------
 
-from tests import gradient_implementations  # noqa: E402, F401  it takes the marks from here
+from tests import gradient_implementations, wrong_training  # noqa: E402, F401

@@ -93,6 +93,11 @@ def load(module: nn.Module, parameters) -> None:
     module.load_state_dict({name: to_torch(value) for name, value in parameters.items()}, strict=True)
 
 
+def parameters_of(module: nn.Module) -> dict[str, np.ndarray]:
+    """A module's parameters by name, arrays of their own, in the module's order."""
+    return {name: to_numpy(value).copy() for name, value in module.named_parameters()}
+
+
 class TorchLayer(Layer):
     """A torch.nn.RNN, LSTM or GRU."""
 
@@ -139,8 +144,17 @@ class TorchLayer(Layer):
         h_n, c_n = states if self.config.kind == "lstm" else (states, None)
         return output, h_n, c_n
 
+    def forward_training(self, x, h_0=None, c_0=None, lengths=None, *, seed):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.module.train()
+            try:
+                return self.forward(x, h_0, c_0, lengths)
+            finally:
+                self.module.eval()
+
     def parameters(self):
-        return {name: to_numpy(value).copy() for name, value in self.module.named_parameters()}
+        return parameters_of(self.module)
 
 
 class TorchCell(Cell):
@@ -167,10 +181,15 @@ class TorchCPU(Backend):
 
     name = "torch-cpu"
     version = torch.__version__
-    features = Features(dtypes=DTYPES, cells=True, parameters=True, gradients=True)
+    features = Features(dtypes=DTYPES, cells=True, parameters=True, gradients=True, dropout=True, initialization=True)
 
     def layer(self, config, parameters):
         return TorchLayer(config, parameters)
 
     def cell(self, config, parameters):
         return TorchCell(config, parameters)
+
+    def initial_parameters(self, config, *, seed):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return parameters_of(layer_module(config))
