@@ -268,10 +268,8 @@ class LayerTrial(Trial):
     def train(self, seed: int) -> Result:
         """What the backend returns for the call in training, of the documented shapes."""
         layer = self.layer
-        x, h_0, c_0, lengths = copied(self.call.arguments)
-        lengths = None if lengths is None else list(lengths)
         with self.subject.calling("forward_training"):
-            result = as_result(layer.forward_training(x, h_0, c_0, lengths, seed=seed))
+            result = as_result(layer.forward_training(*copied(self.call.arguments).values(), seed=seed))
         return self._shaped(result, self.call)
 
     def initial_parameters(self, seed: int) -> dict[str, np.ndarray]:
