@@ -18,8 +18,8 @@ from hypothesis.errors import Flaky, HypothesisWarning
 
 from conformance.backend import Features
 from conformance.compare import Failed
-from conformance.strategies import CALL_FEATURES, CellCall, layers
-from conformance.subject import CellTrial, LayerTrial, Subject, Trial
+from conformance.strategies import CALL_FEATURES, layers
+from conformance.subject import Subject, Trial, trial_of
 from reference.catalogue import Requirement, catalogue
 
 Draw = Callable[..., object]
@@ -163,8 +163,7 @@ class Stream:
 
     def trial(self, plan) -> Trial:
         """The plan's call, put to the subject."""
-        call = plan.build(self.subject.kind, self.subject.dtype)
-        return (CellTrial if isinstance(call, CellCall) else LayerTrial)(self.subject, call)
+        return trial_of(self.subject, plan.build(self.subject.kind, self.subject.dtype))
 
     def those(self, applies: Callable[[object], bool], count: int) -> Iterator[tuple[int, Trial]]:
         """The first ``count`` trials whose call applies, each with the number of its block."""

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from reference.parameters import GATES
+
 NEAR = 0.5  # a margin from which on few replicas are not trusted
 
 
@@ -90,6 +92,28 @@ def layer_place(config, unbatched: bool) -> Callable[[str, tuple[int, ...]], str
             layer, direction = divmod(lead[0], config.directions)
             place = "" if unbatched else f"sample {lead[1]}, "
         return f"layer {layer}, {names[direction]} direction, {place}unit {unit}"
+
+    return where
+
+
+def gradient_place(config, unbatched: bool) -> Callable[[str, tuple[int, ...]], str]:
+    """Says in words where an element of a gradient is, that is of what the gradient is with respect to."""
+    state_place, gates = layer_place(config, unbatched), GATES[config.kind]
+
+    def where(name: str, index: tuple[int, ...]) -> str:
+        *lead, last = index
+        if name == "x":
+            if unbatched:
+                return f"step {lead[0]}, feature {last}"
+            t, n = reversed(lead) if config.batch_first else lead
+            return f"step {t}, sample {n}, feature {last}"
+        if name in ("h_0", "c_0"):
+            return state_place(name, index)
+        if name.startswith("weight_hr"):
+            return f"projected unit {lead[0]}, from unit {last}"
+        gate, unit = divmod(index[0], config.hidden_size)
+        row = f"gate {gates[gate]}, unit {unit}" if len(gates) > 1 else f"unit {unit}"
+        return f"{row}, from input {last}" if lead else row
 
     return where
 

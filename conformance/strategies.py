@@ -21,6 +21,7 @@ from reference.config import numpy_dtype
 from reference.parameters import GATES, parameter_shapes
 
 SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16, 17)
+MODERATE = SIZES[:8]
 FEW = (1, 2, 3, 4)
 LONG, MANY, WIDE = (33, 48, 65, 80), (33, 40), (65, 129)  # steps, samples, units
 
@@ -35,7 +36,10 @@ CALL_FEATURES = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class LayerCall:
-    """One call of one layer: its configuration, parameters and arguments, as ``Layer.forward`` takes them."""
+    """One call of one layer: its configuration, parameters and arguments, as ``Layer.forward`` takes them.
+
+    ``masks`` are no argument of the backend: they tell the oracle what dropout kept, as ``reference.forward`` has them.
+    """
 
     config: LayerConfig
     parameters: dict[str, np.ndarray]
@@ -44,6 +48,12 @@ class LayerCall:
     c_0: np.ndarray | None = None
     lengths: tuple[int, ...] | None = None
     values: str = ""
+    masks: tuple[np.ndarray, ...] | None = None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of ``Layer.forward`` by name, in its order."""
+        return {name: getattr(self, name) for name in ("x", "h_0", "c_0", "lengths")}
 
     @property
     def unbatched(self) -> bool:
@@ -57,10 +67,6 @@ class LayerCall:
     def N(self) -> int:
         """The number of samples, 1 when unbatched."""
         return 1 if self.unbatched else self.x.shape[0 if self.config.batch_first else 1]
-
-    @property
-    def arguments(self) -> tuple:
-        return self.x, self.h_0, self.c_0, self.lengths
 
     @property
     def result_shapes(self) -> tuple[tuple[int, ...] | None, ...]:
@@ -101,6 +107,44 @@ class LayerCall:
 
 
 @dataclass(frozen=True, eq=False)
+class GradientCall(LayerCall):
+    """A call of ``Layer.gradients``: that of ``forward``, and the cotangents of its results, None for zeros."""
+
+    d_output: np.ndarray | None = None
+    d_h_n: np.ndarray | None = None
+    d_c_n: np.ndarray | None = None
+
+    @property
+    def forward(self) -> LayerCall:
+        """The call whose results have the cotangents."""
+        return LayerCall(self.config, self.parameters, **super().arguments, values=self.values)
+
+    @property
+    def cotangents(self) -> dict[str, np.ndarray]:
+        """Those that are given."""
+        every = {name: getattr(self, name) for name in COTANGENTS}
+        return {name: d for name, d in every.items() if d is not None}
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of ``Layer.gradients`` by name, in its order."""
+        return super().arguments | {name: getattr(self, name) for name in COTANGENTS}
+
+    @property
+    def result_shapes(self) -> dict[str, tuple[int, ...]]:
+        """By name the shapes of the gradients: those of what they belong to. An omitted state has none."""
+        given = {name: getattr(self, name) for name in ("x", "h_0", "c_0")}
+        shapes = {name: a.shape for name, a in given.items() if a is not None}
+        return shapes | {name: a.shape for name, a in self.parameters.items()}
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()}; cotangents of {', '.join(name[2:] for name in self.cotangents) or 'nothing'}"
+
+
+COTANGENTS = ("d_output", "d_h_n", "d_c_n")
+
+
+@dataclass(frozen=True, eq=False)
 class CellCall:
     """One call of one cell: its configuration, parameters and arguments, as ``Cell.step`` takes them."""
 
@@ -116,8 +160,9 @@ class CellCall:
         return self.x.ndim == 1
 
     @property
-    def arguments(self) -> tuple:
-        return self.x, self.h, self.c
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of ``Cell.step`` by name, in its order."""
+        return {name: getattr(self, name) for name in ("x", "h", "c")}
 
     @property
     def result_shapes(self) -> tuple[tuple[int, ...] | None, ...]:
@@ -210,6 +255,7 @@ class LayerPlan:
     regime: str
     seed: int
     isolated: str = ""
+    upper: str = ""
 
     def build(self, kind: str, dtype: str) -> LayerCall:
         """The call, its arrays filled from the seed."""
@@ -228,7 +274,33 @@ class LayerPlan:
             _lengths(fill.rng, T, N) if self.with_lengths and N is not None else None,
             f"; values {self.regime!r}, seed {self.seed}",
         )
-        return call.replace(parameters=_hold(call, ISOLATED[kind, self.isolated])) if self.isolated else call
+        if self.isolated:
+            return call.replace(parameters=_hold(call, ISOLATED[kind, self.isolated]))
+        return call.replace(parameters=UPPER[self.upper](call)) if self.upper else call
+
+
+@dataclass(frozen=True)
+class GradientPlan:
+    """The structure of a GradientCall: that of the layer's call, and which cotangents are given."""
+
+    layer: LayerPlan
+    given: tuple[str, ...]
+
+    def build(self, kind: str, dtype: str) -> GradientCall:
+        """The call, its arrays filled from the seed, the cotangents from one of their own."""
+        call = self.layer.build(kind, dtype)
+        fill = Fill(call.config, self.layer.regime, self.layer.seed + 2**16)
+        shapes = dict(zip(COTANGENTS, call.result_shapes, strict=True))
+        cotangents = {name: None if shape is None else fill.array(shape) for name, shape in shapes.items()}
+        # without a c_n its cotangent gives way to that of h_n
+        given = self.given if shapes["d_c_n"] else tuple(n for n in self.given if n != "d_c_n") or ("d_h_n",)
+        return GradientCall(
+            call.config,
+            call.parameters,
+            **call.arguments,
+            values=call.values,
+            **{name: cotangents[name] for name in given},
+        )
 
 
 @dataclass(frozen=True)
@@ -279,7 +351,7 @@ def _layers(draw, features: Features, projecting: bool, reaches: tuple[str, ...]
         return features.claims(feature) and (choose(odds) if choose else draw(st.sampled_from(odds)))
 
     reach = draw(st.sampled_from(reaches))
-    sizes = SIZES if reach == "small" else FEW
+    sizes = {"small": SIZES, "moderate": MODERATE}.get(reach, FEW)
     choose = _chooser(draw, features)
     I = choose(sizes)
     H = choose(WIDE if reach == "wide" else sizes)
@@ -330,6 +402,31 @@ def plain_layers(features: Features, projecting: bool) -> st.SearchStrategy[Laye
     """Small calls of one layer in one direction, no projection, no lengths, time before batch."""
     plain = dict.fromkeys(("multilayer", "bidirectional", "batch_first", "unbatched", "projection", "lengths"), False)
     return _layers(replace(features, **plain), projecting, ("small",))
+
+
+# Which cotangents are given. The first is what shrinking ends at.
+GIVEN = (
+    ("d_output",),
+    ("d_h_n",),
+    ("d_c_n",),
+    ("d_output", "d_h_n"),
+    ("d_h_n", "d_c_n"),
+    *[COTANGENTS] * 3,
+)
+
+
+def _gradient_calls(features: Features, projecting: bool, reaches: tuple[str, ...]) -> st.SearchStrategy[GradientPlan]:
+    return st.builds(GradientPlan, _layers(features, projecting, reaches), st.sampled_from(GIVEN))
+
+
+def gradient_calls(features: Features, projecting: bool) -> st.SearchStrategy[GradientPlan]:
+    """Calls for gradients which use claimed features only; smaller than others, as gradients cost more."""
+    return _gradient_calls(features, projecting, ("moderate",) * 19 + ("many",))
+
+
+def long_gradient_calls(features: Features, projecting: bool) -> st.SearchStrategy[GradientPlan]:
+    """Calls for gradients through more than 32 steps."""
+    return _gradient_calls(features, projecting, ("long",))
 
 
 # To see one gate alone, the others are held: their rows of the weights are zero and their bias is so
@@ -391,3 +488,98 @@ def cells(draw, features: Features, projecting: bool) -> CellPlan:
     regime = draw(st.sampled_from(REGIMES))
     seed = draw(st.integers(0, 2**16 - 1))
     return CellPlan(config, None if unbatched else N, with_states, regime, seed)
+
+
+RATES = (0.5, 0.25, 0.1, 0.3, 0.75, 0.9)
+UNEVEN_RATES = (0.3, 0.2, 0.7, 0.75)  # none that is its own complement
+
+
+def dropping(rates: tuple[float, ...] = RATES, upper: str = "") -> Callable[[Features, bool], st.SearchStrategy]:
+    """Draws calls of layers with dropout, those above the first as ``UPPER`` has it."""
+
+    def draw(features: Features, projecting: bool) -> st.SearchStrategy[LayerPlan]:
+        plans = layers(replace(features, no_bias=features.no_bias and not upper), projecting)
+        return st.tuples(plans, st.sampled_from(rates)).map(lambda drawn: with_dropout(features, *drawn))
+
+    def with_dropout(features: Features, plan: LayerPlan, rate: float) -> LayerPlan:
+        config = plan.config
+        if features.configurations is not None:  # no more of them than there are without dropout
+            rate = rates[(config.input_size + config.hidden_size + config.num_layers) % len(rates)]
+        return replace(plan, config=replace(config, dropout=rate), upper=upper)
+
+    draw.__name__ = f"dropping_{upper or 'whatever'}_{len(rates)}"
+    return draw
+
+
+@st.composite
+def many_masked(draw, features: Features, projecting: bool) -> LayerPlan:
+    """Calls of two or three layers whose results show thousands of elements of the masks."""
+
+    def flag(feature: str) -> bool:
+        return features.claims(feature) and draw(st.booleans())
+
+    H = draw(st.sampled_from((12, 16, 9)))
+    bidirectional = features.bidirectional and draw(st.sampled_from((True, False)))
+    config = LayerConfig(
+        "lstm" if projecting else "gru",
+        input_size=draw(st.sampled_from((5, 3))),
+        hidden_size=H,
+        num_layers=draw(st.sampled_from((3, 2))),
+        batch_first=flag("batch_first"),
+        dropout=draw(st.sampled_from(UNEVEN_RATES)),
+        bidirectional=bidirectional,
+        proj_size=H - 2 if projecting and flag("projection") else 0,
+    )
+    T, N, seed = draw(st.sampled_from((40, 33))), draw(st.sampled_from((32, 41))), draw(st.integers(0, 2**16 - 1))
+    return LayerPlan(config, T, N, flag("lengths"), flag("initial_state"), "ordinary", seed, upper="showing")
+
+
+def _blind(call: LayerCall) -> dict[str, np.ndarray]:
+    """The call's parameters, but the layers above the first do not see what they are fed."""
+    later = [name for name in call.parameters if name.startswith("weight_ih") and "_l0" not in name]
+    return call.parameters | {name: np.zeros_like(call.parameters[name]) for name in later}
+
+
+def _showing(call: LayerCall) -> dict[str, np.ndarray]:
+    """The call's parameters, but the layers above the first have no memory and show what they are fed.
+
+    Unit j of direction d sees nothing but unit j of the layer below's direction d, times 1 - dropout, and is the
+    kind's nonlinearity of that and a bias. So each element of the output depends on one element of each mask, and
+    what was dropped below still differs from what is dropped here.
+    """
+    config = call.config
+    H, O, gates = config.hidden_size, config.output_size, GATES[config.kind]
+    shown = {"lstm": "g", "gru": "n"}.get(config.kind, "h")
+    parameters = dict(call.parameters)
+    for name in (name for name in call.parameters if "_l0" not in name):
+        value = parameters[name] = np.zeros_like(call.parameters[name])
+        start = gates.index(shown) * H
+        if name.startswith("weight_ih"):
+            below = O if name.endswith("_reverse") else 0
+            value[start + np.arange(O), below + np.arange(O)] = 1 - config.dropout
+        elif name.startswith("bias_ih"):
+            value[start : start + H] = 0.5
+            for gate, how in ISOLATED.get((config.kind, shown), {}).items():
+                value[gates.index(gate) * H : (gates.index(gate) + 1) * H] = OPEN if how == "+" else -OPEN
+        elif name.startswith("weight_hr"):
+            np.fill_diagonal(value, 1)
+    return parameters
+
+
+UPPER = {"blind": _blind, "showing": _showing}
+
+
+@st.composite
+def new_layers(draw, features: Features, projecting: bool) -> LayerPlan:
+    """Layers of some tens of units, input_size, hidden_size and proj_size far apart; for what they start from."""
+    H, I = draw(st.sampled_from(((16, 40), (33, 3), (24, 5))))
+    config = LayerConfig(
+        "lstm" if projecting else "gru",
+        input_size=I,
+        hidden_size=H,
+        num_layers=2 if features.multilayer and draw(st.sampled_from((True, False))) else 1,
+        bias=not (features.no_bias and draw(st.sampled_from((False, False, True)))),
+        bidirectional=features.bidirectional and draw(st.sampled_from((True, False))),
+        proj_size=H // 4 if projecting and features.projection and draw(st.sampled_from((True, False))) else 0,
+    )
+    return LayerPlan(config, 1, 1, False, False, "ordinary", draw(st.integers(0, 2**16 - 1)))

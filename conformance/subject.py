@@ -8,19 +8,29 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from conformance.backend import Backend, Result, Unsupported
-from conformance.compare import Failed, cell_place, check_numbers, describe_shape_or_kind, layer_place
-from conformance.strategies import CellCall, LayerCall, describe
+from conformance.compare import (
+    Failed,
+    cell_place,
+    check_numbers,
+    describe_shape_or_kind,
+    gradient_place,
+    layer_place,
+)
+from conformance.strategies import CellCall, GradientCall, LayerCall, describe
+from reference.gradients import evaluate_gradients
 from reference.layers import evaluate, evaluate_cell
 from reference.precision import REPLICAS, REPLICAS_ON_FAILURE, allowed, spreads
 
-View = Callable[[Result], Result]
+Results = Result | dict[str, np.ndarray]  # a dict for gradients, which differ in number
+View = Callable[[Results], Results]
 
 
 class Clock:
@@ -91,24 +101,50 @@ def one_line(error: BaseException) -> str:
     return text if len(text) <= 300 else text[:297] + "..."
 
 
-def copied(arguments: tuple) -> tuple:
-    return tuple(a.copy() if isinstance(a, np.ndarray) else a for a in arguments)
+def copied(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments for the adapter alone: arrays of its own, lengths as a list."""
+    fresh = {name: a.copy() if isinstance(a, np.ndarray) else a for name, a in arguments.items()}
+    return {name: list(a) if isinstance(a, tuple) else a for name, a in fresh.items()}
+
+
+def changed(arguments: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
+    """The names of those that are no longer what they were."""
+    return [
+        name
+        for name, a in arguments.items()
+        if not (a == list(before[name]) if isinstance(a, list) else _same_bits(a, before[name]))
+    ]
 
 
 class Trial:
-    """What layers and cells have in common: a call, what the backend made of it, what the oracle says.
+    """What trials have in common: a call, what the backend made of it, what the oracle says.
 
     ``got``, ``want`` and ``allowed(replicas)`` are computed once and shared by every check of the call.
+    ``of`` goes before the name of a result in messages.
     """
+
+    of = ""
 
     def __init__(self, subject: Subject, call) -> None:
         self.subject, self.call = subject, call
         self.margin: float | None = None
-        self._allowed: dict[int, Result] = {}
-        self._returned: Result | str | None = None
+        self._allowed: dict[int, Results] = {}
+        self._returned: Results | str | None = None
+
+    def other(self, call) -> Trial:
+        """A trial of another call by the same backend; a layer or cell of its own."""
+        return trial_of(self.subject, call)
+
+    def named(self, result: Results) -> dict[str, np.ndarray | None]:
+        """A result's arrays by name."""
+        return dict(zip(self.names, result, strict=True))
+
+    def formed(self, arrays: dict[str, np.ndarray | None]) -> Results:
+        """The inverse of ``named``."""
+        return Result(*arrays.values())
 
     @property
-    def returned(self) -> Result:
+    def returned(self) -> Results:
         """What the backend returned for the call, of whatever shape; the same failure again if it raised."""
         if self._returned is None:
             try:
@@ -120,22 +156,22 @@ class Trial:
         return self._returned
 
     @property
-    def got(self) -> Result:
+    def got(self) -> Results:
         """What the backend returned for the call. Raises Failed if its shapes are not the documented ones."""
         return self._shaped(self.returned, self.call)
 
-    def run(self, **changes) -> Result:
+    def run(self, **changes) -> Results:
         """What the backend returns for the call's arguments but for ``changes``, of the documented shapes."""
         call = self.call.replace(**changes)
         return self._shaped(self._ask(call), call)
 
-    def _shaped(self, result: Result, call) -> Result:
+    def _shaped(self, result: Results, call) -> Results:
         for name, got, expected in zip(self.names, result, call.result_shapes, strict=True):
             if (None if got is None else got.shape) != expected:
                 raise Failed(f"{name}: got {describe_shape_or_kind(got)}, expected {_shape_or_none(expected)}")
         return result
 
-    def allowed(self, replicas: int = REPLICAS) -> Result:
+    def allowed(self, replicas: int = REPLICAS) -> Results:
         """The error that rounding may cause at each element of the result."""
         if replicas not in self._allowed:
             with self.subject.clock("tolerance"):
@@ -145,49 +181,52 @@ class Trial:
     def _spread(self, function, arrays, replicas):
         arithmetic = self.subject.arithmetic
         as64 = [None if a is None else a.astype(np.float64) for a in arrays]
-        found = spreads(function, as64, self.want, arithmetic, replicas)
-        return Result(*(None if s is None else allowed(s, arithmetic) for s in found))
+        want = self.named(self.want)
+        found = zip(want, spreads(function, as64, list(want.values()), arithmetic, replicas), strict=True)
+        return self.formed({name: None if s is None else allowed(s, arithmetic) for name, s in found})
 
     @cached_property
     def parameters64(self) -> dict[str, np.ndarray]:
         return {name: value.astype(np.float64) for name, value in self.call.parameters.items()}
 
-    def agrees(self, got: Result | None = None, view: View = lambda result: result) -> None:
+    def agrees(self, got: Results | None = None, view: View = lambda result: result) -> None:
         """The backend's numbers are the oracle's. ``view`` takes the part that ``got`` shows of the whole."""
         got = view(self.got) if got is None else got
         self._compare(got, view(self.want), view, 1.0)
 
-    def same(self, got: Result, view: View = lambda result: result) -> None:
+    def same(self, got: Results, view: View = lambda result: result) -> None:
         """Two results of the backend are the same but for rounding: ``got``, and ``view`` of the call's own.
 
         Each may be off by what is allowed, so twice that is; the oracle's numbers play no part.
         """
-        own = Result(*(None if a is None else a.astype(np.float64) for a in view(self.got)))
+        shown = self.named(view(self.got))
+        own = self.formed({name: None if a is None else a.astype(np.float64) for name, a in shown.items()})
         self._compare(got, own, view, 2.0)
 
-    def _element(self, view: View, position: int, index: tuple[int, ...]) -> str:
+    def _element(self, view: View, shown: str, index: tuple[int, ...]) -> str:
         """Which element of the whole result a view shows there: ``output[3, 0, 5], layer 0, ...``."""
-        numbered, start = [], 0
-        for whole in self.want:
+        numbered, start = {}, 0
+        for name, whole in self.named(self.want).items():
             size = 0 if whole is None else whole.size
-            numbered.append(None if whole is None else np.arange(start, start + size).reshape(whole.shape))
+            numbered[name] = None if whole is None else np.arange(start, start + size).reshape(whole.shape)
             start += size
-        number = int(view(Result(*numbered))[position][index])
-        for name, numbers in zip(self.names, numbered, strict=True):
+        number = int(self.named(view(self.formed(numbered)))[shown][index])
+        for name, numbers in numbered.items():
             if numbers is not None and numbers.flat[0] <= number <= numbers.flat[-1]:
                 at = tuple(int(i) for i in np.unravel_index(number - numbers.flat[0], numbers.shape))
-                return f"{name}[{', '.join(map(str, at))}], {self.where(name, at)}"
+                return f"{self.of}{name}[{', '.join(map(str, at))}], {self.where(name, at)}"
         raise AssertionError("a view shows only elements of the whole")
 
-    def _compare(self, got: Result, want: Result, view: View, factor: float) -> None:
-        for position, name in enumerate(self.names):
+    def _compare(self, got: Results, want: Results, view: View, factor: float) -> None:
+        got = self.named(got)
+        for name, expected in self.named(want).items():
             worst = check_numbers(
-                name,
-                got[position],
-                want[position],
-                lambda k, at=position: view(self.allowed(k))[at],
+                f"{self.of}{name}",
+                got[name],
+                expected,
+                lambda k, name=name: self.named(view(self.allowed(k)))[name],
                 self.subject.arithmetic.largest,
-                lambda index, at=position: self._element(view, at, index),
+                lambda index, name=name: self._element(view, name, index),
                 (REPLICAS, *REPLICAS_ON_FAILURE),
                 factor,
             )
@@ -202,6 +241,7 @@ class LayerTrial(Trial):
     """A call of a layer."""
 
     names = Result._fields
+    method = "forward"
 
     @cached_property
     def where(self):
@@ -216,48 +256,113 @@ class LayerTrial(Trial):
         """The backend's layer of the call's configuration and parameters."""
         return self._built[0]
 
-    def other(self, call: LayerCall) -> LayerTrial:
-        """A trial of another call by the same backend; its own layer."""
-        return LayerTrial(self.subject, call)
-
     def cell_trial(self, call: CellCall) -> CellTrial:
         """A trial of a cell of the same backend."""
         return CellTrial(self.subject, call)
 
     def _ask(self, call: LayerCall) -> Result:
         layer = self.layer
-        x, h_0, c_0, lengths = copied(call.arguments)
-        lengths = None if lengths is None else list(lengths)
         with self.subject.calling("forward"):
-            return as_result(layer.forward(x, h_0, c_0, lengths))
+            return as_result(layer.forward(*copied(call.arguments).values()))
+
+    def train(self, seed: int) -> Result:
+        """What the backend returns for the call in training, of the documented shapes."""
+        layer = self.layer
+        with self.subject.calling("forward_training"):
+            result = as_result(layer.forward_training(*copied(self.call.arguments).values(), seed=seed))
+        return self._shaped(result, self.call)
+
+    def initial_parameters(self, seed: int) -> dict[str, np.ndarray]:
+        """The parameters that the backend gives a new layer of the call's configuration."""
+        with self.subject.calling("initial_parameters"):
+            returned = self.subject.backend.initial_parameters(self.call.config, seed=seed)
+            if not isinstance(returned, Mapping):
+                raise Failed(f"initial_parameters returned {type(returned).__name__}, expected a mapping")
+            return {name: _own(str(name), value) for name, value in returned.items()}
 
     def written(self) -> list[str]:
         """The names of the arrays, arguments and parameters, that one more call changed."""
-        before = self.call
         layer, parameters = self._built
-        arguments = dict(zip(("x", "h_0", "c_0"), copied(before.arguments), strict=False))
-        lengths = None if before.lengths is None else list(before.lengths)
-        with self.subject.calling("forward"):
-            layer.forward(*arguments.values(), lengths)
-        changed = [n for n, a in arguments.items() if not _same_bits(a, getattr(before, n))]
-        changed += [n for n, a in parameters.items() if not _same_bits(a, before.parameters[n])]
-        return changed + (["lengths"] if lengths is not None and lengths != list(before.lengths) else [])
+        arguments = copied(self.call.arguments)
+        with self.subject.calling(self.method):
+            getattr(layer, self.method)(*arguments.values())
+        return changed(arguments, self.call.arguments) + changed(parameters, self.call.parameters)
 
     @cached_property
     def want(self) -> Result:
-        """The oracle's result."""
+        """The oracle's result; with the call's masks, in training."""
         call = self.call
         x, h_0, c_0 = (None if a is None else a.astype(np.float64) for a in (call.x, call.h_0, call.c_0))
         with self.subject.clock("oracle"), np.errstate(all="ignore"):
-            return evaluate(call.config, self.parameters64, x, h_0, c_0, call.lengths)
+            return evaluate(call.config, self.parameters64, x, h_0, c_0, call.lengths, call.masks)
 
     def _compute_allowed(self, replicas: int) -> Result:
         call = self.call
         return self._spread(
-            lambda x, h_0, c_0: evaluate(call.config, self.parameters64, x, h_0, c_0, call.lengths),
+            lambda x, h_0, c_0: evaluate(call.config, self.parameters64, x, h_0, c_0, call.lengths, call.masks),
             (call.x, call.h_0, call.c_0),
             replicas,
         )
+
+
+class GradientTrial(LayerTrial):
+    """A call of a layer's gradients. Its results are dicts, by the names that ``result_shapes`` has."""
+
+    method = "gradients"
+    of = "the gradient of "
+
+    @cached_property
+    def where(self):
+        return gradient_place(self.call.config, self.call.unbatched)
+
+    @property
+    def forward(self) -> LayerTrial:
+        """A trial of the forward pass, by this very layer."""
+        trial = LayerTrial(self.subject, self.call.forward)
+        trial._built = self._built
+        return trial
+
+    def named(self, result: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return result
+
+    def formed(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return arrays
+
+    def _ask(self, call: GradientCall) -> dict[str, np.ndarray]:
+        layer = self.layer
+        with self.subject.calling("gradients"):
+            return as_gradients(layer.gradients(*copied(call.arguments).values()))
+
+    def _shaped(self, result: dict[str, np.ndarray], call: GradientCall) -> dict[str, np.ndarray]:
+        for name, expected in call.result_shapes.items():
+            if name not in result:
+                raise Failed(f"{self.of}{name}: is missing; the names are {', '.join(result) or 'none'}")
+            if result[name].shape != expected:
+                raise Failed(f"{self.of}{name}: got shape {result[name].shape}, expected shape {expected}")
+        return {name: result[name] for name in call.result_shapes}
+
+    @cached_property
+    def want(self) -> dict[str, np.ndarray]:
+        """The oracle's gradients."""
+        with self.subject.clock("oracle"), np.errstate(all="ignore"):
+            arguments = {
+                name: a.astype(np.float64) if isinstance(a, np.ndarray) else a
+                for name, a in self.call.arguments.items()
+            }
+            return evaluate_gradients(self.call.config, self.parameters64, **arguments)
+
+    def _compute_allowed(self, replicas: int) -> dict[str, np.ndarray]:
+        call = self.call
+        arguments = call.arguments
+        lengths = arguments.pop("lengths")
+
+        def function(*disturbed):
+            d = evaluate_gradients(
+                call.config, self.parameters64, lengths=lengths, **dict(zip(arguments, disturbed, strict=True))
+            )
+            return list(d.values())
+
+        return self._spread(function, arguments.values(), replicas)
 
 
 class CellTrial(Trial):
@@ -278,26 +383,21 @@ class CellTrial(Trial):
     def _ask(self, call: CellCall) -> Result:
         cell = self.cell
         with self.subject.calling("step"):
-            return as_cell_result(cell.step(*copied(call.arguments)))
-
-    def other(self, call: CellCall) -> CellTrial:
-        """A trial of another call by the same backend; its own cell."""
-        return CellTrial(self.subject, call)
+            return as_cell_result(cell.step(*copied(call.arguments).values()))
 
     def written(self) -> list[str]:
         """The names of the arrays, arguments and parameters, that one more call changed."""
         cell, parameters = self._built
-        arguments = dict(zip(("x", "h", "c"), copied(self.call.arguments), strict=True))
+        arguments = copied(self.call.arguments)
         with self.subject.calling("step"):
             cell.step(*arguments.values())
-        changed = [n for n, a in arguments.items() if not _same_bits(a, getattr(self.call, n))]
-        return changed + [n for n, a in parameters.items() if not _same_bits(a, self.call.parameters[n])]
+        return changed(arguments, self.call.arguments) + changed(parameters, self.call.parameters)
 
     @cached_property
     def want(self) -> Result:
-        """The oracle's result."""
+        """The oracle's result; with the call's masks, in training."""
         call = self.call
-        arrays = (None if a is None else a.astype(np.float64) for a in call.arguments)
+        arrays = (None if a is None else a.astype(np.float64) for a in call.arguments.values())
         with self.subject.clock("oracle"), np.errstate(all="ignore"):
             h, c = evaluate_cell(call.config, self.parameters64, *arrays)
         return Result(None, h, c)
@@ -307,7 +407,15 @@ class CellTrial(Trial):
             h, c = evaluate_cell(self.call.config, self.parameters64, x, h, c)
             return None, h, c
 
-        return self._spread(function, self.call.arguments, replicas)
+        return self._spread(function, self.call.arguments.values(), replicas)
+
+
+TRIALS = {LayerCall: LayerTrial, GradientCall: GradientTrial, CellCall: CellTrial}
+
+
+def trial_of(subject: Subject, call) -> Trial:
+    """The trial that a call is made for."""
+    return TRIALS[type(call)](subject, call)
 
 
 def _same_bits(a: np.ndarray | None, b: np.ndarray | None) -> bool:
@@ -330,6 +438,13 @@ def as_cell_result(returned: object) -> Result:
     if not (isinstance(returned, tuple) and len(returned) == 2):
         raise Failed(f"step returned {type(returned).__name__}, expected a tuple (h, c), c None unless lstm")
     return Result(None, _own("h", returned[0]), _own("c", returned[1], optional=True))
+
+
+def as_gradients(returned: object) -> dict[str, np.ndarray]:
+    """The adapter's gradients by name, arrays of its own. Raises Failed if that is not what came."""
+    if not isinstance(returned, Mapping):
+        raise Failed(f"gradients returned {type(returned).__name__}, expected a dict of arrays by name")
+    return {str(name): _own(f"the gradient of {name}", value) for name, value in returned.items()}
 
 
 def _own(name: str, value: object, optional: bool = False) -> np.ndarray | None:

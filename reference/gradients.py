@@ -66,7 +66,9 @@ def gru(x, u, h, c, d_h_t, d_c_t):
     r_t = σ(x_r + u_r)
     z_t = σ(x_z + u_z)
     n_t = tanh(x_n + r_t * u_n)
-    d_n = d_h_t * (1 - z_t) * d_tanh(n_t)
+    # (1 - z) n + z h is also n + z (h - n), whose gradient for n is this difference. Where z is near 1 it errs
+    # by the rounding of d_h_t, not of what is left, as those who compute h_t so may: d_h_t * (1 - z_t) would not.
+    d_n = (d_h_t - d_h_t * z_t) * d_tanh(n_t)
     d_z = d_h_t * (h - n_t) * d_σ(z_t)
     d_r = d_n * u_n * d_σ(r_t)
     return _joined(d_r, d_z, d_n), _joined(d_r, d_z, d_n * r_t), d_h_t * z_t, None

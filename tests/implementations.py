@@ -20,6 +20,7 @@ from reference.cells import blocks, relu, tanh, σ
 from reference.parameters import GATES, layer_directions
 
 RIGHT, WRONG = {}, {}
+CLAIMS = {"cells": True, "parameters": True}
 
 
 class Changed(OracleBackend):
@@ -28,11 +29,14 @@ class Changed(OracleBackend):
     version = "test"
 
     def __init__(self, name, *, kinds=reference.KINDS, dtypes=("float32",), forward=None, build=None, equation=None,
-                 result=None, step=None, read=None, **claims):  # fmt: skip
+                 result=None, step=None, read=None, gradients=None, train=None, masks=None, dropped=None,
+                 initial=None, **claims):  # fmt: skip
         self.name = name
-        self.features = Features(kinds=kinds, dtypes=dtypes, **({"cells": True, "parameters": True} | claims))
+        self.features = Features(kinds=kinds, dtypes=dtypes, **CLAIMS | {"gradients": gradients is not None} | claims)
         self.change_forward, self.change_build, self.equation = forward, build, equation
         self.change_result, self.change_step, self.read = result, step, read
+        self.change_gradients = gradients
+        self.change_train, self.change_masks, self.dropped, self.change_initial = train, masks, dropped, initial
 
     def layer(self, config, parameters):
         if self.change_build:
@@ -44,9 +48,13 @@ class Changed(OracleBackend):
             parameters = self.change_build(config, parameters)
         return ChangedCell(self, config, parameters)
 
+    def initial_parameters(self, config, *, seed):
+        given = super().initial_parameters(config, seed=seed)
+        return self.change_initial(config, given, seed) if self.change_initial else given
+
 
 class ChangedLayer(OracleLayer):
-    """A layer of a changed oracle; ``plain`` is the forward pass to change."""
+    """A layer of a changed oracle; ``plain`` is the forward pass to change, ``backward`` the gradients."""
 
     def __init__(self, backend, config, parameters):
         super().__init__(config, parameters)
@@ -60,6 +68,31 @@ class ChangedLayer(OracleLayer):
         change = self.backend.change_forward
         got = change(self, x, h_0, c_0, lengths) if change else self.plain(x, h_0, c_0, lengths)
         return self.backend.change_result(self, got, lengths) if self.backend.change_result else got
+
+    def backward(self, arguments):
+        with equations(self.backend.equation):
+            return super().gradients(**arguments)
+
+    def gradients(self, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n):
+        cotangents = {"d_output": d_output, "d_h_n": d_h_n, "d_c_n": d_c_n}
+        arguments = {"x": x, "h_0": h_0, "c_0": c_0, "lengths": lengths} | cotangents
+        return self.backend.change_gradients(self, arguments)
+
+    def plain_training(self, x, h_0=None, c_0=None, lengths=None, *, seed):
+        with equations(self.backend.equation), dropping(self.backend.dropped, self.config):
+            parameters = {name: np.asarray(value, np.float64) for name, value in self.given.items()}
+            x, h_0, c_0 = (None if a is None else a.astype(np.float64) for a in (x, h_0, c_0))
+            return self._rounded(layers.evaluate(self.config, parameters, x, h_0, c_0, lengths, self.masks(x, seed)))
+
+    def forward_training(self, x, h_0=None, c_0=None, lengths=None, *, seed):
+        change = self.backend.change_train
+        if change:
+            return change(self, x, h_0, c_0, lengths, seed)
+        return self.plain_training(x, h_0, c_0, lengths, seed=seed)
+
+    def masks(self, x, seed):
+        masks, change = super().masks(x, seed), self.backend.change_masks
+        return change(self, masks, seed) if change and masks else masks
 
     def parameters(self):
         read = super().parameters()
@@ -90,6 +123,18 @@ def equations(changed):
         yield
     finally:
         cells.EQUATIONS.update(kept)
+
+
+@contextmanager
+def dropping(changed, config):
+    """The oracle's dropout exchanged for ``changed(config, x, mask)``."""
+    kept = layers._dropped
+    if changed:
+        layers._dropped = lambda x, mask, probability: changed(config, x, mask)
+    try:
+        yield
+    finally:
+        layers._dropped = kept
 
 
 def right(**parts):
@@ -1030,3 +1075,8 @@ def cells_in_float16():
         return tuple(None if a is None else a.astype(x.dtype) for a in reference.step(cell.config, rounded, x, h, c))
 
     return {"step": step}
+
+
+# --- wrong gradients, training and initialization: they collect themselves in RIGHT and WRONG ---------
+
+from tests import gradient_implementations, wrong_training  # noqa: E402, F401

@@ -6,8 +6,11 @@ says nothing: it is what the others are compared with.
 
 from __future__ import annotations
 
+import numpy as np
+
 import reference
 from conformance import Backend, Cell, Features, Layer, Result, __version__
+from reference.gradients import gradients
 from reference.parameters import check_parameters, parameter_shapes
 
 
@@ -22,8 +25,25 @@ class OracleLayer(Layer):
         self._parameters = {name: parameters[name].copy() for name in parameter_shapes(config)}
 
     def forward(self, x, h_0=None, c_0=None, lengths=None):
-        result = reference.forward(self.config, self._parameters, x, h_0, c_0, lengths)
+        return self._rounded(reference.forward(self.config, self._parameters, x, h_0, c_0, lengths))
+
+    def forward_training(self, x, h_0=None, c_0=None, lengths=None, *, seed):
+        masks = self.masks(x, seed)
+        return self._rounded(reference.forward(self.config, self._parameters, x, h_0, c_0, lengths, masks))
+
+    def masks(self, x, seed):
+        """What dropout keeps, for each layer but the last (T, N, D*O)."""
+        config, rng = self.config, np.random.default_rng(seed)
+        T, N = (x.shape[0], 1) if x.ndim == 2 else x.shape[1::-1] if config.batch_first else x.shape[:2]
+        shape = (config.num_layers - 1, T, N, config.directions * config.output_size)
+        return list(rng.random(shape) >= config.dropout)
+
+    def _rounded(self, result):
         return Result(*(None if a is None else a.astype(self.dtype) for a in result))
+
+    def gradients(self, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n):
+        d = gradients(self.config, self._parameters, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n)
+        return {name: a.astype(self.dtype) for name, a in d.items()}
 
     def parameters(self):
         return {name: value.copy() for name, value in self._parameters.items()}
@@ -49,10 +69,20 @@ class OracleBackend(Backend):
 
     name = "reference"
     version = __version__
-    features = Features(dtypes=reference.DTYPES, cells=True, parameters=True)
+    features = Features(
+        dtypes=reference.DTYPES, cells=True, parameters=True, gradients=True, dropout=True, initialization=True
+    )
 
     def layer(self, config, parameters):
         return OracleLayer(config, parameters)
 
     def cell(self, config, parameters):
         return OracleCell(config, parameters)
+
+    def initial_parameters(self, config, *, seed):
+        config.validate()
+        rng, bound = np.random.default_rng(seed), config.hidden_size**-0.5
+        dtype = reference.numpy_dtype(config.dtype)
+        return {
+            name: rng.uniform(-bound, bound, shape).astype(dtype) for name, shape in parameter_shapes(config).items()
+        }

@@ -93,6 +93,11 @@ def load(module: nn.Module, parameters) -> None:
     module.load_state_dict({name: to_torch(value) for name, value in parameters.items()}, strict=True)
 
 
+def parameters_of(module: nn.Module) -> dict[str, np.ndarray]:
+    """A module's parameters by name, arrays of their own, in the module's order."""
+    return {name: to_numpy(value).copy() for name, value in module.named_parameters()}
+
+
 class TorchLayer(Layer):
     """A torch.nn.RNN, LSTM or GRU."""
 
@@ -103,7 +108,25 @@ class TorchLayer(Layer):
 
     @torch.no_grad()
     def forward(self, x, h_0=None, c_0=None, lengths=None):
-        x, h_0, c_0 = to_torch(x), to_torch(h_0), to_torch(c_0)
+        return Result(*map(to_numpy, self._call(to_torch(x), to_torch(h_0), to_torch(c_0), lengths)))
+
+    def gradients(self, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n):
+        arguments = {"x": to_torch(x), "h_0": to_torch(h_0), "c_0": to_torch(c_0)}
+        given = {name: a.requires_grad_() for name, a in arguments.items() if a is not None}
+        with torch.enable_grad():
+            results = self._call(*arguments.values(), lengths)
+        cotangents = map(to_torch, (d_output, d_h_n, d_c_n))
+        pairs = [(y, d) for y, d in zip(results, cotangents, strict=True) if d is not None]
+        wanted = given | dict(self.module.named_parameters())
+        if not pairs:
+            return {name: to_numpy(torch.zeros_like(a)) for name, a in wanted.items()}
+        # What the cotangents do not depend on, the last step's c_0 say, has a gradient of zeros.
+        outputs, d = zip(*pairs, strict=True)
+        found = torch.autograd.grad(outputs, list(wanted.values()), d, allow_unused=True, materialize_grads=True)
+        return {name: to_numpy(a) for name, a in zip(wanted, found, strict=True)}
+
+    def _call(self, x, h_0, c_0, lengths):
+        """output, h_n and c_n, None unless lstm, as tensors."""
         if self.config.kind == "lstm":
             states = None if h_0 is None and c_0 is None else (h_0, c_0)
         elif c_0 is not None:
@@ -119,10 +142,19 @@ class TorchLayer(Layer):
             output, states = self.module(packed, states)
             output, _ = pad_packed_sequence(output, total_length=steps, **layout)
         h_n, c_n = states if self.config.kind == "lstm" else (states, None)
-        return Result(to_numpy(output), to_numpy(h_n), to_numpy(c_n))
+        return output, h_n, c_n
+
+    def forward_training(self, x, h_0=None, c_0=None, lengths=None, *, seed):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.module.train()
+            try:
+                return self.forward(x, h_0, c_0, lengths)
+            finally:
+                self.module.eval()
 
     def parameters(self):
-        return {name: to_numpy(value).copy() for name, value in self.module.named_parameters()}
+        return parameters_of(self.module)
 
 
 class TorchCell(Cell):
@@ -149,10 +181,15 @@ class TorchCPU(Backend):
 
     name = "torch-cpu"
     version = torch.__version__
-    features = Features(dtypes=DTYPES, cells=True, parameters=True)
+    features = Features(dtypes=DTYPES, cells=True, parameters=True, gradients=True, dropout=True, initialization=True)
 
     def layer(self, config, parameters):
         return TorchLayer(config, parameters)
 
     def cell(self, config, parameters):
         return TorchCell(config, parameters)
+
+    def initial_parameters(self, config, *, seed):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return parameters_of(layer_module(config))
