@@ -25,7 +25,6 @@ DECISIVE = {
     "omitted_state_ones": "STATE-OMITTED-ZEROS",
     "state_kept_between_calls": "STATE-REPEATED-CALL",
     "samples_mixed": "STATE-SAMPLE-ALONE",
-    "arguments_written": "STATE-ARGUMENTS-UNTOUCHED",
     "noise_3e_5": "FORWARD-EQUATION",
     "lengths_ignored": "LENGTHS-OUTPUT-ZERO",
     "padding_leaks": "LENGTHS-PADDING-IGNORED",
