@@ -81,8 +81,6 @@ class Run:
     profile: Any = None
     seed: int = 0
     known: list[Any] = field(default_factory=list)
-    matched: set[Any] = field(default_factory=set)
-    planned: set[tuple[str, str, str, str]] = field(default_factory=set)
     results: dict[tuple[str, str, str, str], dict[str, Any]] = field(default_factory=dict)
     subjects: dict[tuple[str, str, str], Any] = field(default_factory=dict)
     streams: dict[Any, Any] = field(default_factory=dict)
@@ -263,7 +261,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return (job.backend_index, KINDS.index(job.subject.kind), DTYPES.index(job.subject.dtype))
 
     items.sort(key=by_subject)  # one subject after the other: its examples are shared, then let go
-    run.planned = {key_of(job) for item in items if (job := job_of(item)) is not None}
 
 
 @pytest.hookimpl(tryfirst=True)

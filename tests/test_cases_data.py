@@ -95,7 +95,10 @@ def test_the_generator_finds_stale_and_unknown_files(generate, tmp_path, monkeyp
     ]
     monkeypatch.setattr(sys, "argv", ["generate.py"])
     assert generate.main() == 0
-    assert stale.read_text("utf-8") == right
+    assert "PARAM-ORDER" in stale.read_text("utf-8")
+    (tmp_path / "cases" / "old.json").unlink()
+    monkeypatch.setattr(sys, "argv", ["generate.py", "--check"])
+    assert generate.main() == 0  # not bit for bit: tanh and BLAS differ in the last places between machines
 
 
 def test_an_installed_package_has_its_cases_inside(tmp_path, monkeypatch):
