@@ -34,7 +34,7 @@ class KnownFailure:
         return f"{self.requirement} ({', '.join(where)})" if where else self.requirement
 
 
-def read(path: str, requirements: Iterable[str]) -> list[KnownFailure]:
+def read(path: str | Path, requirements: Iterable[str]) -> list[KnownFailure]:
     """The entries of a file. Raises BrokenFile, naming the file and the entry."""
     try:
         data = tomllib.loads(Path(path).read_text("utf-8"))

@@ -39,7 +39,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FILE",
         action="append",
         default=[],
-        help="TOML file of known failures, each with reason and issue; may be given several times",
+        help="TOML file of known failures, each with reason and issue; may be given several times. Those of the "
+        "shipped adapters are known without it.",
     )
     group.addoption(
         "--conformance-examples",
@@ -125,7 +126,8 @@ class Run:
             if names.count(name) > 1:
                 raise pytest.UsageError(f"two of the backends call themselves {name!r}: run them one by one.")
         try:
-            for path in option("--known-failures"):
+            shipped = [path for name in wanted if (path := registry.known_failures(name)) is not None]
+            for path in dict.fromkeys(Path(path).resolve() for path in (*shipped, *option("--known-failures"))):
                 self.known += read(path, all_requirements())
         except BrokenFile as error:
             raise pytest.UsageError(f"{error}") from None

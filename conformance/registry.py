@@ -7,6 +7,7 @@ import os
 import sys
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from pathlib import Path
 
 from conformance.backend import Backend, Features
 
@@ -36,6 +37,12 @@ def names() -> list[str]:
 def installed_defaults() -> list[str]:
     """The default backends whose packages are installed, without importing them."""
     return [name for name in DEFAULT if all(find_spec(package) for package in BUILT_IN[name][1])]
+
+
+def known_failures(name: str) -> Path | None:
+    """The file of known failures that is shipped beside a built-in adapter, if it has any."""
+    path = Path(__file__).parent / "backends" / f"{name}.toml"
+    return path if name in BUILT_IN and path.is_file() else None
 
 
 def backend(name: str) -> Backend:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -92,6 +92,18 @@ def percent(margin: float | None) -> str:
     return f"{margin:.0%}" if margin < 10 else f"{margin:.2g} x"
 
 
+def _alike(rows: Iterable[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]]:
+    """The rows by what they have in common, in the order of the first of each."""
+    groups: dict[Any, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    return groups
+
+
+def _where(rows: Iterable[Row]) -> str:
+    return ", ".join(f"{row.kind} {row.dtype}" for row in rows)
+
+
 def lines(outcome: Outcome, width: int = 100) -> Iterable[str]:
     """The terminal's summary of one backend: a line per area, then a paragraph per failing requirement."""
     backend, rows = outcome.backend, outcome.rows
@@ -115,23 +127,17 @@ def lines(outcome: Outcome, width: int = 100) -> Iterable[str]:
     failed = [row for row in rows if row.status == "failed"]
     if failed:
         yield ""
-    by_id: dict[str, list[Row]] = {}
-    for row in failed:
-        by_id.setdefault(row.id, []).append(row)
+    by_id = _alike(failed, lambda row: row.id)
     for id_, those in by_id.items():
-        where = ", ".join(f"{row.kind} {row.dtype}" for row in those)
-        yield f"  FAILED {id_} ({where})"
+        yield f"  FAILED {id_} ({_where(those)})"
         yield f"    {those[0].statement}"
         yield f"    {those[0].message.splitlines()[0]}"
-    noted: dict[str, list[Row]] = {}
-    for row in rows:
-        if row.status == "passed" and row.message:
-            noted.setdefault(row.message, []).append(row)
-    for message, those in noted.items():
-        yield f"  noted: {message} ({', '.join(f'{row.kind} {row.dtype}' for row in those)})"
-    for row in rows:
-        if row.status == "known_failure":
-            yield f"  known: {row.id} ({row.kind} {row.dtype}): {row.message.splitlines()[0]}"
+    noted = [row for row in rows if row.status == "passed" and row.message]
+    for message, those in _alike(noted, lambda row: row.message).items():
+        yield f"  noted: {message} ({_where(those)})"
+    known = [row for row in rows if row.status == "known_failure"]
+    for (id_, reason), those in _alike(known, lambda row: (row.id, row.message.splitlines()[0])).items():
+        yield f"  known: {id_} ({_where(those)}): {reason}"
     if outcome.conformant:
         verdict = "conforms in all that it claims"
     elif failed:

@@ -30,9 +30,9 @@ def bound_of(config):
     return 1 / math.sqrt(config.hidden_size)
 
 
-def roundoff(trial):
+def roundoff(config):
     """That of the layer's dtype."""
-    return ARITHMETICS[trial.call.config.dtype].u
+    return ARITHMETICS[config.dtype].u
 
 
 @decides("INIT-NAMES")
@@ -59,8 +59,12 @@ def test_dtypes(trial):
 
 def documented(trial, seed):
     """The initial parameters of that seed, each of the documented shape."""
-    came = trial.initial_parameters(seed)
-    shapes = parameter_shapes(trial.call.config)
+    return documented_names(trial.initial_parameters(seed), trial.call.config)
+
+
+def documented_names(came, config):
+    """Those that came under the documented names, each of its shape."""
+    shapes = parameter_shapes(config)
     for name, shape in shapes.items():
         expect_shape(name, came.get(name), shape)
     return {name: came[name] for name in shapes}
@@ -68,18 +72,23 @@ def documented(trial, seed):
 
 @decides("INIT-BOUNDS")
 def test_bounds(trial):
-    bound = bound_of(trial.call.config)
-    largest = bound * (1 + 3 * roundoff(trial))  # of the root, of its reciprocal and of the value
     for seed in range(3):
-        for name, value in documented(trial, seed).items():
-            value = value.astype(np.float64)
-            outside = ~(np.abs(value) <= largest)
-            if outside.any():
-                index = tuple(int(i) for i in np.argwhere(outside)[0])
-                raise Failed(
-                    f"{name}{list(index)}: got {value[index]:.9g}, expected at most {bound:.9g} in magnitude "
-                    f"(1/sqrt(hidden_size)); {outside.sum()} of {value.size} are outside"
-                )
+        expect_within_bounds(trial.call.config, documented(trial, seed))
+
+
+def expect_within_bounds(config, parameters):
+    """Every value is at most 1/sqrt(H) in magnitude."""
+    bound = bound_of(config)
+    largest = bound * (1 + 3 * roundoff(config))  # of the root, of its reciprocal and of the value
+    for name, value in parameters.items():
+        value = value.astype(np.float64)
+        outside = ~(np.abs(value) <= largest)
+        if outside.any():
+            index = tuple(int(i) for i in np.argwhere(outside)[0])
+            raise Failed(
+                f"{name}{list(index)}: got {value[index]:.9g}, expected at most {bound:.9g} in magnitude "
+                f"(1/sqrt(hidden_size)); {outside.sum()} of {value.size} are outside"
+            )
 
 
 @decides("INIT-DISTRIBUTION", draw=new_layers, share=FEW)
@@ -89,7 +98,7 @@ def test_distribution(trial):
     layers = [documented(trial, seed) for seed in range(min(MOST_SEEDS, math.ceil(VALUES / least)))]
     for name in layers[0]:
         values = np.stack([parameters[name] for parameters in layers])
-        expect_uniform(name, values, bound_of(config), roundoff(trial))
+        expect_uniform(name, values, bound_of(config), roundoff(trial.call.config))
 
 
 @decides("INIT-SAME-SEED")
@@ -113,7 +122,7 @@ def rows_of_numbers(value, length):
 
 def expect_no_copies(trial, parameters):
     """No few numbers in a row come twice, be it within an array or in two; keys say what an array is."""
-    length = math.ceil(ROW_BITS / min(-math.log2(roundoff(trial)), RANDOM_BITS))
+    length = math.ceil(ROW_BITS / min(-math.log2(roundoff(trial.call.config)), RANDOM_BITS))
     seen = {}
     for what, value in parameters.items():
         for position, row in enumerate(rows_of_numbers(value, length)):

@@ -1,5 +1,7 @@
 """Refusals: what the documentation does not allow is an error, and what is not claimed is refused, not computed."""
 
+from collections.abc import Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -7,8 +9,10 @@ import numpy as np
 from conformance.backend import Unsupported
 from conformance.checks import decides
 from conformance.compare import Failed
-from conformance.strategies import asking_for, cells
-from conformance.subject import describe_returned, one_line
+from conformance.strategies import asking_for, cells, dropping, gradient_calls
+from conformance.subject import as_gradients, as_result, copied, describe_returned, one_line
+from conformance.test_dropout import expect_trained, read_masks, seed_of
+from conformance.test_initialization import documented_names, expect_within_bounds
 from conformance.test_shapes import batched
 from reference.config import numpy_dtype
 from reference.parameters import parameter_shapes
@@ -411,22 +415,68 @@ def test_an_unclaimed_dtype(trial):
     expect_refused(trial, f"the dtype {trial.subject.dtype}")
 
 
-@decides("UNCLAIMED-PARAMETERS")
-def test_unclaimed_parameters(trial):
+def asked_for(trial, what, ask):
+    """What the adapter returns where it is asked for what it does not claim, None if it refuses with Unsupported."""
     try:
         with trial.subject.clock("backend"):
-            read = trial.layer.parameters()
+            return ask(trial._build())
     except Unsupported:
-        return
+        return None
     except (Exception, SystemExit) as error:
-        raise Failed(f"parameters is not claimed: got {type(error).__name__}, expected Unsupported") from error
-    expected = trial.call.parameters
-    if not hasattr(read, "items") or list(read) != list(expected):
-        raise Failed("parameters is not claimed and not refused: what was read back has other names")
-    for name, value in expected.items():
-        if not (isinstance(read[name], np.ndarray) and np.array_equal(read[name], value)):
-            raise Failed(f"parameters is not claimed and not refused: {name} was read back with other values")
-    trial.note = "parameters is not claimed, and the numbers are right: it could be"
+        raise Failed(
+            f"{what} is not claimed: got {type(error).__name__} ({one_line(error)}), expected Unsupported"
+        ) from error
+
+
+@contextmanager
+def judging(trial, what):
+    """Around the judgement of what came although it is not claimed."""
+    try:
+        yield
+    except Failed as failure:
+        raise Failed(f"{what} is not claimed and not refused, and what came is wrong: {failure}") from None
+    trial.note = f"{what} is not claimed, and what came is right: it could be"
+
+
+@decides("UNCLAIMED-PARAMETERS")
+def test_unclaimed_parameters(trial):
+    came = asked_for(trial, "parameters", lambda layer: layer.parameters())
+    if came is None:
+        return
+    with judging(trial, "parameters"):
+        expected = trial.call.parameters
+        if not isinstance(came, Mapping) or list(came) != list(expected):
+            raise Failed("what was read back has other names")
+        for name, value in expected.items():
+            if not (isinstance(came[name], np.ndarray) and np.array_equal(came[name], value)):
+                raise Failed(f"{name} was read back with other values")
+
+
+@decides("UNCLAIMED-GRADIENTS", draw=gradient_calls)
+def test_unclaimed_gradients(trial):
+    came = asked_for(trial, "gradients", lambda layer: layer.gradients(*copied(trial.call.arguments).values()))
+    if came is not None:
+        with judging(trial, "gradients"):
+            trial.agrees(trial._shaped(as_gradients(came), trial.call))
+
+
+@decides("UNCLAIMED-DROPOUT", draw=dropping(upper="showing"), when=uses("multilayer"))
+def test_unclaimed_dropout(trial):
+    arguments, seed = copied(trial.call.arguments).values(), seed_of(trial)
+    came = asked_for(trial, "dropout", lambda layer: layer.forward_training(*arguments, seed=seed))
+    if came is not None:
+        with judging(trial, "dropout"):
+            got = trial._shaped(as_result(came), trial.call)
+            expect_trained(trial, got, read_masks(trial, got)[0])
+
+
+@decides("UNCLAIMED-INITIALIZATION")
+def test_unclaimed_initialization(trial):
+    backend, config = trial.subject.backend, trial.call.config
+    came = asked_for(trial, "initialization", lambda _: backend.initial_parameters(config, seed=0))
+    if came is not None:
+        with judging(trial, "initialization"):
+            expect_within_bounds(config, documented_names(came, config))
 
 
 # --- and after it -------------------------------------------------------------------------------------

@@ -32,9 +32,10 @@ class Changed(OracleBackend):
 
     def __init__(self, name, *, kinds=reference.KINDS, dtypes=("float32",), forward=None, build=None, equation=None,
                  result=None, step=None, read=None, gradients=None, train=None, masks=None, dropped=None,
-                 initial=None, accept=None, refuse=True, **claims):  # fmt: skip
+                 initial=None, accept=None, refuse=True, unclaimed=(), **claims):  # fmt: skip
         self.name = name
-        self.features = Features(kinds=kinds, dtypes=dtypes, **CLAIMS | {"gradients": gradients is not None} | claims)
+        claims = CLAIMS | {"gradients": gradients is not None} | claims | dict.fromkeys(unclaimed, False)
+        self.features = Features(kinds=kinds, dtypes=dtypes, **claims)
         self.change_forward, self.change_build, self.equation = forward, build, equation
         self.change_result, self.change_step, self.read = result, step, read
         self.change_gradients = gradients

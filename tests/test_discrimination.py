@@ -109,6 +109,8 @@ DECISIVE = {
     "any_parameters_accepted": "REFUSE-PARAMETERS-MISSING",
     "broken_by_a_rejected_call": "REFUSE-LEAVES-NOTHING",
     "ignores_what_it_does_not_claim": "UNCLAIMED-LENGTHS",
+    "trains_though_it_does_not_claim_to": "UNCLAIMED-GRADIENTS",
+    "initial_values_though_not_claimed": "UNCLAIMED-INITIALIZATION",
     "nan_becomes_zero": "ROBUST-NAN-KEPT",
     "infinity_becomes_nan": "ROBUST-INFINITE",
     "results_in_one_buffer": "ROBUST-RESULTS-KEPT",

@@ -200,6 +200,26 @@ def ignores_what_it_does_not_claim():
     return {"forward": forward, "step": step, "read": lambda p: {n: v + 1 for n, v in p.items()}, "refuse": False}
 
 
+@wrong(unclaimed=("gradients", "dropout"))
+def trains_though_it_does_not_claim_to():
+    """Gradients and dropout are not claimed; asked for, gradients come doubled and dropped elements unscaled."""
+
+    def doubled(layer, arguments):
+        return {name: 2 * d for name, d in layer.backward(arguments).items()}
+
+    def unscaled(layer, x, h_0, c_0, lengths, seed):
+        got = layer.plain_training(x, h_0, c_0, lengths, seed=seed)
+        return Result(got.output * x.dtype.type(1 - layer.config.dropout), got.h_n, got.c_n)
+
+    return {"gradients": doubled, "train": unscaled}
+
+
+@wrong()
+def initial_values_though_not_claimed():
+    """Initialization is not claimed; asked for, the initial values are off by one."""
+    return {"initial": lambda config, given, seed: {name: value + 1 for name, value in given.items()}}
+
+
 @wrong(kinds=("lstm",), dtypes=("float32",))
 def other_kinds_and_dtypes_halved():
     """Only an lstm in float32 is claimed; whatever else is asked for comes back halved."""
