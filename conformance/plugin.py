@@ -88,6 +88,7 @@ class Run:
     streams_of: Any = None
     plans: Any = None
     problem: pytest.UsageError | None = None
+    cascade: Any = None
     outcomes: list[Any] = field(default_factory=list)
     unmatched: list[Any] = field(default_factory=list)
 
@@ -249,6 +250,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if run.problem is not None:
         raise run.problem
     from conformance import test_cases
+    from conformance.cascade import Cascade, ranks
 
     if test_cases.broken is not None:
         raise pytest.UsageError(f"{test_cases.broken}")
@@ -262,7 +264,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             return (-1, 0, 0)
         return (job.backend_index, KINDS.index(job.subject.kind), DTYPES.index(job.subject.dtype))
 
-    items.sort(key=by_subject)  # one subject after the other: its examples are shared, then let go
+    # One subject after the other: its examples are shared, then let go. What others build on comes before them.
+    rank = ranks(all_requirements())
+    items.sort(key=lambda item: (by_subject(item), rank[job.requirement.id] if (job := job_of(item)) else 0))
+    run.cascade = Cascade(all_requirements())
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -275,6 +280,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     started = time.perf_counter()
     found: dict[str, Any] = {"key": key, "status": "failed", "message": "the suite itself failed; see the traceback"}
     try:
+        cause = run.cascade.cause(key)
+        if cause is not None:
+            found |= {"status": "blocked", "message": f"not run: it builds on {cause}, which failed"}
+            pytest.skip(found["message"])
         # The suite's own warnings are errors where it is developed; an adapter may warn as it likes.
         with warnings.catch_warnings(), job.subject.clock("suite"):
             warnings.simplefilter("ignore")
@@ -282,6 +291,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         found |= {"examples": verdict.examples, "margin": verdict.margin}
         known = run.known_failure(key)
         found["status"] = "passed" if verdict.passed else "failed" if known is None else "known_failure"
+        if found["status"] == "failed":
+            run.cascade.failed(key)
         found["message"] = _message(job, verdict, run) if not verdict.passed else verdict.note
         if known is not None and verdict.passed:
             found["status"] = "failed"
@@ -339,8 +350,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     run = config.stash[STATE]
     if not run.asked or not run.backends or config.getoption("collectonly") or hasattr(config, "workerinput"):
         return
+    from conformance.cascade import settle
+
     run.results = dict(_results)
     _results.clear()
+    settle(run.results, all_requirements())
     every = {
         (r.id, b.name, kind, dtype)
         for b in run.backends

@@ -12,6 +12,7 @@ from conformance import __version__
 from conformance.backend import Backend
 from reference.catalogue import AREAS, Requirement
 
+MOST_NAMED = 8  # of the blocked
 STATUSES = ("passed", "failed", "blocked", "known_failure", "not_claimed")
 
 
@@ -132,6 +133,11 @@ def lines(outcome: Outcome, width: int = 100) -> Iterable[str]:
         yield f"  FAILED {id_} ({_where(those)})"
         yield f"    {those[0].statement}"
         yield f"    {those[0].message.splitlines()[0]}"
+    blocked = [row for row in rows if row.status == "blocked"]
+    if blocked:
+        ids = list(dict.fromkeys(row.id for row in blocked))
+        shown = ", ".join(ids[:MOST_NAMED]) + (f" and {len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else "")
+        yield f"  blocked: {len(ids)} requirements that build on what failed: {shown}"
     noted = [row for row in rows if row.status == "passed" and row.message]
     for message, those in _alike(noted, lambda row: row.message).items():
         yield f"  noted: {message} ({_where(those)})"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 from reference.config import KINDS, require
 
@@ -34,8 +37,9 @@ class Requirement:
     id names it; source says where the documentation states it; kinds are those it speaks of; needs are
     the features a backend must claim for it to apply; unless, on the contrary, is one that it must not
     claim, or "kinds" or "dtypes": then it is put to the backend in those that it does not claim;
-    every_dtype says whether it is checked in each claimed dtype or in one; ruling, where the
-    documentation is silent or contradicts itself, says what the suite holds for right and why.
+    every_dtype says whether it is checked in each claimed dtype or in one; builds_on names those that
+    must hold for it to say anything of its own; ruling, where the documentation is silent or contradicts
+    itself, says what the suite holds for right and why.
     """
 
     id: str
@@ -46,6 +50,7 @@ class Requirement:
     needs: frozenset[str] = frozenset()
     unless: str = ""
     every_dtype: bool = False
+    builds_on: tuple[str, ...] = ()
     ruling: str = ""
 
 
@@ -53,16 +58,42 @@ class Requirement:
 def catalogue() -> dict[str, Requirement]:
     """Every entry of requirements.toml by its id, in the file's order, which is that of the areas.
 
-    Raises ValueError for an entry with an unknown area, kind or key, or an id that came before.
+    Raises ValueError for an entry with an unknown area, kind or key, an id that came before, or one that
+    builds on what there is not or on itself.
     """
     entries: dict[str, Requirement] = {}
-    for raw in tomllib.loads(PATH.read_text("utf-8"))["requirement"]:
+    for raw in _file()["requirement"]:
         require(raw["id"] not in entries, "id", "an id of its own", raw["id"])
         require(raw["area"] in AREAS, "area", f"one of {', '.join(AREAS)}", raw["area"])
         kinds = tuple(raw.get("kinds", KINDS))
         require(set(kinds) <= set(KINDS), "kinds", f"some of {', '.join(KINDS)}", kinds)
         known = set(Requirement.__dataclass_fields__)
         require(set(raw) <= known, raw["id"], f"keys among {', '.join(sorted(known))}", sorted(set(raw) - known))
-        raw |= {"kinds": kinds, "needs": frozenset(raw.get("needs", ()))}
+        builds_on = _ids(raw["builds_on"]) if "builds_on" in raw else area_builds_on(raw["area"])
+        raw = raw | {"kinds": kinds, "needs": frozenset(raw.get("needs", ()))}
+        raw["builds_on"] = tuple(id_ for id_ in builds_on if id_ != raw["id"])
         entries[raw["id"]] = Requirement(**raw)
+    for entry in entries.values():
+        unknown = sorted(set(entry.builds_on) - set(entries))
+        require(not unknown, entry.id, "builds_on of ids or groups", unknown)
+    try:
+        tuple(TopologicalSorter({entry.id: entry.builds_on for entry in entries.values()}).static_order())
+    except CycleError as error:
+        raise ValueError(f"builds_on: expected no circle, got {' -> '.join(error.args[1])}") from None
     return entries
+
+
+def area_builds_on(area: str) -> tuple[str, ...]:
+    """What the entries of an area build on that do not say so themselves."""
+    return _ids(_file()["areas"].get(area, ()))
+
+
+def _ids(names: Iterable[str]) -> tuple[str, ...]:
+    """Ids, groups replaced by theirs."""
+    groups = _file()["groups"]
+    return tuple(dict.fromkeys(id_ for name in names for id_ in groups.get(name, (name,))))
+
+
+@lru_cache(maxsize=1)
+def _file() -> dict[str, Any]:
+    return tomllib.loads(PATH.read_text("utf-8"))
