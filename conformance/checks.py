@@ -18,6 +18,10 @@ from hypothesis.errors import Flaky, HypothesisWarning
 
 from conformance.backend import Features
 from conformance.compare import Failed
+from conformance.diagnosis import DRAWN, diagnose, sentences
+from conformance.examples import entry as known_failure
+from conformance.examples import example_of
+from conformance.reproducer import script, simplified
 from conformance.strategies import CALL_FEATURES, layers
 from conformance.subject import Subject, Trial, trial_of
 from reference.catalogue import Requirement, catalogue
@@ -50,6 +54,8 @@ DEFAULT_PROFILE = "standard"
 BLOCK = 60  # examples that Hypothesis draws in one go
 KEPT_BLOCKS = 20  # of built examples; long campaigns build what lies beyond them again for each check
 MOST_SHRINKING = 60.0  # seconds, for backends so slow that the attempts would never end
+OWN = 24  # trials of a failing check's own way of drawing that diagnosis looks at
+DRAWN_AT_RANDOM = ("dropout", "initialization")  # areas where numbers differ from one generator to the next
 MOST_BLOCKS = 12  # without one more example that applies: then there is none
 
 
@@ -90,7 +96,9 @@ class Check:
                 smallest, call = failure, trial.call
                 if profile.shrink_attempts:
                     smallest, call = shrink(self, stream, block, (failure, call), profile.shrink_attempts)
-                verdict.failure, verdict.example = str(smallest), repr(call)
+                verdict.failed(smallest, call)
+                if profile.shrink_attempts:
+                    self.explain(verdict, stream, streams, call, profile.shrink_attempts)
                 break
             verdict.note = verdict.note or trial.note
             if trial.margin is not None:
@@ -98,6 +106,21 @@ class Check:
         if verdict.examples == 0:
             verdict.failure = "no example could be drawn that this requirement speaks of: nothing was checked"
         return verdict
+
+    def explain(self, verdict: Verdict, stream: Stream, streams: dict[Draw, Stream], call, attempts: int) -> None:
+        """Say which known fault it is, and leave a reproducer in simple numbers."""
+        subject, plans = stream.subject, stream.plans
+        with subject.clock("shrinking"):
+            call, failure = simplified(self, subject, call, attempts, MOST_SHRINKING)
+        if failure is not None:  # it fails again
+            verdict.failed(failure, call)
+        if self.entry.area not in DRAWN_AT_RANDOM:
+            with subject.clock("diagnosis"):
+                general = streams.setdefault(DRAWN[type(call)], Stream(subject, DRAWN[type(call)], plans))
+                own = [trial for _, trial in stream.those(self.applies, OWN)] if stream is not general else []
+                found = diagnose(subject, self.law, call, lambda: general.block(0), own)
+            verdict.diagnosis, verdict.common = found.faults, found.common
+        verdict.reproduced(subject, self.entry, call)
 
 
 def decides(
@@ -125,10 +148,34 @@ class Verdict:
     failure: str = ""
     example: str = ""
     note: str = ""
+    diagnosis: list[dict[str, str]] = field(default_factory=list)
+    """The known faults that give the backend's own numbers, best first, as the report has them."""
+    common: str = ""
+    """What is wrong where, in words, as far as no fault explains it."""
+    reproducer: str = ""
+    """A standalone script."""
+    known_failure: str = ""
+    """The entry for a file of known failures, its reason and issue left open."""
 
     @property
     def passed(self) -> bool:
         return not self.failure
+
+    @property
+    def told(self) -> list[str]:
+        """The diagnosis as one reads it."""
+        return sentences(self.diagnosis, self.common)
+
+    def failed(self, failure: Failed, call) -> None:
+        """That is how it fails, on that call."""
+        self.failure, self.example = str(failure), repr(call)
+
+    def reproduced(self, subject: Subject, entry: Requirement, call=None) -> None:
+        """Write the reproducer and the entry of a known failure."""
+        with subject.clock("shrinking"):
+            self.reproducer = script(subject, entry, self.failure, call, self.told)
+        example = None if call is None else example_of(call)
+        self.known_failure = known_failure(entry.id, subject.backend.name, subject.kind, subject.dtype, example)
 
 
 class Plans:
@@ -172,13 +219,14 @@ class Stream:
         found = block = fruitless = 0
         while found < count and fruitless < MOST_BLOCKS:
             fruitless += 1
-            for trial in self._block(block):
+            for trial in self.block(block):
                 if found < count and applies(trial.call):
                     found, fruitless = found + 1, 0
                     yield block, trial
             block += 1
 
-    def _block(self, number: int) -> list[Trial]:
+    def block(self, number: int) -> list[Trial]:
+        """The trials of a block, those of the first blocks kept."""
         if number < len(self.blocks):
             return self.blocks[number]
         with self.subject.clock("drawing"):

@@ -75,8 +75,7 @@ def separating(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> str:
     """The simplest condition that all of ``wrong`` meet and none of ``right``, in words; empty if there is none."""
     if not wrong or not right:
         return ""
-    atoms = list(_atoms(wrong, right))
-    met = [np.array([atom.holds(item) for item in right]) for atom in atoms]
+    atoms, met = _atoms(wrong, right)
     for together in range(1, MOST_TOGETHER + 1):
         for chosen in combinations(range(len(atoms)), together):
             if not np.logical_and.reduce([met[k] for k in chosen]).any():
@@ -84,10 +83,21 @@ def separating(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> str:
     return ""
 
 
-def _atoms(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> Iterator[Atom]:
-    """The features that all of ``wrong`` have and not all of ``right``, the plainest first."""
+def necessary(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> tuple[str, int]:
+    """What all of ``wrong`` have and the fewest of ``right``, less than half of them, and how many; or "", 0."""
+    atoms, met = _atoms(wrong, right) if wrong and right else ([], [])
+    best = min(range(len(atoms)), key=lambda k: met[k].sum(), default=None)
+    if best is None or 2 * met[best].sum() >= len(right):
+        return "", 0
+    return atoms[best].words, int(met[best].sum())
+
+
+def _atoms(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> tuple[list[Atom], list[np.ndarray]]:
+    """The features that all of ``wrong`` have and not all of ``right``, the plainest first, and which of these do."""
     every = [*_booleans(wrong), *_bounds(wrong, right), *_residues(wrong)]
-    return (atom for atom in every if not all(atom.holds(item) for item in right))
+    met = [np.array([atom.holds(item) for item in right]) for atom in every]
+    telling = [k for k in range(len(every)) if not met[k].all()]
+    return [every[k] for k in telling], [met[k] for k in telling]
 
 
 def _booleans(wrong: Sequence[Attributes]) -> Iterator[Atom]:
@@ -186,7 +196,7 @@ def _parts(judged: Sequence[Judged], axis: str) -> str:
     words = separating(wrong, right)
     if not words or axis == "direction" or words.startswith("the "):
         return words.replace("the last one", f"the last {axis}").replace("all but", f"{axis}s: all but")
-    return f"{axis}s with {words}"
+    return words.replace(f"{axis} ", f"{axis}s ")
 
 
 def _padding(judged: Sequence[Judged]) -> str:

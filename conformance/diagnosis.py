@@ -25,10 +25,9 @@ import numpy as np
 from conformance.backend import Backend, Cell, Layer, Result, Unsupported
 from conformance.backends.oracle import OracleBackend
 from conformance.compare import Failed, margin
-from conformance.conditions import of_call, of_elements, separating
+from conformance.conditions import necessary, of_call, of_elements, separating
 from conformance.strategies import CellCall, GradientCall, LayerCall, cells, gradient_calls, layers
 from conformance.subject import Subject, Trial, trial_of
-from reference.config import numpy_dtype
 from reference.precision import REPLICAS, REPLICAS_ON_FAILURE, allowed
 
 EVIDENCE, CONTROLS = 8, 8  # calls on which the backend is wrong, and right, that are put to the faults
@@ -435,11 +434,13 @@ def common(seen: Survey, failing: Trial, explained: bool) -> Iterator[str]:
     wrong, count = [*seen.wrong, failing], len(seen.wrong)
     if not explained:
         of_all = f"{count} of {count + len(seen.right)} drawn calls are wrong"
-        condition = separating([of_call(t.call) for t in wrong], [of_call(t.call) for t in seen.right])
-        if condition:
+        attributes = [of_call(t.call) for t in wrong], [of_call(t.call) for t in seen.right]
+        if condition := separating(*attributes):
             yield f"{of_all}, those and no others with {condition}"
         elif seen.right:
-            yield f"{of_all}, and no simple condition tells them from the others"
+            condition, others = necessary(*attributes)
+            rest = f", all with {condition}, as are {others} of the right ones" if condition else ""
+            yield of_all + (rest or ", and no simple condition tells them from the others")
         else:
             yield "all drawn calls are wrong"
         if not isinstance(failing.call, GradientCall):
