@@ -152,6 +152,9 @@ class Backend:
     name: str = ""
     version: str = "unknown"
     features: Features = Features()
+    forks: bool = True
+    """Whether what was imported and built here works in a forked process. False for what starts threads or takes a
+    device when it is imported (JAX, CUDA): after a crash such a backend is imported anew."""
 
     def layer(self, config: LayerConfig, parameters: dict[str, np.ndarray]) -> Layer:
         """A layer with these parameters, under PyTorch's documented names, shapes, order and gate order."""
