@@ -154,6 +154,9 @@ class Backend:
     features: Features = Features()
     asked_as: str = ""
     """The NAME under which it was asked for, which the registry sets; for the scripts that reproduce failures."""
+    forks: bool = True
+    """Whether what was imported and built here works in a forked process. False for what starts threads or takes a
+    device when it is imported (JAX, CUDA): after a crash such a backend is imported anew."""
 
     def layer(self, config: LayerConfig, parameters: dict[str, np.ndarray]) -> Layer:
         """A layer with these parameters, under PyTorch's documented names, shapes, order and gate order."""

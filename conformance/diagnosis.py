@@ -24,15 +24,17 @@ import numpy as np
 
 from conformance.backend import Backend, Cell, Layer, Result, Unsupported
 from conformance.backends.oracle import OracleBackend
-from conformance.compare import Failed, margin
+from conformance.compare import NEAR, Failed, margin
 from conformance.conditions import necessary, of_call, of_elements, separating
 from conformance.strategies import CellCall, GradientCall, LayerCall, cells, gradient_calls, layers
 from conformance.subject import Subject, Trial, trial_of
 from reference.precision import REPLICAS, REPLICAS_ON_FAILURE, allowed
 
+LONG = 12  # of those drawn that take more than MOST_STEPS, the number that is sorted
 EVIDENCE, CONTROLS = 8, 8  # calls on which the backend is wrong, and right, that are put to the faults
 MOST_STEPS = 150  # steps, times layers, times directions, of further calls that are put to the faults
 LARGEST = 600  # the same of the failing call
+CERTAIN = 30.0  # times what 8 replicas allow: from there on more of them change nothing
 HOPELESS = 1000.0  # deviations of one replica from which on the others are not worth their time
 DRAWN = {LayerCall: layers, GradientCall: gradient_calls, CellCall: cells}
 
@@ -157,7 +159,7 @@ Law = Callable[[Trial], None]
 def transcript(backend: Backend, subject: Subject, law: Law, call, noise: Noise | None = None) -> list[Entry]:
     """What the law asks of the backend, standing in for the subject's own, and what comes."""
     listener = Listener(backend, subject.backend, noise)
-    rehearsal = Subject(listener, subject.kind, subject.dtype)
+    rehearsal = Subject(listener, subject.kind, subject.dtype, watch=subject.watch)
     rehearsal.compares = False
     ended = "as it should"
     try:
@@ -276,7 +278,7 @@ def judged(trial: Trial) -> dict[str, tuple[np.ndarray, np.ndarray]] | None:
             if want[name] is not None
         }
         worst = max(float(np.max(m, initial=0.0)) for m in margins.values())
-        if worst <= 0.5 or worst > HOPELESS:
+        if worst <= NEAR or worst > CERTAIN:
             break
     return {name: (got[name].astype(np.float64), m > 1) for name, m in margins.items()}
 
@@ -320,20 +322,46 @@ def known_faults(kind: str, exclude: frozenset[str]) -> list[Any]:
     return sorted((fault for fault in faults(kind) if fault.id not in exclude), key=lambda fault: not fault.common)
 
 
-def pairs(known: Sequence[Any], kind: str) -> list[Candidate]:
-    """The pairs of common faults that go together."""
+def explaining_pairs(known: Sequence[Any], probes: Sequence[Probe]) -> list[Candidate]:
+    """The pairs of common faults that explain all of the probes.
+
+    Where one of the two alone changes nothing, the pair is the other: only where both do they are evaluated.
+    """
     from conformance.faults import compose
 
-    found = []
-    for a, b in combinations([fault for fault in known if fault.common], 2):
-        try:
-            together = kind in compose(a, b).features.kinds
-        except ValueError:
-            continue
-        if together:
-            explanation = f"{a.explanation}, and at the same time {b.explanation}"
-            found.append(Candidate(f"{a.id}+{b.id}", explanation, lambda a=a, b=b: compose(a, b)))
-    return found
+    alone = [(fault, Candidate(fault.id, fault.explanation, fault.build)) for fault in known if fault.common]
+    left = list(combinations(range(len(alone)), 2))
+    together: dict[tuple[int, int], Candidate | None] = {}
+    for probe in probes:
+        documented = probe.numbers(OracleBackend())
+        active = [not _same(documented, probe.numbers(candidate.build())) for _, candidate in alone]
+        explains = [is_active and probe.explained(c.build) for is_active, (_, c) in zip(active, alone, strict=True)]
+        still = []
+        for pair in left:
+            if all(active[k] for k in pair):
+                if pair not in together:
+                    together[pair] = _together(compose, *(alone[k][0] for k in pair))
+                if together[pair] is not None and probe.explained(together[pair].build):
+                    still.append(pair)
+            elif any(explains[k] for k in pair):
+                still.append(pair)
+        left = still
+    pairs = [together.get(pair) or _together(compose, *(alone[k][0] for k in pair)) for pair in left]
+    return explaining([pair for pair in pairs if pair is not None], probes)
+
+
+def _together(compose, a, b) -> Candidate | None:
+    """Two faults at once; None where they do not go together."""
+    try:
+        compose(a, b)
+    except ValueError:
+        return None
+    explanation = f"{a.explanation}, and at the same time of {b.explanation}"
+    return Candidate(f"{a.id}+{b.id}", explanation, lambda: compose(a, b))
+
+
+def _same(a: list[Entry], b: list[Entry]) -> bool:
+    return _alike(a, b) and not any(_differ(mine, its) for (_, mine), (_, its) in zip(a, b, strict=True))
 
 
 @dataclass
@@ -367,9 +395,11 @@ class Known:
     """What is known of a subject's calls of one form; every failing requirement that needs it shares it."""
 
     def __init__(self, subject: Subject, trials: Sequence[Trial]) -> None:
-        self.survey = Survey.of(trials)
+        long = [trial for trial in trials if steps(trial.call) > MOST_STEPS][:LONG]
+        self.survey = Survey.of(trial for trial in trials if steps(trial.call) <= MOST_STEPS or trial in long)
         self.evidence = [Probe(subject, plain, trial) for trial in chosen(self.survey.wrong, EVIDENCE)]
         self.controls = [Probe(subject, plain, trial) for trial in chosen(self.survey.right, CONTROLS)]
+        self.everything = [*self.evidence[:2], *self.controls[:2]]  # for failures of calls of other forms
         self.suspects: list[Candidate] | None = None  # those that explain all the evidence, once they were looked for
 
 
@@ -380,19 +410,22 @@ def diagnose(
     subject: Subject,
     law: Law,
     call: Any,
-    drawn: Callable[[], Sequence[Trial]],
+    drawn: Callable[[type], Sequence[Trial]],
     own: Sequence[Trial] = (),
     exclude: Iterable[str] = (),
 ) -> Diagnosis:
     """What explains that the law fails on the call.
 
-    ``drawn()`` are trials of calls of the same form, drawn for the whole form, ``own`` some that were drawn for the
+    ``drawn(form)`` are trials of calls of a form, of layers, gradients or cells, ``own`` some that were drawn for the
     law; ``exclude`` names faults that are not to be known.
     """
+    form, failing = type(call), trial_of(subject, call)
     forms = _known.setdefault(subject, {})
-    if type(call) not in forms:
-        forms[type(call)] = Known(subject, drawn())
-    known, failing = forms[type(call)], trial_of(subject, call)
+    others = [f for f in (LayerCall, CellCall) if f is not form and (f is LayerCall or subject.backend.features.cells)]
+    for needed in (form, *others):
+        if needed not in forms:
+            forms[needed] = Known(subject, drawn(needed))
+    known = forms[form]
     numeric = not is_right(failing)
     here = Survey.of(trial for trial in own if type(trial.call) is type(call)) if numeric else Survey()
     faults = known_faults(subject.kind, frozenset(exclude))
@@ -406,11 +439,12 @@ def diagnose(
             evidence = [probe, *(known.evidence or own_evidence)] if numeric else [probe]
             suspects = explaining([Candidate(f.id, f.explanation, f.build) for f in faults], evidence)
             if numeric and not suspects:
-                suspects = explaining(pairs(faults, subject.kind), evidence)
+                suspects = explaining_pairs(faults, evidence)
             if numeric and known.evidence:
                 known.suspects = suspects
-    sure = explaining(suspects, known.controls) if suspects else []
-    told = Diagnosis([{"fault": c.fault, "explanation": c.explanation} for c in sure or suspects or []])
+    sure = explaining(suspects or [], known.controls)
+    surer = explaining(sure, [probe for other in others for probe in forms[other].everything])
+    told = Diagnosis([{"fault": c.fault, "explanation": c.explanation} for c in surer or sure or suspects or []])
     if numeric:
         parts = (
             [] if suspects or suspects is None else [f"none of the {len(faults)} known departures gives these numbers"]

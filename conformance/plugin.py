@@ -55,6 +55,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         help="seed of the examples (quick and standard: 0; thorough: a new one in each run)",
     )
+    group.addoption(
+        "--conformance-isolation",
+        choices=("process", "none"),
+        default=None,
+        help="process (default): the backend runs in processes of its own, and nothing that it does ends or holds up "
+        "the run; none (default with --pdb): it runs in this one",
+    )
+    group.addoption(
+        "--conformance-timeout",
+        metavar="SECONDS",
+        type=float,
+        default=60.0,
+        help="a call of the backend that takes longer is a failure, and its process is killed (default 60)",
+    )
+    group.addoption(
+        "--conformance-memory",
+        metavar="GIB",
+        type=float,
+        default=None,
+        help="a backend whose process grows beyond that fails, and the process is killed "
+        "(default 16, or three quarters of the machine's memory where that is less)",
+    )
 
 
 @dataclass
@@ -65,6 +87,7 @@ class Job:
     requirement: Any
     subject: Any
     backend_index: int
+    place: tuple[str, str, int]  # module, name of the test, number of the check there
 
     def __str__(self) -> str:
         s = self.subject
@@ -78,6 +101,7 @@ class Run:
     config: pytest.Config
     asked: bool = False  # a test of the suite is in the run
     backends: list[Any] | None = None
+    isolated: list[Any] = field(default_factory=list)  # one for each backend, if they are isolated
     profile: Any = None
     seed: int = 0
     known: list[Any] = field(default_factory=list)
@@ -117,7 +141,7 @@ class Run:
                 "add --backend NAME, or pip install 'rnn-conformance[torch]'."
             )
         try:
-            self.backends = [registry.backend(name) for name in dict.fromkeys(wanted)]
+            self.backends = self.built(list(dict.fromkeys(wanted)))
         except registry.UnknownBackend as error:
             raise pytest.UsageError(f"{error}") from None
         names = [backend.name for backend in self.backends]
@@ -130,6 +154,22 @@ class Run:
         except BrokenFile as error:
             raise pytest.UsageError(f"{error}") from None
 
+    def built(self, names: list[str]) -> list[Any]:
+        """The backends of these names, here or in processes of their own. Raises UnknownBackend, UsageError."""
+        from conformance import isolation, registry
+
+        option = self.config.getoption
+        seconds, memory = option("--conformance-timeout"), option("--conformance-memory")
+        for flag, value in (("--conformance-timeout", seconds), ("--conformance-memory", memory)):
+            if value is not None and not value > 0:
+                raise pytest.UsageError(f"{flag}: give a number above 0.")
+        default = "none" if option("usepdb") or not isolation.available() else "process"
+        if (option("--conformance-isolation") or default) == "none":
+            return [registry.backend(name) for name in names]
+        for name in names:
+            self.isolated.append(isolation.Isolated(name, seconds, memory or isolation.default_memory()))
+        return [isolated.backend for isolated in self.isolated]
+
     def subject(self, backend, kind: str, dtype: str):
         from conformance.subject import Clock, Subject
 
@@ -139,15 +179,34 @@ class Run:
             self.subjects[key] = Subject(backend, kind, dtype, clock)
         return self.subjects[key]
 
-    def put_to_the_check(self, job: Job):
-        """Run a job; the examples that it shares with others of its subject are kept, those of others let go."""
+    def put_to_the_check(self, job: Job, patient: bool):
+        """Run a job: the verdict, and whether the backend was asked at all.
+
+        The examples that it shares with others of its subject are kept, those of others let go. ``patient``: that it
+        fails is known, and a hang does not count.
+        """
         from conformance.checks import Plans
 
         if self.plans is None:
             self.plans = Plans(self.seed)
+        if self.isolated:
+            return self.in_its_process(job, patient)
         if self.streams_of is not job.subject:
             self.streams_of, self.streams = job.subject, {}
-        return job.check.run(job.subject, self.plans, self.streams, self.profile)
+        with job.subject.clock("suite"):
+            return job.check.run(job.subject, self.plans, self.streams, self.profile), True
+
+    def in_its_process(self, job: Job, patient: bool):
+        """The same by the backend's own processes; the examples are drawn here."""
+        from conformance.worker import Task
+
+        subject = job.subject
+        task = Task(*job.place, subject.kind, subject.dtype, self.profile, self.seed)
+
+        def block(projecting: bool, number: int) -> list:
+            return self.plans.block(job.check.draw, subject.backend.features, projecting, number)
+
+        return self.isolated[job.backend_index].run(task, block, subject.clock, patient)
 
     def known_failure(self, key: tuple[str, str, str, str]):
         return next((entry for entry in self.known if entry.matches(*key)), None)
@@ -177,6 +236,12 @@ def pytest_configure(config: pytest.Config) -> None:
         run.prepare()
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    run = config.stash.get(STATE, None)
+    for isolated in run.isolated if run else ():
+        isolated.close()
+
+
 def pytest_report_header(config: pytest.Config) -> list[str]:
     run = config.stash[STATE]
     if not run.backends:
@@ -196,16 +261,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             run.prepare()
         except pytest.UsageError as error:
             run.backends, run.problem = [], error
-    jobs = [job for check in checks for job in _jobs(run, check)]
+    definition = metafunc.definition
+    places = [(metafunc.module.__name__, definition.originalname, number) for number in range(len(checks))]
+    jobs = [job for check, place in zip(checks, places, strict=True) for job in _jobs(run, check, place)]
     metafunc.parametrize("trial", [pytest.param(job, id=str(job)) for job in jobs])
 
 
-def _jobs(run: Run, check) -> list[Job]:
+def _jobs(run: Run, check, place: tuple[str, str, int]) -> list[Job]:
     requirement = check.entry
     jobs = []
     for index, backend in enumerate(run.backends or []):
         for kind, dtype in combinations(backend.features, requirement):
-            jobs.append(Job(check, requirement, run.subject(backend, kind, dtype), index))
+            jobs.append(Job(check, requirement, run.subject(backend, kind, dtype), index, place))
     return jobs
 
 
@@ -273,17 +340,19 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     started = time.perf_counter()
     found: dict[str, Any] = {"key": key, "status": "failed", "message": "the suite itself failed; see the traceback"}
     try:
-        # The suite's own warnings are errors where it is developed; an adapter may warn as it likes.
-        with warnings.catch_warnings(), job.subject.clock("suite"):
-            warnings.simplefilter("ignore")
-            verdict = run.put_to_the_check(job)
-        found |= {"examples": verdict.examples, "margin": verdict.margin}
         known = run.known_failure(key)
+        # The suite's own warnings are errors where it is developed; an adapter may warn as it likes.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            verdict, asked = run.put_to_the_check(job, patient=known is not None)
+        found |= {"examples": verdict.examples, "margin": verdict.margin}
         found["status"] = "passed" if verdict.passed else "failed" if known is None else "known_failure"
         found["message"] = _message(job, verdict, run) if not verdict.passed else verdict.note
         if known is not None and verdict.passed:
             found["status"] = "failed"
             found["message"] = f"known failure {known} passes now: take the entry out of the file ({known.issue})"
+        elif not asked:
+            found["status"] = "blocked"
         elif known is not None:
             found["message"] = f"{known.reason} ({known.issue})\n{found['message']}"
     finally:
@@ -291,7 +360,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         pyfuncitem.user_properties += [("requirement", key[0]), (PROPERTY, json.dumps(found))]
     if found["status"] == "known_failure":
         pytest.xfail(found["message"].splitlines()[0])
-    if found["status"] == "failed":
+    if found["status"] in ("failed", "blocked"):
         pytest.fail(found["message"], pytrace=False)
     return True
 

@@ -15,6 +15,7 @@ import re
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -217,9 +218,14 @@ def name_of(subject: Subject) -> str:
     return subject.backend.asked_as or subject.backend.name
 
 
-def script(subject: Subject, entry, failure: str, call=None, told: list[str] | None = None) -> str:
-    """The reproducer of a failure of a requirement, on a call if there is one; ``told`` is the diagnosis."""
-    numeric = call is not None and _written_numbers(trial_of(subject, call))
+def script(
+    subject: Subject, entry, failure: str, call=None, told: list[str] | None = None, numbers: bool = True
+) -> str:
+    """The reproducer of a failure of a requirement, on a call if there is one; ``told`` is the diagnosis.
+
+    ``numbers``: that of the call's own numbers, if they are wrong.
+    """
+    numeric = _written_numbers(trial_of(subject, call)) if numbers and call is not None else None
     snippet = subject.backend.snippet(call) if numeric else None
     body = ["import sys"]
     if numeric:
@@ -308,6 +314,8 @@ def replay(name: str, requirement: str, kind: str, dtype: str, example: Example 
 
     Returns 1 where it fails, 0 where it passes, 2 where it cannot be run.
     """
+    from conformance.checks import PROFILES, Plans  # which reproduce what fails
+
     try:
         backend = registry.backend(name)
         call = None if example is None else call_of(example, kind, dtype)
@@ -318,7 +326,7 @@ def replay(name: str, requirement: str, kind: str, dtype: str, example: Example 
     failures = []
     for check in checks_of(requirement):
         if call is None:
-            verdict = check.run(subject, None, {}, None)
+            verdict = check.run(subject, Plans(0), {}, replace(PROFILES["quick"], shrink_attempts=0))
             failures += [verdict.failure] if verdict.failure else []
         elif check.applies(call):
             failure = failure_of(check, trial_of(subject, call))

@@ -414,11 +414,13 @@ def test_an_unclaimed_dtype(trial):
 @decides("UNCLAIMED-PARAMETERS")
 def test_unclaimed_parameters(trial):
     try:
-        with trial.subject.clock("backend"):
+        with trial.subject.at_work("parameters"):
             read = trial.layer.parameters()
     except Unsupported:
         return
-    except (Exception, SystemExit) as error:
+    except Failed:
+        raise
+    except Exception as error:
         raise Failed(f"parameters is not claimed: got {type(error).__name__}, expected Unsupported") from error
     expected = trial.call.parameters
     if not hasattr(read, "items") or list(read) != list(expected):
