@@ -21,8 +21,8 @@ from hypothesis.internal.conjecture import providers
 from conformance.backend import Features
 from conformance.compare import Failed
 from conformance.diagnosis import DRAWN, diagnose, sentences
+from conformance.examples import Example, call_of, example_of
 from conformance.examples import entry as known_failure
-from conformance.examples import example_of
 from conformance.reproducer import script, simplified
 from conformance.strategies import CALL_FEATURES, layers
 from conformance.subject import Subject, Trial, trial_of
@@ -88,10 +88,19 @@ class Check:
         """Whether the call uses what the requirement needs and the law speaks of it."""
         return self.entry.needs & CALL_FEATURES <= call.uses and (self.when is None or self.when(call))
 
-    def run(self, subject: Subject, plans: Plans, streams: dict[Draw, Stream], profile: Profile) -> Verdict:
-        """Put the subject to the check. One that found no example to judge fails."""
+    def run(
+        self,
+        subject: Subject,
+        plans: Plans,
+        streams: dict[Draw, Stream],
+        profile: Profile,
+        example: Example | None = None,
+    ) -> Verdict:
+        """Put the subject to the check, to the example of a known failure first. One that found no example fails."""
         stream = streams.setdefault(self.draw, Stream(subject, self.draw, plans))
         verdict = Verdict()
+        if example is not None and self.replay(subject, example, verdict):
+            return verdict
         for block, trial in stream.those(self.applies, max(1, round(profile.examples * self.share))):
             verdict.examples += 1
             trial.margin, trial.note = None, ""
@@ -112,11 +121,30 @@ class Check:
             verdict.failure = "no example could be drawn that this requirement speaks of: nothing was checked"
         return verdict
 
+    def replay(self, subject: Subject, example: Example, verdict: Verdict) -> bool:
+        """Whether the example, if it is one of this kind and dtype, fails."""
+        call = call_of(example, subject.kind, subject.dtype)
+        if call is None:
+            return False
+        if not self.applies(call):
+            verdict.replayed = "is none that the requirement speaks of"
+            return False
+        verdict.examples = 1
+        try:
+            self.law(trial_of(subject, call))
+        except Failed as failure:
+            verdict.replayed = "fails"
+            verdict.failed(failure, call)
+            verdict.reproduced(subject, self.entry, call, numbers=not self.apart)
+            return True
+        verdict.replayed = "passes now"
+        return False
+
     def explain(self, verdict: Verdict, stream: Stream, streams: dict[Draw, Stream], call, attempts: int) -> None:
         """Say which known fault it is, and leave a reproducer in simple numbers."""
         subject, plans = stream.subject, stream.plans
         if self.apart:
-            verdict.reproduced(subject, self.entry, call, numeric=False)
+            verdict.reproduced(subject, self.entry, call, numbers=False)
             return
         if self.entry.area not in DRAWN_AT_RANDOM:
             with subject.clock("diagnosis"):
@@ -171,6 +199,8 @@ class Verdict:
     """What is wrong where, in words, as far as no fault explains it."""
     reproducer: str = ""
     """A standalone script."""
+    replayed: str = ""
+    """What became of the example of a known failure, if there is one for this kind and dtype."""
     known_failure: str = ""
     """The entry for a file of known failures, its reason and issue left open."""
 
@@ -187,10 +217,10 @@ class Verdict:
         """That is how it fails, on that call."""
         self.failure, self.example = str(failure), repr(call)
 
-    def reproduced(self, subject: Subject, entry: Requirement, call=None, numeric: bool = True) -> None:
+    def reproduced(self, subject: Subject, entry: Requirement, call=None, numbers: bool = True) -> None:
         """Write the reproducer, not by numbers if they may not be asked for, and the entry of a known failure."""
         with subject.clock("shrinking"):
-            self.reproducer = script(subject, entry, self.failure, call, self.told, numeric)
+            self.reproducer = script(subject, entry, self.failure, call, self.told, numbers)
         example = None if call is None else example_of(call)
         self.known_failure = known_failure(entry.id, subject.backend.name, subject.kind, subject.dtype, example)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 import warnings
 from dataclasses import dataclass, field, replace
@@ -168,6 +169,7 @@ class Run:
             return [registry.backend(name) for name in names]
         for name in names:
             self.isolated.append(isolation.Isolated(name, seconds, memory or isolation.default_memory()))
+            self.isolated[-1].backend.asked_as = name
         return [isolated.backend for isolated in self.isolated]
 
     def subject(self, backend, kind: str, dtype: str):
@@ -179,34 +181,36 @@ class Run:
             self.subjects[key] = Subject(backend, kind, dtype, clock)
         return self.subjects[key]
 
-    def put_to_the_check(self, job: Job, patient: bool):
+    def put_to_the_check(self, job: Job, known):
         """Run a job: the verdict, and whether the backend was asked at all.
 
-        The examples that it shares with others of its subject are kept, those of others let go. ``patient``: that it
-        fails is known, and a hang does not count.
+        The examples that it shares with others of its subject are kept, those of others let go. Where ``known`` is
+        the known failure that it is, its example is replayed first, and a hang does not count.
         """
         from conformance.checks import Plans
 
         if self.plans is None:
             self.plans = Plans(self.seed)
         if self.isolated:
-            return self.in_its_process(job, patient)
+            return self.in_its_process(job, known)
         if self.streams_of is not job.subject:
             self.streams_of, self.streams = job.subject, {}
+        example = () if known is None or known.example is None else (known.example,)
         with job.subject.clock("suite"):
-            return job.check.run(job.subject, self.plans, self.streams, self.profile), True
+            return job.check.run(job.subject, self.plans, self.streams, self.profile, *example), True
 
-    def in_its_process(self, job: Job, patient: bool):
+    def in_its_process(self, job: Job, known):
         """The same by the backend's own processes; the examples are drawn here."""
         from conformance.worker import Task
 
         subject = job.subject
-        task = Task(*job.place, subject.kind, subject.dtype, self.profile, self.seed)
+        example = None if known is None else known.example
+        task = Task(*job.place, subject.kind, subject.dtype, self.profile, self.seed, example=example)
 
         def block(projecting: bool, number: int) -> list:
             return self.plans.block(job.check.draw, subject.backend.features, projecting, number)
 
-        return self.isolated[job.backend_index].run(task, block, subject.clock, patient)
+        return self.isolated[job.backend_index].run(task, block, subject.clock, known is not None)
 
     def known_failure(self, key: tuple[str, str, str, str]):
         return next((entry for entry in self.known if entry.matches(*key)), None)
@@ -344,8 +348,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         # The suite's own warnings are errors where it is developed; an adapter may warn as it likes.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            verdict, asked = run.put_to_the_check(job, patient=known is not None)
-        found |= {"examples": verdict.examples, "margin": verdict.margin}
+            verdict, asked = run.put_to_the_check(job, known)
+        found |= {"examples": verdict.examples, "margin": verdict.margin, "diagnosis": verdict.diagnosis}
         found["status"] = "passed" if verdict.passed else "failed" if known is None else "known_failure"
         found["message"] = _message(job, verdict, run) if not verdict.passed else verdict.note
         if known is not None and verdict.passed:
@@ -353,21 +357,43 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
             found["message"] = f"known failure {known} passes now: take the entry out of the file ({known.issue})"
         elif not asked:
             found["status"] = "blocked"
+        elif known is not None and verdict.replayed not in ("", "fails"):
+            found["status"] = "failed"
+            told = f"known failure {known}: its example {verdict.replayed}, and another call fails; mend the entry"
+            found["message"] = f"{told} ({known.issue})\n{found['message']}"
         elif known is not None:
             found["message"] = f"{known.reason} ({known.issue})\n{found['message']}"
+        if not verdict.passed and asked:
+            found["reproducer"] = _reproducer(job, verdict, run)
     finally:
         found["seconds"] = time.perf_counter() - started
         pyfuncitem.user_properties += [("requirement", key[0]), (PROPERTY, json.dumps(found))]
     if found["status"] == "known_failure":
         pytest.xfail(found["message"].splitlines()[0])
     if found["status"] in ("failed", "blocked"):
-        pytest.fail(found["message"], pytrace=False)
+        left = f"\n  reproducer: {found['reproducer']}" if found.get("reproducer") else ""
+        pytest.fail(found["message"] + left, pytrace=False)
     return True
+
+
+def _reproducer(job: Job, verdict, run: Run) -> str:
+    """Write the script and, beside it, the entry for a file of known failures; the script's path."""
+    if not verdict.reproducer:  # a crash, or a case
+        verdict.reproduced(job.subject, job.requirement)
+    report = run.config.getoption("--conformance-report")
+    folder = Path(".conformance", "reproducers")
+    if report:
+        folder = Path(report).with_name(f"{Path(report).stem}-reproducers")
+    folder.mkdir(parents=True, exist_ok=True)
+    script = folder / (re.sub(r"[^\w-]+", "-", str(job)).lower() + ".py")
+    script.write_text(verdict.reproducer, "utf-8")
+    script.with_suffix(".toml").write_text(verdict.known_failure, "utf-8")
+    return str(script)
 
 
 def _message(job: Job, verdict, run: Run) -> str:
     """What a failing implementer reads: first what is wrong, then what was expected, and of which layer."""
-    parts = [verdict.failure]
+    parts = [verdict.failure, *(f"  diagnosis: {sentence}" for sentence in verdict.told)]
     if verdict.example:
         parts.append(f"  smallest failing call: {verdict.example}")
     parts += [

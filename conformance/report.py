@@ -123,6 +123,8 @@ def lines(outcome: Outcome, width: int = 100) -> Iterable[str]:
         yield f"  FAILED {id_} ({where})"
         yield f"    {those[0].statement}"
         yield f"    {those[0].message.splitlines()[0]}"
+        for fault in those[0].diagnosis[:1]:
+            yield f"    these are the numbers of {fault['explanation']}"
     noted: dict[str, list[Row]] = {}
     for row in rows:
         if row.status == "passed" and row.message:

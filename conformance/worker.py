@@ -111,6 +111,7 @@ class Task:
     profile: Profile
     seed: int
     careful: bool = False
+    example: dict[str, Any] | None = None  # of a known failure
 
 
 class AskedPlans(Plans):
@@ -191,7 +192,8 @@ class Worker:
         plans = AskedPlans(task.seed, self.channel, getattr(check, "draw", None))
         for stream in self.streams.values():
             stream.plans = plans
-        verdict = check.run(self.subject, plans, self.streams, task.profile)
+        example = () if task.example is None else (task.example,)
+        verdict = check.run(self.subject, plans, self.streams, task.profile, *example)
         if self.forked and self.came_back() and verdict.passed:
             verdict.failure = "the backend forked, and the new process returned from the call as well"
         if self.uncaught and verdict.passed:
