@@ -1,0 +1,293 @@
+"""The oracle with parts exchanged: what every fault, and every other way of computing the same, is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from threading import RLock
+from unittest import mock
+
+import numpy as np
+
+import reference
+from conformance.backend import Features, Result, Unsupported
+from conformance.backends.oracle import OracleBackend, OracleCell, OracleLayer
+from reference import cells, gradients, layers
+
+EXCHANGING = RLock()  # held while a part of the oracle is exchanged: other threads wait
+CLAIMS = {"cells": True, "parameters": True, "gradients": True}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What is exchanged in the oracle. What is not given is the oracle's.
+
+    Parts that take a layer, or a cell, may call ``layer.plain``, the same call without that part.
+    """
+
+    load: Callable | None = None  # (config, parameters) -> the parameters that are used
+    adjoint: Callable | None = None  # (config, gradients) -> gradients: the transpose of load, where it is linear
+    arguments: Callable | None = None  # (layer, x, h_0, c_0, lengths) -> the four that are used
+    equation: Mapping[str, Callable] = field(default_factory=dict)  # by kind, as reference.cells has them
+    cotangents: Mapping[str, Callable] = field(default_factory=dict)  # by kind; else derived from the equation
+    direction: Callable | None = None  # (go, kind, weights, inputs, h, c, running, reverse), go the oracle's
+    forward: Callable | None = None  # (layer, x, h_0, c_0, lengths) -> Result
+    result: Callable | None = None  # (layer, result, lengths) -> Result
+    step: Callable | None = None  # (cell, x, h, c) -> (h, c)
+    gradients: Callable | None = None  # (layer, arguments by name) -> gradients by name
+    train: Callable | None = None  # (layer, x, h_0, c_0, lengths, seed) -> Result
+    masks: Callable | None = None  # (layer, masks, seed) -> masks
+    dropped: Callable | None = None  # (config, x, mask) -> what goes on to the next layer
+    initial: Callable | None = None  # (config, parameters, seed) -> parameters
+    read: Callable | None = None  # (parameters) -> what is read back
+    accept: Callable | None = None  # (config, parameters) -> both, made right
+
+    def __post_init__(self) -> None:
+        derived = {
+            kind: numeric_cotangents(kind, f) for kind, f in self.equation.items() if kind not in self.cotangents
+        }
+        object.__setattr__(self, "cotangents", {**self.cotangents, **derived})
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """The names of what is exchanged."""
+        return frozenset(f.name for f in fields(self) if getattr(self, f.name) not in (None, {}))
+
+
+class Changed(OracleBackend):
+    """A changed oracle, or a changed ``inner``. Unless ``refuse`` is False it refuses what it does not claim."""
+
+    version = "test"
+
+    def __init__(self, name, change, *, kinds=reference.KINDS, dtypes=reference.DTYPES, inner=None, refuse=True,
+                 **claims):  # fmt: skip
+        self.name, self.change, self.refuse = name, change, refuse
+        self.inner = inner or OracleBackend()
+        self.features = Features(kinds=kinds, dtypes=dtypes, **CLAIMS | claims)
+
+    def layer(self, config, parameters):
+        self._refuse_unclaimed(config)
+        if self.change.accept:
+            config, parameters = self.change.accept(config, parameters)
+        return ChangedLayer(self, config, parameters)
+
+    def cell(self, config, parameters):
+        self._refuse_unclaimed(config)
+        if self.change.accept:
+            config, parameters = self.change.accept(config, parameters)
+        return ChangedCell(self, config, parameters)
+
+    def initial_parameters(self, config, *, seed):
+        given = super().initial_parameters(config, seed=seed)
+        return self.change.initial(config, given, seed) if self.change.initial else given
+
+    def _refuse_unclaimed(self, config):
+        claims = self.features
+        asked = {
+            "multilayer": getattr(config, "num_layers", 1) > 1,
+            "bidirectional": getattr(config, "bidirectional", False),
+            "no_bias": not config.bias,
+            "batch_first": getattr(config, "batch_first", False),
+            "projection": getattr(config, "proj_size", 0) > 0,
+            "cells": isinstance(config, reference.CellConfig),
+        }
+        unclaimed = [name for name, used in asked.items() if used and not claims.claims(name)]
+        if self.refuse and (unclaimed or config.kind not in claims.kinds or config.dtype not in claims.dtypes):
+            raise Unsupported(f"not claimed: {config}")
+
+    @contextmanager
+    def exchanged(self, backwards=False):
+        """The oracle's equations, and directions if not ``backwards``, exchanged as the change has it."""
+        change = self.change
+        with EXCHANGING, mock.patch.dict(cells.EQUATIONS, change.equation):
+            if backwards:
+                with mock.patch.dict(gradients.COTANGENTS, change.cotangents):
+                    yield
+            elif change.direction:
+                go = layers._direction
+                with mock.patch.object(layers, "_direction", lambda *a, **more: change.direction(go, *a, **more)):
+                    yield
+            else:
+                yield
+
+
+class ChangedLayer(OracleLayer):
+    """A layer of a changed oracle. ``given`` are the parameters that it uses, ``memory`` lasts from call to call."""
+
+    def __init__(self, backend, config, parameters):
+        super().__init__(config, parameters)
+        load = backend.change.load
+        self.backend, self.memory = backend, {}
+        self.given = load(config, self._parameters) if load else self._parameters
+        self.inner = backend.inner.layer(config, self.given)
+
+    def plain(self, x, h_0=None, c_0=None, lengths=None):
+        """The forward pass to change."""
+        if self.backend.change.arguments:
+            x, h_0, c_0, lengths = self.backend.change.arguments(self, x, h_0, c_0, lengths)
+        with self.backend.exchanged():
+            return self.inner.forward(x, h_0, c_0, lengths)
+
+    def plain_of(self, config, parameters, *arguments):
+        """``plain`` of a layer of another configuration with these parameters."""
+        with self.backend.exchanged():
+            return self.backend.inner.layer(config, parameters).forward(*arguments)
+
+    def forward(self, x, h_0=None, c_0=None, lengths=None):
+        change, claims = self.backend.change, self.backend.features
+        asked = {"unbatched": x.ndim == 2, "initial_state": h_0 is not None, "lengths": lengths is not None}
+        if self.backend.refuse and any(used and not claims.claims(name) for name, used in asked.items()):
+            raise Unsupported(f"not claimed: {asked}")
+        got = change.forward(self, x, h_0, c_0, lengths) if change.forward else self.plain(x, h_0, c_0, lengths)
+        return change.result(self, got, lengths) if change.result else got
+
+    def backward(self, arguments):
+        """The gradients to change, of the arguments by name."""
+        change = self.backend.change
+        if change.arguments:
+            call = ("x", "h_0", "c_0", "lengths")
+            used = change.arguments(self, *(arguments[name] for name in call))
+            arguments = arguments | dict(zip(call, used, strict=True))
+        with self.backend.exchanged(backwards=True):
+            d = self.inner.gradients(**arguments)
+        return change.adjoint(self.config, d) if change.adjoint else d
+
+    def gradients(self, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n):
+        cotangents = {"d_output": d_output, "d_h_n": d_h_n, "d_c_n": d_c_n}
+        states = {"h_0": h_0, "c_0": c_0}
+        arguments = {"x": x} | states | {"lengths": lengths} | cotangents
+        if self.backend.refuse and not self.backend.features.gradients:
+            raise Unsupported("gradients are not computed")
+        if self.backend.change.gradients:
+            return self.backend.change.gradients(self, arguments)
+        d = self.backward(arguments)
+        unused = {name: np.zeros_like(s) for name, s in states.items() if s is not None and name not in d}
+        return {name: a for name, a in d.items() if name not in states or states[name] is not None} | unused
+
+    def plain_training(self, x, h_0=None, c_0=None, lengths=None, *, seed):
+        """The forward pass of training to change."""
+        with self.backend.exchanged(), dropping(self.backend.change.dropped, self.config):
+            parameters = {name: np.asarray(value, np.float64) for name, value in self.given.items()}
+            x, h_0, c_0 = (None if a is None else a.astype(np.float64) for a in (x, h_0, c_0))
+            return self._rounded(layers.evaluate(self.config, parameters, x, h_0, c_0, lengths, self.masks(x, seed)))
+
+    def forward_training(self, x, h_0=None, c_0=None, lengths=None, *, seed):
+        change = self.backend.change.train
+        if change:
+            return change(self, x, h_0, c_0, lengths, seed)
+        return self.plain_training(x, h_0, c_0, lengths, seed=seed)
+
+    def masks(self, x, seed):
+        masks, change = super().masks(x, seed), self.backend.change.masks
+        return change(self, masks, seed) if change and masks else masks
+
+    def parameters(self):
+        if self.backend.refuse and not self.backend.features.parameters:
+            raise Unsupported("parameters are not read back")
+        read = super().parameters()
+        return self.backend.change.read(read) if self.backend.change.read else read
+
+
+class ChangedCell(OracleCell):
+    """A cell of a changed oracle; ``given`` and ``memory`` as a layer's."""
+
+    def __init__(self, backend, config, parameters):
+        super().__init__(config, parameters)
+        load = backend.change.load
+        self.backend, self.memory = backend, {}
+        self.given = load(config, self._parameters) if load else self._parameters
+        self.inner = backend.inner.cell(config, self.given)
+
+    def plain(self, x, h=None, c=None):
+        """The step to change."""
+        with self.backend.exchanged():
+            return self._by_direction(x, h, c) if self.backend.change.direction else self.inner.step(x, h, c)
+
+    def plain_of(self, config, parameters, *arguments):
+        """``plain`` of a cell of another configuration with these parameters."""
+        with self.backend.exchanged():
+            return self.backend.inner.cell(config, parameters).step(*arguments)
+
+    def step(self, x, h=None, c=None):
+        return self.backend.change.step(self, x, h, c) if self.backend.change.step else self.plain(x, h, c)
+
+    def _by_direction(self, x, h, c):
+        """A cell as a layer's one step, so that what changes a direction changes it too."""
+        layers.check_cell_inputs(self.config, x, h, c)
+        weights = layers._weights({name: np.asarray(a, np.float64) for name, a in self.given.items()}, "")
+        zeros = np.zeros((1 if x.ndim == 1 else len(x), self.config.hidden_size))
+        h, c = (zeros if s is None else np.asarray(s, np.float64).reshape(zeros.shape) for s in (h, c))
+        inputs = np.asarray(x, np.float64).reshape(1, len(zeros), -1)
+        _, h, c = layers._direction(self.config.kind, weights, inputs, h, c, None, False)
+        shape = (*x.shape[:-1], self.config.hidden_size)
+        h, c = (np.asarray(s, self.dtype).reshape(shape) for s in (h, zeros if c is None else c))
+        return h, c if self.config.kind == "lstm" else None
+
+
+@contextmanager
+def dropping(changed, config):
+    """The oracle's dropout exchanged for ``changed(config, x, mask)``."""
+    dropped = (lambda x, mask, _: changed(config, x, mask)) if changed else layers._dropped
+    with mock.patch.object(layers, "_dropped", dropped):
+        yield
+
+
+STEP = 1e-3  # of the differences: what the fourth order leaves out is some 1e-13
+
+
+# What an equation names itself, beside x and u: as far as a kind's cotangents are asked for.
+NAMED = {"rnn_tanh": "xu", "rnn_relu": "xu", "lstm": "xuc", "gru": "xuh"}
+
+
+def numeric_cotangents(kind, equation):
+    """The step backwards of an equation in which each unit depends on its own numbers alone, by differences."""
+
+    def cotangents(x, u, h, c, d_h_t, d_c_t):
+        terms = {"x": x, "u": u, "h": h, "c": c}
+        H = d_h_t.shape[-1]
+
+        def value(name, block, by):
+            moved = terms[name].copy()
+            moved[..., block * H : (block + 1) * H] += by
+            h_t, c_t = equation(*(terms | {name: moved}).values())
+            return h_t * d_h_t if c_t is None else h_t * d_h_t + c_t * d_c_t
+
+        def derivative(name):
+            blocks = []
+            for block in range(terms[name].shape[-1] // H):
+                near = value(name, block, STEP) - value(name, block, -STEP)
+                far = value(name, block, 2 * STEP) - value(name, block, -2 * STEP)
+                blocks.append((8 * near - far) / (12 * STEP))
+            return np.concatenate(blocks, axis=-1)
+
+        return tuple(derivative(name) if name in NAMED[kind] else None for name in terms)
+
+    return cotangents
+
+
+def rounded_to(dtype, *arrays):
+    """The arrays rounded to a NumPy dtype and back."""
+    with np.errstate(over="ignore"):
+        rounded = [None if a is None else a.astype(dtype).astype(a.dtype) for a in arrays]
+    return rounded[0] if len(rounded) == 1 else rounded
+
+
+def result_of(change, result):
+    """A Result whose arrays are changed one by one."""
+    return Result(*(None if a is None else change(a) for a in result))
+
+
+def steps_of(layer, x):
+    """The number of steps in x."""
+    return x.shape[1 if layer.config.batch_first and x.ndim == 3 else 0]
+
+
+def samples_of(layer, x):
+    """The number of samples in x, 1 when unbatched."""
+    return 1 if x.ndim == 2 else x.shape[0 if layer.config.batch_first else 1]
+
+
+def time_first(layer, a):
+    """x or output as (T, ...), a view."""
+    return np.swapaxes(a, 0, 1) if layer.config.batch_first and a.ndim == 3 else a
