@@ -152,6 +152,11 @@ class Backend:
     name: str = ""
     version: str = "unknown"
     features: Features = Features()
+    asked_as: str = ""
+    """The NAME under which it was asked for, which the registry sets; for the scripts that reproduce failures."""
+    forks: bool = True
+    """Whether what was imported and built here works in a forked process. False for what starts threads or takes a
+    device when it is imported (JAX, CUDA): after a crash such a backend is imported anew."""
 
     def layer(self, config: LayerConfig, parameters: dict[str, np.ndarray]) -> Layer:
         """A layer with these parameters, under PyTorch's documented names, shapes, order and gate order."""
@@ -164,3 +169,12 @@ class Backend:
     def initial_parameters(self, config: LayerConfig, *, seed: int) -> Mapping[str, np.ndarray]:
         """Feature ``initialization``: the parameters of a new layer, drawn from ``seed``."""
         raise Unsupported("parameters are not initialized")
+
+    def snippet(self, call) -> str | None:
+        """Optional: Python source of ``compute()``, which makes the call with the backend's own library alone.
+
+        The script that it becomes part of has ``config``, ``parameters`` and ``arguments`` as dicts, arrays as nested
+        lists or NumPy arrays after ``array(value)``; it returns a dict of arrays by the names of the results.
+        None where there is no such snippet.
+        """
+        return None

@@ -11,13 +11,19 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Flaky, HypothesisWarning
+from hypothesis.internal.conjecture import providers
 
 from conformance.backend import Features
 from conformance.compare import Failed
+from conformance.diagnosis import DRAWN, diagnose, sentences
+from conformance.examples import Example, call_of, example_of
+from conformance.examples import entry as known_failure
+from conformance.reproducer import script, simplified
 from conformance.strategies import CALL_FEATURES, layers
 from conformance.subject import Subject, Trial, trial_of
 from reference.catalogue import Requirement, catalogue
@@ -50,6 +56,9 @@ DEFAULT_PROFILE = "standard"
 BLOCK = 60  # examples that Hypothesis draws in one go
 KEPT_BLOCKS = 20  # of built examples; long campaigns build what lies beyond them again for each check
 MOST_SHRINKING = 60.0  # seconds, for backends so slow that the attempts would never end
+SURVEYED = 2  # blocks of a form's calls that diagnosis sorts into right and wrong
+OWN = 24  # trials of a failing check's own way of drawing that diagnosis looks at
+DRAWN_AT_RANDOM = ("dropout", "initialization")  # areas where numbers differ from one generator to the next
 MOST_BLOCKS = 12  # without one more example that applies: then there is none
 
 
@@ -59,7 +68,8 @@ class Check:
 
     ``draw(features, projecting)`` is the strategy of plans; ``when(call)`` says which calls the law speaks
     of, beside those that use the features that the requirement needs; ``share`` is the part of a profile's
-    examples that it gets, less than 1 for large ones.
+    examples that it gets, less than 1 for large ones. ``apart``: the law alone may ask the backend, as it does so
+    in a process of its own.
     """
 
     requirement: str
@@ -67,6 +77,7 @@ class Check:
     draw: Draw = layers
     when: Callable[[object], bool] | None = None
     share: float = 1.0
+    apart: bool = False
 
     @property
     def entry(self) -> Requirement:
@@ -77,10 +88,19 @@ class Check:
         """Whether the call uses what the requirement needs and the law speaks of it."""
         return self.entry.needs & CALL_FEATURES <= call.uses and (self.when is None or self.when(call))
 
-    def run(self, subject: Subject, plans: Plans, streams: dict[Draw, Stream], profile: Profile) -> Verdict:
-        """Put the subject to the check. One that found no example to judge fails."""
+    def run(
+        self,
+        subject: Subject,
+        plans: Plans,
+        streams: dict[Draw, Stream],
+        profile: Profile,
+        example: Example | None = None,
+    ) -> Verdict:
+        """Put the subject to the check, to the example of a known failure first. One that found no example fails."""
         stream = streams.setdefault(self.draw, Stream(subject, self.draw, plans))
         verdict = Verdict()
+        if example is not None and self.replay(subject, example, verdict):
+            return verdict
         for block, trial in stream.those(self.applies, max(1, round(profile.examples * self.share))):
             verdict.examples += 1
             trial.margin, trial.note = None, ""
@@ -90,7 +110,9 @@ class Check:
                 smallest, call = failure, trial.call
                 if profile.shrink_attempts:
                     smallest, call = shrink(self, stream, block, (failure, call), profile.shrink_attempts)
-                verdict.failure, verdict.example = str(smallest), repr(call)
+                verdict.failed(smallest, call)
+                if profile.shrink_attempts:
+                    self.explain(verdict, stream, streams, call, profile.shrink_attempts)
                 break
             verdict.note = verdict.note or trial.note
             if trial.margin is not None:
@@ -98,6 +120,52 @@ class Check:
         if verdict.examples == 0:
             verdict.failure = "no example could be drawn that this requirement speaks of: nothing was checked"
         return verdict
+
+    def replay(self, subject: Subject, example: Example, verdict: Verdict) -> bool:
+        """Whether the example, if it is one of this kind and dtype, fails."""
+        call = call_of(example, subject.kind, subject.dtype)
+        if call is None:
+            return False
+        if not self.applies(call):
+            verdict.replayed = "is none that the requirement speaks of"
+            return False
+        verdict.examples = 1
+        try:
+            self.law(trial_of(subject, call))
+        except Failed as failure:
+            verdict.replayed = "fails"
+            verdict.failed(failure, call)
+            verdict.reproduced(subject, self.entry, call, numbers=not self.apart)
+            return True
+        verdict.replayed = "passes now"
+        return False
+
+    def explain(self, verdict: Verdict, stream: Stream, streams: dict[Draw, Stream], call, attempts: int) -> None:
+        """Say which known fault it is, and leave a reproducer in simple numbers."""
+        subject, plans = stream.subject, stream.plans
+        if self.apart:
+            verdict.reproduced(subject, self.entry, call, numbers=False)
+            return
+        if self.entry.area not in DRAWN_AT_RANDOM:
+            with subject.clock("diagnosis"):
+
+                def drawn(form: type) -> list[Trial]:
+                    draw = DRAWN[form]
+                    stream = streams.setdefault(draw, Stream(subject, draw, plans))
+                    return [trial for number in range(SURVEYED) for trial in stream.block(number)]
+
+                own = (
+                    [trial for _, trial in stream.those(self.applies, OWN)]
+                    if self.draw is not DRAWN[type(call)]
+                    else []
+                )
+                found = diagnose(subject, self.law, call, drawn, own)
+            verdict.diagnosis, verdict.common = found.faults, found.common
+        with subject.clock("shrinking"):
+            call, failure = simplified(self, subject, call, attempts, MOST_SHRINKING)
+        if failure is not None:  # it fails again
+            verdict.failed(failure, call)
+        verdict.reproduced(subject, self.entry, call)
 
 
 def decides(
@@ -125,10 +193,36 @@ class Verdict:
     failure: str = ""
     example: str = ""
     note: str = ""
+    diagnosis: list[dict[str, str]] = field(default_factory=list)
+    """The known faults that give the backend's own numbers, best first, as the report has them."""
+    common: str = ""
+    """What is wrong where, in words, as far as no fault explains it."""
+    reproducer: str = ""
+    """A standalone script."""
+    replayed: str = ""
+    """What became of the example of a known failure, if there is one for this kind and dtype."""
+    known_failure: str = ""
+    """The entry for a file of known failures, its reason and issue left open."""
 
     @property
     def passed(self) -> bool:
         return not self.failure
+
+    @property
+    def told(self) -> list[str]:
+        """The diagnosis as one reads it."""
+        return sentences(self.diagnosis, self.common)
+
+    def failed(self, failure: Failed, call) -> None:
+        """That is how it fails, on that call."""
+        self.failure, self.example = str(failure), repr(call)
+
+    def reproduced(self, subject: Subject, entry: Requirement, call=None, numbers: bool = True) -> None:
+        """Write the reproducer, not by numbers if they may not be asked for, and the entry of a known failure."""
+        with subject.clock("shrinking"):
+            self.reproducer = script(subject, entry, self.failure, call, self.told, numbers)
+        example = None if call is None else example_of(call)
+        self.known_failure = known_failure(entry.id, subject.backend.name, subject.kind, subject.dtype, example)
 
 
 class Plans:
@@ -172,13 +266,14 @@ class Stream:
         found = block = fruitless = 0
         while found < count and fruitless < MOST_BLOCKS:
             fruitless += 1
-            for trial in self._block(block):
+            for trial in self.block(block):
                 if found < count and applies(trial.call):
                     found, fruitless = found + 1, 0
                     yield block, trial
             block += 1
 
-    def _block(self, number: int) -> list[Trial]:
+    def block(self, number: int) -> list[Trial]:
+        """The trials of a block, those of the first blocks kept."""
         if number < len(self.blocks):
             return self.blocks[number]
         with self.subject.clock("drawing"):
@@ -203,9 +298,27 @@ def hypothesis_run(function: Callable[[object], None], strategy, number: int, ph
         report_multiple_bugs=False,
         print_blob=False,
     )(run)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), drawn_from_the_seed_alone():
         warnings.simplefilter("ignore", HypothesisWarning)
         run()
+
+
+@contextmanager
+def drawn_from_the_seed_alone() -> Iterator[None]:
+    """Without the numbers that Hypothesis finds in the source of whatever modules are imported, an adapter's too.
+
+    It takes one now and then where it draws an integer, and the same seed would give other examples elsewhere.
+    """
+    provider = providers.HypothesisProvider
+    theirs = getattr(provider, "_maybe_draw_constant", None)
+    if theirs is None:  # a Hypothesis that does not do so
+        yield
+        return
+    provider._maybe_draw_constant = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        provider._maybe_draw_constant = theirs
 
 
 def shrink(check: Check, stream: Stream, block: int, first: tuple[Failed, object], attempts: int):

@@ -1,13 +1,21 @@
-"""Known failures: departures that are known, with reason and issue, and strict about both."""
+"""Known failures: departures that are known, with reason and issue, and strict about both.
+
+An entry may keep an example of the failure. It is replayed before anything is drawn, so that whether the entry is
+mended does not hang on what is drawn.
+"""
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-KEYS = ("requirement", "backend", "kind", "dtype", "reason", "issue")
+from conformance.examples import BrokenExample, Example, call_of
+from reference.config import DTYPES, KINDS
+
+KEYS = ("requirement", "backend", "kind", "dtype", "reason", "issue", "example")
 
 
 class BrokenFile(Exception):
@@ -24,6 +32,7 @@ class KnownFailure:
     backend: str | None = None
     kind: str | None = None
     dtype: str | None = None
+    example: Example | None = field(default=None, hash=False)
 
     def matches(self, requirement: str, backend: str, kind: str, dtype: str) -> bool:
         asked = ((self.backend, backend), (self.kind, kind), (self.dtype, dtype))
@@ -52,11 +61,35 @@ def read(path: str | Path, requirements: Iterable[str]) -> list[KnownFailure]:
         if unknown:
             raise BrokenFile(f"{place}: unknown key {unknown[0]!r}; the keys are {', '.join(KEYS)}.")
         for key in KEYS:
-            if key in entry and not isinstance(entry[key], str):
+            if key != "example" and key in entry and not isinstance(entry[key], str):
                 raise BrokenFile(f"{place}: {key} must be a string.")
             if key in ("requirement", "reason", "issue") and not entry.get(key, "").strip():
                 raise BrokenFile(f"{place}: {key} is missing or empty.")
         if entry["requirement"] not in known:
             raise BrokenFile(f"{place}: there is no requirement {entry['requirement']!r}.")
+        if "example" in entry:
+            entry["example"] = _example(entry, Path(path).parent, place)
         found.append(KnownFailure(**entry))
     return found
+
+
+def _example(entry: dict, folder: Path, place: str) -> Example:
+    """The example of an entry, read from a JSON file beside it if it is a path. Raises BrokenFile."""
+    example = entry["example"]
+    try:
+        if isinstance(example, str):
+            example = json.loads((folder / example).read_text("utf-8"))
+        if not isinstance(example, dict):
+            raise BrokenExample("the example is none: it must be a table, or the path of a JSON file with one object")
+        config = example.get("config", {})
+        kind, dtype = (
+            entry.get("kind", config.get("kind", KINDS[2])),
+            entry.get("dtype", config.get("dtype", DTYPES[0])),
+        )
+        if call_of(example, kind, dtype) is None:
+            raise BrokenExample(f"the example is not of kind {kind} and dtype {dtype}")
+    except OSError as error:
+        raise BrokenFile(f"{place}: {entry['example']} cannot be read ({error.strerror}).") from None
+    except (BrokenExample, ValueError) as error:
+        raise BrokenFile(f"{place}: {error}.") from None
+    return example

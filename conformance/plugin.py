@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 import warnings
 from dataclasses import dataclass, field, replace
@@ -56,6 +57,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         help="seed of the examples (quick and standard: 0; thorough: a new one in each run)",
     )
+    group.addoption(
+        "--conformance-isolation",
+        choices=("process", "none"),
+        default=None,
+        help="process (default): the backend runs in processes of its own, and nothing that it does ends or holds up "
+        "the run; none (default with --pdb): it runs in this one",
+    )
+    group.addoption(
+        "--conformance-timeout",
+        metavar="SECONDS",
+        type=float,
+        default=60.0,
+        help="a call of the backend that takes longer is a failure, and its process is killed (default 60)",
+    )
+    group.addoption(
+        "--conformance-memory",
+        metavar="GIB",
+        type=float,
+        default=None,
+        help="a backend whose process grows beyond that fails, and the process is killed "
+        "(default 16, or three quarters of the machine's memory where that is less)",
+    )
 
 
 @dataclass
@@ -66,6 +89,7 @@ class Job:
     requirement: Any
     subject: Any
     backend_index: int
+    place: tuple[str, str, int]  # module, name of the test, number of the check there
 
     def __str__(self) -> str:
         s = self.subject
@@ -79,6 +103,7 @@ class Run:
     config: pytest.Config
     asked: bool = False  # a test of the suite is in the run
     backends: list[Any] | None = None
+    isolated: list[Any] = field(default_factory=list)  # one for each backend, if they are isolated
     profile: Any = None
     seed: int = 0
     known: list[Any] = field(default_factory=list)
@@ -119,7 +144,7 @@ class Run:
                 "add --backend NAME, or pip install 'rnn-conformance[torch]'."
             )
         try:
-            self.backends = [registry.backend(name) for name in dict.fromkeys(wanted)]
+            self.backends = self.built(list(dict.fromkeys(wanted)))
         except registry.UnknownBackend as error:
             raise pytest.UsageError(f"{error}") from None
         names = [backend.name for backend in self.backends]
@@ -133,6 +158,23 @@ class Run:
         except BrokenFile as error:
             raise pytest.UsageError(f"{error}") from None
 
+    def built(self, names: list[str]) -> list[Any]:
+        """The backends of these names, here or in processes of their own. Raises UnknownBackend, UsageError."""
+        from conformance import isolation, registry
+
+        option = self.config.getoption
+        seconds, memory = option("--conformance-timeout"), option("--conformance-memory")
+        for flag, value in (("--conformance-timeout", seconds), ("--conformance-memory", memory)):
+            if value is not None and not value > 0:
+                raise pytest.UsageError(f"{flag}: give a number above 0.")
+        default = "none" if option("usepdb") or not isolation.available() else "process"
+        if (option("--conformance-isolation") or default) == "none":
+            return [registry.backend(name) for name in names]
+        for name in names:
+            self.isolated.append(isolation.Isolated(name, seconds, memory or isolation.default_memory()))
+            self.isolated[-1].backend.asked_as = name
+        return [isolated.backend for isolated in self.isolated]
+
     def subject(self, backend, kind: str, dtype: str):
         from conformance.subject import Clock, Subject
 
@@ -142,15 +184,36 @@ class Run:
             self.subjects[key] = Subject(backend, kind, dtype, clock)
         return self.subjects[key]
 
-    def put_to_the_check(self, job: Job):
-        """Run a job; the examples that it shares with others of its subject are kept, those of others let go."""
+    def put_to_the_check(self, job: Job, known):
+        """Run a job: the verdict, and whether the backend was asked at all.
+
+        The examples that it shares with others of its subject are kept, those of others let go. Where ``known`` is
+        the known failure that it is, its example is replayed first, and a hang does not count.
+        """
         from conformance.checks import Plans
 
         if self.plans is None:
             self.plans = Plans(self.seed)
+        if self.isolated:
+            return self.in_its_process(job, known)
         if self.streams_of is not job.subject:
             self.streams_of, self.streams = job.subject, {}
-        return job.check.run(job.subject, self.plans, self.streams, self.profile)
+        example = () if known is None or known.example is None else (known.example,)
+        with job.subject.clock("suite"):
+            return job.check.run(job.subject, self.plans, self.streams, self.profile, *example), True
+
+    def in_its_process(self, job: Job, known):
+        """The same by the backend's own processes; the examples are drawn here."""
+        from conformance.worker import Task
+
+        subject = job.subject
+        example = None if known is None else known.example
+        task = Task(*job.place, subject.kind, subject.dtype, self.profile, self.seed, example=example)
+
+        def block(projecting: bool, number: int) -> list:
+            return self.plans.block(job.check.draw, subject.backend.features, projecting, number)
+
+        return self.isolated[job.backend_index].run(task, block, subject.clock, known is not None)
 
     def known_failure(self, key: tuple[str, str, str, str]):
         return next((entry for entry in self.known if entry.matches(*key)), None)
@@ -180,6 +243,12 @@ def pytest_configure(config: pytest.Config) -> None:
         run.prepare()
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    run = config.stash.get(STATE, None)
+    for isolated in run.isolated if run else ():
+        isolated.close()
+
+
 def pytest_report_header(config: pytest.Config) -> list[str]:
     run = config.stash[STATE]
     if not run.backends:
@@ -199,16 +268,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             run.prepare()
         except pytest.UsageError as error:
             run.backends, run.problem = [], error
-    jobs = [job for check in checks for job in _jobs(run, check)]
+    definition = metafunc.definition
+    places = [(metafunc.module.__name__, definition.originalname, number) for number in range(len(checks))]
+    jobs = [job for check, place in zip(checks, places, strict=True) for job in _jobs(run, check, place)]
     metafunc.parametrize("trial", [pytest.param(job, id=str(job)) for job in jobs])
 
 
-def _jobs(run: Run, check) -> list[Job]:
+def _jobs(run: Run, check, place: tuple[str, str, int]) -> list[Job]:
     requirement = check.entry
     jobs = []
     for index, backend in enumerate(run.backends or []):
         for kind, dtype in combinations(backend.features, requirement):
-            jobs.append(Job(check, requirement, run.subject(backend, kind, dtype), index))
+            jobs.append(Job(check, requirement, run.subject(backend, kind, dtype), index, place))
     return jobs
 
 
@@ -284,34 +355,58 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         if cause is not None:
             found |= {"status": "blocked", "message": f"not run: it builds on {cause}, which failed"}
             pytest.skip(found["message"])
-        # The suite's own warnings are errors where it is developed; an adapter may warn as it likes.
-        with warnings.catch_warnings(), job.subject.clock("suite"):
-            warnings.simplefilter("ignore")
-            verdict = run.put_to_the_check(job)
-        found |= {"examples": verdict.examples, "margin": verdict.margin}
         known = run.known_failure(key)
+        # The suite's own warnings are errors where it is developed; an adapter may warn as it likes.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            verdict, asked = run.put_to_the_check(job, known)
+        found |= {"examples": verdict.examples, "margin": verdict.margin, "diagnosis": verdict.diagnosis}
         found["status"] = "passed" if verdict.passed else "failed" if known is None else "known_failure"
-        if found["status"] == "failed":
-            run.cascade.failed(key)
         found["message"] = _message(job, verdict, run) if not verdict.passed else verdict.note
         if known is not None and verdict.passed:
             found["status"] = "failed"
             found["message"] = f"known failure {known} passes now: take the entry out of the file ({known.issue})"
+        elif not asked:
+            found["status"] = "blocked"
+        elif known is not None and verdict.replayed not in ("", "fails"):
+            found["status"] = "failed"
+            told = f"known failure {known}: its example {verdict.replayed}, and another call fails; mend the entry"
+            found["message"] = f"{told} ({known.issue})\n{found['message']}"
         elif known is not None:
             found["message"] = f"{known.reason} ({known.issue})\n{found['message']}"
+        if found["status"] == "failed" and not verdict.passed:
+            run.cascade.failed(key)
+        if not verdict.passed and asked:
+            found["reproducer"] = _reproducer(job, verdict, run)
     finally:
         found["seconds"] = time.perf_counter() - started
         pyfuncitem.user_properties += [("requirement", key[0]), (PROPERTY, json.dumps(found))]
     if found["status"] == "known_failure":
         pytest.xfail(found["message"].splitlines()[0])
-    if found["status"] == "failed":
-        pytest.fail(found["message"], pytrace=False)
+    if found["status"] in ("failed", "blocked"):
+        left = f"\n  reproducer: {found['reproducer']}" if found.get("reproducer") else ""
+        pytest.fail(found["message"] + left, pytrace=False)
     return True
+
+
+def _reproducer(job: Job, verdict, run: Run) -> str:
+    """Write the script and, beside it, the entry for a file of known failures; the script's path."""
+    if not verdict.reproducer:  # a crash, or a case
+        verdict.reproduced(job.subject, job.requirement)
+    report = run.config.getoption("--conformance-report")
+    folder = Path(".conformance", "reproducers")
+    if report:
+        folder = Path(report).with_name(f"{Path(report).stem}-reproducers")
+    folder.mkdir(parents=True, exist_ok=True)
+    script = folder / (re.sub(r"[^\w-]+", "-", str(job)).lower() + ".py")
+    script.write_text(verdict.reproducer, "utf-8")
+    script.with_suffix(".toml").write_text(verdict.known_failure, "utf-8")
+    return str(script)
 
 
 def _message(job: Job, verdict, run: Run) -> str:
     """What a failing implementer reads: first what is wrong, then what was expected, and of which layer."""
-    parts = [verdict.failure]
+    parts = [verdict.failure, *(f"  diagnosis: {sentence}" for sentence in verdict.told)]
     if verdict.example:
         parts.append(f"  smallest failing call: {verdict.example}")
     parts += [

@@ -99,7 +99,7 @@ def _built(name: str, found: object) -> Backend:
             "an instance of one, or a function without arguments that returns one."
         )
     try:
-        features, found.name = found.features, str(found.name or name)
+        features, found.name, found.asked_as = found.features, str(found.name or name), name
     except Exception as error:
         raise UnknownBackend(
             f"backend {name!r} cannot tell its name and features ({type(error).__name__}: {_one_line(error)})."

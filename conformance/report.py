@@ -133,6 +133,8 @@ def lines(outcome: Outcome, width: int = 100) -> Iterable[str]:
         yield f"  FAILED {id_} ({_where(those)})"
         yield f"    {those[0].statement}"
         yield f"    {those[0].message.splitlines()[0]}"
+        for fault in those[0].diagnosis[:1]:
+            yield f"    these are the numbers of {fault['explanation']}"
     blocked = [row for row in rows if row.status == "blocked"]
     if blocked:
         ids = list(dict.fromkeys(row.id for row in blocked))

@@ -418,11 +418,13 @@ def test_an_unclaimed_dtype(trial):
 def asked_for(trial, what, ask):
     """What the adapter returns where it is asked for what it does not claim, None if it refuses with Unsupported."""
     try:
-        with trial.subject.clock("backend"):
+        with trial.subject.at_work(what):
             return ask(trial._build())
     except Unsupported:
         return None
-    except (Exception, SystemExit) as error:
+    except Failed:
+        raise
+    except Exception as error:
         raise Failed(
             f"{what} is not claimed: got {type(error).__name__} ({one_line(error)}), expected Unsupported"
         ) from error

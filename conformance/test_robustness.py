@@ -292,7 +292,7 @@ def at_once(trial, calls):
         barrier.wait()
         try:
             results[number] = trial._use(layer, arguments)
-        except Exception as error:
+        except BaseException as error:
             results[number] = error
 
     threads = [Thread(target=work, args=(number,)) for number in range(len(calls))]
@@ -302,6 +302,6 @@ def at_once(trial, calls):
         for thread in threads:
             thread.join()
         for result in results:
-            if isinstance(result, Exception):
+            if isinstance(result, BaseException):
                 raise result
         return [trial._result(result) for result in results]

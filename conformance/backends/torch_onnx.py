@@ -25,7 +25,15 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from conformance import Backend, Cell, CellConfig, Features, Layer, LayerConfig, Result, Unsupported
-from conformance.backends.torch_eager import DTYPES, cell_module, layer_module, load, to_numpy
+from conformance.backends.torch_eager import (
+    DTYPES,
+    cell_module,
+    compute_source,
+    layer_module,
+    load,
+    module_source,
+    to_numpy,
+)
 
 Shape = tuple[int | str, ...]  # a string names an extent that is dynamic in the graph
 EXTENTS = {"T": 3, "N": 2}  # those of the example that the exporter traces
@@ -259,3 +267,28 @@ class TorchOnnxRuntime(Backend):
     def _refuse_unclaimed(self, config):
         if config.dtype in DTYPES and config.dtype not in self.features.dtypes:
             raise Unsupported(f"onnxruntime's recurrent operators on the CPU do not compute {config.dtype}")
+
+    def snippet(self, call):
+        """The call with torch, its exporter and onnxruntime; not with lengths, whose module needs a wrapper."""
+        is_cell = isinstance(call.config, CellConfig)
+        if not is_cell and call.lengths is not None:
+            return None
+        states = (call.h if is_cell else call.h_0) is not None
+        form = Form(batched=not call.unbatched, states=states)
+        inputs, outputs = (cell_shapes if is_cell else layer_shapes)(call.config, form)
+        names = ["h", "c"] if is_cell else list(outputs)
+        given = "(*states,)" if call.config.kind == "lstm" else "(states,)"
+        return compute_source(
+            f"""\
+{module_source(call.config, states)}
+given = (x, *{given if states else "()"})
+file = io.BytesIO()
+torch.onnx.export(
+    module, {"(x, states)" if states else "(x,)"}, file, dynamo=False, do_constant_folding=False,
+    input_names={list(inputs)}, output_names={names[: len(outputs)]},
+)
+session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
+results = session.run(None, {{i.name: a.numpy() for i, a in zip(session.get_inputs(), given, strict=True)}})
+return dict(zip({names[: len(outputs)]}, results, strict=True))""",
+            "import io\n\nimport onnxruntime\nimport torch",
+        )
