@@ -1,4 +1,4 @@
-"""From a name on the command line to a backend: built in, entry point, or ``module:attribute``."""
+"""From a name on the command line to a backend: built in, entry point, ``module:attribute`` or ``exec:COMMAND``."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def known_failures(name: str) -> Path | None:
 def backend(name: str) -> Backend:
     """The backend of that name, imported and built. Raises UnknownBackend."""
     if name.startswith("exec:"):
-        raise UnknownBackend(f"backend {name!r}: exec: adapters are not supported by this version of the suite.")
+        return _program(name)
     if name in BUILT_IN:
         path, packages, extra = BUILT_IN[name]
         missing = [package for package in packages if find_spec(package) is None]
@@ -63,7 +63,17 @@ def backend(name: str) -> Backend:
         return _built(name, _attribute(name, found[0].value))
     if ":" in name:
         return _built(name, _attribute(name, name))
-    raise UnknownBackend(f"backend {name!r} is unknown: give one of {', '.join(names())}, or package.module:attribute.")
+    known = ", ".join(names())
+    raise UnknownBackend(f"backend {name!r} is unknown: give one of {known}, package.module:attribute, or exec:COMMAND.")
+
+
+def _program(name: str) -> Backend:
+    from conformance.exec_protocol import CannotStart, ExecBackend
+
+    try:
+        return ExecBackend(name.removeprefix("exec:"))
+    except CannotStart as error:
+        raise UnknownBackend(f"backend {name!r}: {str(error).rstrip('.')}.") from None
 
 
 def _attribute(name: str, path: str) -> object:

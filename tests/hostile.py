@@ -1,0 +1,228 @@
+"""Backends that break the process that they run in: for tests of isolation. Each is the oracle but for one thing."""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+
+import numpy as np
+
+from conformance import Features, Layer
+from conformance.backends.oracle import OracleBackend
+
+
+class Hostile(OracleBackend):
+    """One kind, and claims few enough for a quick run."""
+
+    features = Features(kinds={"gru"}, dtypes={"float32"}, cells=True, parameters=True)
+
+    def __init__(self):
+        self.name = type(self).__name__.lower()
+
+    def layer(self, config, parameters):
+        return Hurting(super().layer(config, parameters), self.hurt)
+
+    @staticmethod
+    def hurt(x):
+        """What happens in forward."""
+
+
+class Hurting(Layer):
+    def __init__(self, layer, hurt):
+        self.layer, self.hurt, self.parameters = layer, hurt, layer.parameters
+
+    def forward(self, x, h_0=None, c_0=None, lengths=None):
+        self.hurt(x)
+        return self.layer.forward(x, h_0, c_0, lengths)
+
+
+class Killed(Hostile):
+    @staticmethod
+    def hurt(x):
+        print("about to be killed", flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Exits(Hostile):
+    @staticmethod
+    def hurt(x):
+        os._exit(3)
+
+
+class ExitsWithSuccess(Hostile):
+    @staticmethod
+    def hurt(x):
+        os._exit(0)
+
+
+class Segfaults(Hostile):
+    @staticmethod
+    def hurt(x):
+        ctypes.string_at(0)
+
+
+class SegfaultsOnSeveralSteps(Hostile):
+    """Only for x of more than three steps: the example can be made smaller."""
+
+    @staticmethod
+    def hurt(x):
+        if x.ndim == 3 and len(x) > 3:
+            ctypes.string_at(0)
+
+
+class Stops(Hostile):
+    @staticmethod
+    def hurt(x):
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+class Loops(Hostile):
+    @staticmethod
+    def hurt(x):
+        while True:
+            time.sleep(0.01)
+
+
+class LoopsHoldingTheInterpreter(Hostile):
+    @staticmethod
+    def hurt(x):
+        return pow(7, 7**12) % 11
+
+
+class LoopsDeafToSignals(Hostile):
+    @staticmethod
+    def hurt(x):
+        for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+            signal.signal(number, signal.SIG_IGN)
+        while True:
+            time.sleep(0.01)
+
+
+class Grows(Hostile):
+    @staticmethod
+    def hurt(x):
+        return [np.ones(1 << 24) for _ in range(20 * 8)]  # 20 GiB, 128 MiB at a time
+
+
+class Floods(Hostile):
+    @staticmethod
+    def hurt(x):
+        for _ in range(100):
+            sys.stdout.write("kernel trace: 0\n" * (1 << 16))
+
+
+class Chatters(Hostile):
+    """Prints as many adapters do: not wrong."""
+
+    @staticmethod
+    def hurt(x):
+        print("called with", x.shape)
+
+
+class RaisesInDestructors(Hostile):
+    def layer(self, config, parameters):
+        layer = super().layer(config, parameters)
+        layer.resource = Resource()
+        return layer
+
+
+class Resource:
+    def __del__(self):
+        raise ValueError("the handle was freed twice")
+
+
+class Forks(Hostile):
+    @staticmethod
+    def hurt(x):
+        os.fork()
+
+
+class ForksAWorker(Hostile):
+    """Forks as libraries do: the new process never returns. Not wrong."""
+
+    @staticmethod
+    def hurt(x):
+        if os.fork() == 0:
+            os._exit(0)
+        os.wait()
+
+
+class LeavesAProcess(Hostile):
+    """Leaves a process behind in each call, in a session of its own, and then dies."""
+
+    @staticmethod
+    def hurt(x):
+        if os.fork() == 0:
+            os.setsid()
+            time.sleep(600)
+            os._exit(0)
+        os._exit(3)
+
+
+class LeavesAThread(Hostile):
+    """Leaves threads that never end. They must not hold up the end of the run; that alone is not wrong."""
+
+    @staticmethod
+    def hurt(x):
+        if threading.active_count() < 4:
+            threading.Thread(target=threading.Event().wait).start()
+
+
+class ThreadRaises(Hostile):
+    @staticmethod
+    def hurt(x):
+        thread = threading.Thread(target=lambda: 1 // 0)
+        thread.start()
+        thread.join()
+
+
+class RaisesSystemExit(Hostile):
+    @staticmethod
+    def hurt(x):
+        raise SystemExit("giving up")
+
+
+class RaisesKeyboardInterrupt(Hostile):
+    @staticmethod
+    def hurt(x):
+        raise KeyboardInterrupt("stop all of it")
+
+
+class Skips(Hostile):
+    @staticmethod
+    def hurt(x):
+        import pytest
+
+        pytest.skip("nothing to see here")
+
+
+class ClosesEverything(Hostile):
+    @staticmethod
+    def hurt(x):
+        os.closerange(0, 1000)
+
+
+class KillsItsParent(Hostile):
+    @staticmethod
+    def hurt(x):
+        os.kill(os.getppid(), signal.SIGKILL)
+
+
+class NeverForked(Segfaults):
+    """Its framework does not survive a fork."""
+
+    forks = False
+
+
+class HangsOnce(Hostile):
+    """Hangs in the layers of one kind alone."""
+
+    features = Features(kinds={"gru", "rnn_tanh"}, dtypes={"float32"})
+
+    def layer(self, config, parameters):
+        layer = super().layer(config, parameters)
+        if config.kind == "gru":
+            layer.hurt = Loops.hurt
+        return layer
