@@ -116,12 +116,13 @@ def test_samples_of_states(trial):
     expect_states_rejected(trial, "another number of samples", 1)
 
 
-@decides("REFUSE-STATE-SIZE")
+@decides("REFUSE-STATE-SIZE", when=without_lengths)
+@decides("REFUSE-STATE-SIZE-LENGTHS")
 def test_size_of_states(trial):
     expect_states_rejected(trial, "another hidden size", -1)
 
 
-@decides("REFUSE-PROJ-STATE-SIZE")
+@decides("REFUSE-PROJ-STATE-SIZE", when=without_lengths)
 def test_size_of_states_under_projection(trial):
     call, config = trial.call, trial.call.config
     wrong = resized(call.h_0, -1, config.hidden_size)
