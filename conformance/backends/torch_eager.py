@@ -286,4 +286,4 @@ class TorchCPUNative(TorchEager):
     """Eager torch on the CPU with oneDNN switched off: the kernels of torch itself."""
 
     name = "torch-cpu-native"
-    platform = Platform("cpu", Switched(lambda: torch.backends.mkldnn.flags(enabled=False)))
+    platform = Platform("cpu", Switched(lambda: torch.backends.mkldnn.flags(enabled=False, allow_tf32=None)))
