@@ -17,6 +17,8 @@ BUILT_IN = {
     "torch-cpu": ("conformance.backends.torch_eager:TorchCPU", ("torch",), "torch"),
     "torch-cpu-native": ("conformance.backends.torch_eager:TorchCPUNative", ("torch",), "torch"),
     "torch-script": ("conformance.backends.torch_script:TorchScript", ("torch",), "torch"),
+    "torch-export": ("conformance.backends.torch_export:TorchExport", ("torch",), "torch"),
+    "torch-compile": ("conformance.backends.torch_compile:TorchCompile", ("torch",), "torch"),
     "torch-cuda": ("conformance.backends.torch_cuda:TorchCUDA", ("torch",), "torch"),
     "torch-cuda-tf32": ("conformance.backends.torch_cuda:TorchCUDATF32", ("torch",), "torch"),
     "torch-cuda-native": ("conformance.backends.torch_cuda:TorchCUDANative", ("torch",), "torch"),

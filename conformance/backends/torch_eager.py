@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from conformance import Backend, Cell, Features, Layer, Result
+from conformance import Backend, Cell, Features, Layer, Result, Unsupported
 
 DTYPES = {
     "float32": torch.float32,
@@ -132,6 +132,15 @@ def cell_module(config, device: str = "cpu") -> nn.RNNCellBase:
     raise ValueError(f"torch.nn has no cell of kind {config.kind!r}")
 
 
+def states_of(kind: str, h: torch.Tensor | None, c: torch.Tensor | None):
+    """The states as torch takes them: a pair for lstm, else one, None if omitted. Raises ValueError for c without lstm."""
+    if kind == "lstm":
+        return None if h is None and c is None else (h, c)
+    if c is not None:
+        raise ValueError(f"{kind} has no cell state, c was given")
+    return h
+
+
 def load(module: nn.Module, parameters) -> None:
     """Load parameters by name. Raises RuntimeError for missing, superfluous or misshapen ones."""
     module.load_state_dict({name: to_torch(value) for name, value in parameters.items()}, strict=True)
@@ -192,12 +201,7 @@ class TorchLayer(Layer):
 
     def _call(self, module, x, h_0, c_0, lengths):
         """output, h_n and c_n, None unless lstm, as tensors."""
-        if self.config.kind == "lstm":
-            states = None if h_0 is None and c_0 is None else (h_0, c_0)
-        elif c_0 is not None:
-            raise ValueError(f"c_0: {self.config.kind} has no cell state")
-        else:
-            states = h_0
+        states = states_of(self.config.kind, h_0, c_0)
         if lengths is None:
             output, states = module(x, states)
         else:
@@ -250,12 +254,12 @@ class TorchCell(Cell):
     def step(self, x, h=None, c=None):
         x, h, c = (to_torch(a, self.platform.device) for a in (x, h, c))
         with self.platform.flags:
-            if self.config.kind == "lstm":
-                h, c = self.module(x, None if h is None and c is None else (h, c))
-                return to_numpy(h), to_numpy(c)
-            if c is not None:
-                raise ValueError(f"c: {self.config.kind} has no cell state")
-            return to_numpy(self.module(x, h)), None
+            states = self._call(x, states_of(self.config.kind, h, c))
+        h, c = states if self.config.kind == "lstm" else (states, None)
+        return to_numpy(h), to_numpy(c)
+
+    def _call(self, x, states):
+        return self.module(x, states)
 
 
 class TorchEager(Backend):
@@ -274,6 +278,29 @@ class TorchEager(Backend):
     def initial_parameters(self, config, *, seed):
         with self.platform.flags, self.platform.seeded(seed):
             return parameters_of(layer_module(config, self.platform.device))
+
+
+class TorchCompiled(Backend):
+    """What the backends have in common for which torch compiles anew for every configuration and dtype: float32 alone.
+
+    They do not initialize parameters: that is done before a module is compiled, and ``torch-cpu`` shows it.
+    """
+
+    version = torch.__version__
+    Layer: type[TorchLayer]
+    Cell: type[TorchCell]
+
+    def layer(self, config, parameters):
+        self._refuse_unclaimed(config)
+        return self.Layer(config, parameters, Platform())
+
+    def cell(self, config, parameters):
+        self._refuse_unclaimed(config)
+        return self.Cell(config, parameters, Platform())
+
+    def _refuse_unclaimed(self, config):
+        if config.dtype in DTYPES and config.dtype not in self.features.dtypes:
+            raise Unsupported(f"{self.name} compiles for float32 alone, not for {config.dtype}")
 
 
 class TorchCPU(TorchEager):
