@@ -9,13 +9,20 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from conformance.backend import Backend, Features
+from conformance.backend import Backend, Features, Unsupported
 
 GROUP = "rnn_conformance.backends"
 # Name, where it is, the packages it imports, the extra of this distribution that installs them.
 BUILT_IN = {
     "reference": ("conformance.backends.oracle:OracleBackend", (), ""),
     "torch-cpu": ("conformance.backends.torch_eager:TorchCPU", ("torch",), "torch"),
+    "torch-cpu-native": ("conformance.backends.torch_eager:TorchCPUNative", ("torch",), "torch"),
+    "torch-script": ("conformance.backends.torch_script:TorchScript", ("torch",), "torch"),
+    "torch-export": ("conformance.backends.torch_export:TorchExport", ("torch",), "torch"),
+    "torch-compile": ("conformance.backends.torch_compile:TorchCompile", ("torch",), "torch"),
+    "torch-cuda": ("conformance.backends.torch_cuda:TorchCUDA", ("torch",), "torch"),
+    "torch-cuda-tf32": ("conformance.backends.torch_cuda:TorchCUDATF32", ("torch",), "torch"),
+    "torch-cuda-native": ("conformance.backends.torch_cuda:TorchCUDANative", ("torch",), "torch"),
     "onnxruntime": (
         "conformance.backends.torch_onnx:TorchOnnxRuntime",
         ("torch", "onnx", "onnxruntime"),
@@ -101,6 +108,8 @@ def _built(name: str, found: object) -> Backend:
     if not isinstance(found, Backend) and callable(found):
         try:
             found = found()
+        except Unsupported as refusal:  # here: a device that this machine lacks, say
+            raise UnknownBackend(f"backend {name!r} {_one_line(refusal)}.") from None
         except (Exception, SystemExit) as error:
             raise UnknownBackend(
                 f"backend {name!r} cannot be built ({type(error).__name__}: {_one_line(error)})."

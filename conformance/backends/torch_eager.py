@@ -1,12 +1,17 @@
-"""``torch-cpu``: torch.nn.RNN, LSTM, GRU and their cells, eager, on the CPU.
+"""``torch-cpu`` and ``torch-cpu-native``: torch.nn.RNN, LSTM, GRU and their cells, eager, on the CPU.
 
 Parameters go in under their own names and as they are: the documentation of these modules is what the
-suite checks. ``lengths`` become a PackedSequence.
+suite checks. ``lengths`` become a PackedSequence. ``torch-cpu`` is torch as it comes, oneDNN where torch
+chooses it; ``torch-cpu-native`` is torch's own kernels.
 """
 
 from __future__ import annotations
 
-import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from threading import Lock
 
 import ml_dtypes
 import numpy as np
@@ -14,8 +19,8 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from conformance import Backend, Cell, CellConfig, Features, Layer, Result
-from conformance.examples import config_data, form_of
+from conformance import Backend, Cell, Features, Layer, Result, Unsupported
+from conformance.backends.torch_snippets import snippet
 
 DTYPES = {
     "float32": torch.float32,
@@ -25,13 +30,48 @@ DTYPES = {
 }
 
 
-def to_torch(array: np.ndarray | None) -> torch.Tensor | None:
+class Switched(AbstractContextManager):
+    """Flags of torch, which hold for the whole process: set by the first thread that comes, reset by the last."""
+
+    def __init__(self, flags: Callable[[], AbstractContextManager]) -> None:
+        self._flags, self._lock, self._inside = flags, Lock(), 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._set = self._flags()
+                self._set.__enter__()
+            self._inside += 1
+
+    def __exit__(self, *error) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._set.__exit__(None, None, None)
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Where torch computes and by which kernels: a device, and flags that are set around every call."""
+
+    device: str = "cpu"
+    flags: AbstractContextManager = field(default_factory=nullcontext)
+
+    @contextmanager
+    def seeded(self, seed: int) -> Iterator[None]:
+        """Random generators begun at that seed, and put back at the end."""
+        with torch.random.fork_rng([torch.cuda.current_device()] if self.device == "cuda" else []):
+            torch.manual_seed(seed)
+            yield
+
+
+def to_torch(array: np.ndarray | None, device: str = "cpu") -> torch.Tensor | None:
     """A tensor of its own with the array's values; bfloat16 crosses as the same 16 bits."""
     if array is None:
         return None
     if array.dtype == ml_dtypes.bfloat16:
-        return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
-    return torch.from_numpy(array.copy())
+        return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16).to(device)
+    return torch.from_numpy(array.copy()).to(device)
 
 
 def to_numpy(tensor: torch.Tensor | None) -> np.ndarray | None:
@@ -44,7 +84,7 @@ def to_numpy(tensor: torch.Tensor | None) -> np.ndarray | None:
     return tensor.numpy()
 
 
-def layer_module(config) -> nn.RNNBase:
+def layer_module(config, device: str = "cpu") -> nn.RNNBase:
     """The torch.nn module of a configuration, in inference mode, its parameters not yet loaded."""
     arguments = {
         "input_size": config.input_size,
@@ -55,6 +95,7 @@ def layer_module(config) -> nn.RNNBase:
         "dropout": config.dropout,
         "bidirectional": config.bidirectional,
         "dtype": DTYPES[config.dtype],
+        "device": device,
     }
     match config.kind:
         case "lstm":
@@ -73,13 +114,14 @@ def _projection(config):
     return {"proj_size": config.proj_size} if config.proj_size else {}
 
 
-def cell_module(config) -> nn.RNNCellBase:
+def cell_module(config, device: str = "cpu") -> nn.RNNCellBase:
     """The torch.nn cell of a configuration, its parameters not yet loaded."""
     arguments = {
         "input_size": config.input_size,
         "hidden_size": config.hidden_size,
         "bias": config.bias,
         "dtype": DTYPES[config.dtype],
+        "device": device,
     }
     match config.kind:
         case "lstm":
@@ -91,66 +133,94 @@ def cell_module(config) -> nn.RNNCellBase:
     raise ValueError(f"torch.nn has no cell of kind {config.kind!r}")
 
 
+def states_of(kind: str, h: torch.Tensor | None, c: torch.Tensor | None):
+    """The states as torch takes them, a pair for lstm, None if omitted. Raises ValueError for a c that is none of lstm."""
+    if kind == "lstm":
+        return None if h is None and c is None else (h, c)
+    if c is not None:
+        raise ValueError(f"{kind} has no cell state, c was given")
+    return h
+
+
 def load(module: nn.Module, parameters) -> None:
     """Load parameters by name. Raises RuntimeError for missing, superfluous or misshapen ones."""
     module.load_state_dict({name: to_torch(value) for name, value in parameters.items()}, strict=True)
 
 
+def named_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
+    """A module's parameters by name, in its order; weight_ih_l0 too where it is layer.weight_ih_l0 of a wrapper."""
+    return {name.rpartition(".")[2]: value for name, value in module.named_parameters()}
+
+
 def parameters_of(module: nn.Module) -> dict[str, np.ndarray]:
-    """A module's parameters by name, arrays of their own, in the module's order."""
-    return {name: to_numpy(value).copy() for name, value in module.named_parameters()}
+    """A module's parameters by name, arrays of their own, in its order."""
+    return {name: to_numpy(value).copy() for name, value in named_parameters(module).items()}
 
 
 class TorchLayer(Layer):
     """A torch.nn.RNN, LSTM or GRU."""
 
-    def __init__(self, config, parameters):
-        self.config = config
-        self.module = layer_module(config)
-        load(self.module, parameters)
+    def __init__(self, config, parameters, platform):
+        self.config, self.platform = config, platform
+        with platform.flags:
+            self.module = self._module(config, parameters)
+
+    def _module(self, config, parameters) -> nn.Module:
+        """What is called: it takes x and states, and returns output and states."""
+        module = layer_module(config, self.platform.device)
+        load(module, parameters)
+        return module
 
     @torch.no_grad()
     def forward(self, x, h_0=None, c_0=None, lengths=None):
-        return Result(*map(to_numpy, self._call(to_torch(x), to_torch(h_0), to_torch(c_0), lengths)))
+        with self.platform.flags:
+            return Result(*map(to_numpy, self._call(self.module, *map(self._tensor, (x, h_0, c_0)), lengths)))
+
+    @cached_property
+    def _undropping(self):
+        """The module in training mode, without dropout: cuDNN has no backward pass in inference mode."""
+        return self._module(replace(self.config, dropout=0.0), self.parameters()).train()
 
     def gradients(self, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n):
-        arguments = {"x": to_torch(x), "h_0": to_torch(h_0), "c_0": to_torch(c_0)}
+        arguments = {"x": self._tensor(x), "h_0": self._tensor(h_0), "c_0": self._tensor(c_0)}
         given = {name: a.requires_grad_() for name, a in arguments.items() if a is not None}
-        with torch.enable_grad():
-            results = self._call(*arguments.values(), lengths)
-        cotangents = map(to_torch, (d_output, d_h_n, d_c_n))
-        pairs = [(y, d) for y, d in zip(results, cotangents, strict=True) if d is not None]
-        wanted = given | dict(self.module.named_parameters())
-        if not pairs:
-            return {name: to_numpy(torch.zeros_like(a)) for name, a in wanted.items()}
-        # What the cotangents do not depend on, the last step's c_0 say, has a gradient of zeros.
-        outputs, d = zip(*pairs, strict=True)
-        found = torch.autograd.grad(outputs, list(wanted.values()), d, allow_unused=True, materialize_grads=True)
+        with self.platform.flags, torch.enable_grad():
+            module = self._undropping
+            results = self._call(module, *arguments.values(), lengths)
+            cotangents = map(self._tensor, (d_output, d_h_n, d_c_n))
+            pairs = [(y, d) for y, d in zip(results, cotangents, strict=True) if d is not None]
+            wanted = given | named_parameters(module)
+            if not pairs:
+                return {name: to_numpy(torch.zeros_like(a)) for name, a in wanted.items()}
+            # What the cotangents do not depend on, the last step's c_0 say, has a gradient of zeros.
+            outputs, d = zip(*pairs, strict=True)
+            found = torch.autograd.grad(outputs, list(wanted.values()), d, allow_unused=True, materialize_grads=True)
         return {name: to_numpy(a) for name, a in zip(wanted, found, strict=True)}
 
-    def _call(self, x, h_0, c_0, lengths):
+    def _tensor(self, array):
+        return to_torch(array, self.platform.device)
+
+    def _call(self, module, x, h_0, c_0, lengths):
         """output, h_n and c_n, None unless lstm, as tensors."""
-        if self.config.kind == "lstm":
-            states = None if h_0 is None and c_0 is None else (h_0, c_0)
-        elif c_0 is not None:
-            raise ValueError(f"c_0: {self.config.kind} has no cell state")
-        else:
-            states = h_0
+        states = states_of(self.config.kind, h_0, c_0)
         if lengths is None:
-            output, states = self.module(x, states)
+            output, states = module(x, states)
         else:
-            layout = {"batch_first": self.config.batch_first}
-            steps = x.shape[1 if self.config.batch_first else 0]
-            self._end_as_torch_would(states)
-            packed = pack_padded_sequence(x, torch.as_tensor(lengths), enforce_sorted=False, **layout)
-            output, states = self.module(packed, states)
-            output, _ = pad_packed_sequence(output, total_length=steps, **layout)
+            if not torch.backends.cudnn.is_acceptable(x):
+                self._end_as_torch_would(states)
+            output, states = self._call_packed(module, x, states, torch.as_tensor(lengths))
         h_n, c_n = states if self.config.kind == "lstm" else (states, None)
         return output, h_n, c_n
 
+    def _call_packed(self, module, x, states, lengths):
+        layout = {"batch_first": self.config.batch_first}
+        steps = x.shape[1 if self.config.batch_first else 0]
+        output, states = module(pack_padded_sequence(x, lengths, enforce_sorted=False, **layout), states)
+        output, _ = pad_packed_sequence(output, total_length=steps, **layout)
+        return output, states
+
     def forward_training(self, x, h_0=None, c_0=None, lengths=None, *, seed):
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with self.platform.seeded(seed):
             self.module.train()
             try:
                 return self.forward(x, h_0, c_0, lengths)
@@ -171,101 +241,80 @@ class TorchLayer(Layer):
 class TorchCell(Cell):
     """A torch.nn.RNNCell, LSTMCell or GRUCell."""
 
-    def __init__(self, config, parameters):
-        self.config = config
-        self.module = cell_module(config)
-        load(self.module, parameters)
+    def __init__(self, config, parameters, platform):
+        self.config, self.platform = config, platform
+        self.module = self._module(parameters)
+
+    def _module(self, parameters) -> nn.Module:
+        """What is called as a cell of torch.nn is."""
+        module = cell_module(self.config, self.platform.device)
+        load(module, parameters)
+        return module
 
     @torch.no_grad()
     def step(self, x, h=None, c=None):
-        x, h, c = to_torch(x), to_torch(h), to_torch(c)
-        if self.config.kind == "lstm":
-            h, c = self.module(x, None if h is None and c is None else (h, c))
-            return to_numpy(h), to_numpy(c)
-        if c is not None:
-            raise ValueError(f"c: {self.config.kind} has no cell state")
-        return to_numpy(self.module(x, h)), None
+        x, h, c = (to_torch(a, self.platform.device) for a in (x, h, c))
+        with self.platform.flags:
+            states = self._call(x, states_of(self.config.kind, h, c))
+        h, c = states if self.config.kind == "lstm" else (states, None)
+        return to_numpy(h), to_numpy(c)
+
+    def _call(self, x, states):
+        return self.module(x, states)
 
 
-# --- snippets: the same calls as source, for the scripts that reproduce failures ------------------------
+class TorchEager(Backend):
+    """The modules of torch.nn on a platform."""
+
+    version = torch.__version__
+    features = Features(dtypes=DTYPES, cells=True, parameters=True, gradients=True, dropout=True, initialization=True)
+    platform = Platform()
+
+    def layer(self, config, parameters):
+        return TorchLayer(config, parameters, self.platform)
+
+    def cell(self, config, parameters):
+        return TorchCell(config, parameters, self.platform)
+
+    def initial_parameters(self, config, *, seed):
+        with self.platform.flags, self.platform.seeded(seed):
+            return parameters_of(layer_module(config, self.platform.device))
 
 
-def module_source(config, states: bool) -> str:
-    """Lines that build the module of a configuration, load ``parameters`` and make tensors of ``arguments``."""
-    name = {"lstm": "LSTM", "gru": "GRU"}.get(config.kind, "RNN") + "Cell" * isinstance(config, CellConfig)
-    given = {n: v for n, v in config_data(config).items() if n not in ("kind", "dtype")}
-    if config.kind.startswith("rnn_"):
-        given["nonlinearity"] = config.kind.removeprefix("rnn_")
-    passed = "".join(f"{name}={value!r}, " for name, value in given.items())
-    lines = [
-        f"dtype = torch.{config.dtype}",
-        f"module = torch.nn.{name}({passed}dtype=dtype).eval()",
-        "module.load_state_dict({name: torch.tensor(array(value), dtype=dtype) for name, value in parameters.items()})",
-        'x = torch.tensor(array(arguments["x"]), dtype=dtype)',
-    ]
-    if states:
-        names = [
-            name for name in ("h_0", "c_0", "h", "c") if name.startswith(("h", "c")[: 1 + (config.kind == "lstm")])
-        ]
-        names = [name for name in names if name.endswith("_0") != isinstance(config, CellConfig)]
-        tensors = [f'torch.tensor(array(arguments["{name}"]), dtype=dtype)' for name in names]
-        lines.append(f"states = {tensors[0] if len(tensors) == 1 else '(' + ', '.join(tensors) + ')'}")
-    return "\n".join(lines)
+class TorchCompiled(Backend):
+    """What the backends have in common for which torch compiles anew for every configuration and dtype: float32 alone.
+
+    They do not initialize parameters: that is done before a module is compiled, and ``torch-cpu`` shows it.
+    """
+
+    version = torch.__version__
+    Layer: type[TorchLayer]
+    Cell: type[TorchCell]
+
+    def layer(self, config, parameters):
+        self._refuse_unclaimed(config)
+        return self.Layer(config, parameters, Platform())
+
+    def cell(self, config, parameters):
+        self._refuse_unclaimed(config)
+        return self.Cell(config, parameters, Platform())
+
+    def _refuse_unclaimed(self, config):
+        if config.dtype in DTYPES and config.dtype not in self.features.dtypes:
+            raise Unsupported(f"{self.name} compiles for float32 alone, not for {config.dtype}")
 
 
-def forward_source(call) -> str:
-    """Lines that set output and states to what the module returns for a call of a layer."""
-    states = ", states" if call.h_0 is not None else ""
-    if call.lengths is None:
-        return f"output, states = module(x{states})"
-    layout, axis = (", batch_first=True", 1) if call.config.batch_first else ("", 0)
-    return "\n".join((
-        "rnn = torch.nn.utils.rnn",
-        f'packed = rnn.pack_padded_sequence(x, torch.tensor(arguments["lengths"]), enforce_sorted=False{layout})',
-        f"output, states = module(packed{states})",
-        f"output, _ = rnn.pad_packed_sequence(output, total_length=x.shape[{axis}]{layout})",
-    ))  # fmt: skip
-
-
-def compute_source(body: str, imports: str = "import torch") -> str:
-    """The function ``compute`` of these lines."""
-    return f"{imports}\n\n\ndef compute():\n{textwrap.indent(body, '    ')}"
-
-
-class TorchCPU(Backend):
+class TorchCPU(TorchEager):
     """Eager torch on the CPU, as it comes: oneDNN where torch chooses it."""
 
     name = "torch-cpu"
-    version = torch.__version__
-    features = Features(dtypes=DTYPES, cells=True, parameters=True, gradients=True, dropout=True, initialization=True)
-
-    def layer(self, config, parameters):
-        return TorchLayer(config, parameters)
-
-    def cell(self, config, parameters):
-        return TorchCell(config, parameters)
-
-    def initial_parameters(self, config, *, seed):
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            return parameters_of(layer_module(config))
 
     def snippet(self, call):
-        """The call with torch alone; not for gradients."""
-        form = form_of(call)
-        if form == "gradients":
-            return None
-        states = (call.h if form == "cell" else call.h_0) is not None
-        forward = f"states = module(x{', states' if states else ''})" if form == "cell" else forward_source(call)
-        h, c = ("h", "c") if form == "cell" else ("h_n", "c_n")
-        ends = (
-            f"h, c = states\nresults = {{{h!r}: h, {c!r}: c}}"
-            if call.config.kind == "lstm"
-            else f"results = {{{h!r}: states}}"
-        )
-        output = "" if form == "cell" else '\nresults["output"] = output'
-        forward = textwrap.indent(forward, "    ")
-        return compute_source(
-            f"{module_source(call.config, states)}\nwith torch.no_grad():\n{forward}\n{ends}{output}\n"
-            "return {name: value.double().numpy() for name, value in results.items()}"
-        )
+        return snippet(call)
+
+
+class TorchCPUNative(TorchEager):
+    """Eager torch on the CPU with oneDNN switched off: the kernels of torch itself."""
+
+    name = "torch-cpu-native"
+    platform = Platform("cpu", Switched(lambda: torch.backends.mkldnn.flags(enabled=False, allow_tf32=None)))

@@ -28,12 +28,11 @@ from conformance import Backend, Cell, CellConfig, Features, Layer, LayerConfig,
 from conformance.backends.torch_eager import (
     DTYPES,
     cell_module,
-    compute_source,
     layer_module,
     load,
-    module_source,
     to_numpy,
 )
+from conformance.backends.torch_snippets import compute_source, module_source
 
 Shape = tuple[int | str, ...]  # a string names an extent that is dynamic in the graph
 EXTENTS = {"T": 3, "N": 2}  # those of the example that the exporter traces

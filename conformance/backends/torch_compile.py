@@ -1,0 +1,85 @@
+"""``torch-compile``: torch.nn modules under torch.compile(fullgraph=True, backend="aot_eager"), on the CPU.
+
+By itself torch.compile leaves recurrent layers uncompiled and says nothing: ``torch._dynamo.config.allow_rnn`` must be
+set. So that nothing passes uncompiled, each call counts the runs of compiled graphs and raises where there was none.
+The graphs go through Dynamo and AOTAutograd, which writes a layer's equations out step by step; their operations are
+then run by torch. Inductor, the default backend, takes 10 to 30 s for each shape and is left out. Every shape is a
+compilation, packed input is none that torch.compile takes; gradients and training are not claimed.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from threading import Lock
+
+import torch
+
+from conformance import CellConfig, Features, LayerConfig, Unsupported
+from conformance.backends.torch_eager import (
+    TorchCell,
+    TorchCompiled,
+    TorchLayer,
+    cell_module,
+    layer_module,
+)
+
+UNLIMITED = 10**6  # compilations of one function: past torch's limit of 8 it would run uncompiled
+OPTIONS = {"allow_rnn": True, "recompile_limit": UNLIMITED, "accumulated_recompile_limit": UNLIMITED}
+
+
+class Compiled:
+    """A module of a configuration, compiled; calls load parameters into it, one thread at a time."""
+
+    def __init__(self, config: LayerConfig | CellConfig, backend: str = "aot_eager", options=OPTIONS) -> None:
+        self.module = (cell_module(config) if isinstance(config, CellConfig) else layer_module(config)).eval()
+        self.backend, self.options, self.runs, self._lock = backend, options, 0, Lock()
+        self.function = torch.compile(self.module, backend=self._compile, fullgraph=True, dynamic=False)
+
+    def _compile(self, graph, examples):
+        compiled = torch._dynamo.lookup_backend(self.backend)(graph, examples)
+
+        def run(*arguments):
+            self.runs += 1
+            return compiled(*arguments)
+
+        return run
+
+    def __call__(self, parameters, x, states):
+        """Raises RuntimeError where no compiled graph ran, and what torch raises for arguments that do not fit."""
+        with self._lock, torch._dynamo.config.patch(self.options):
+            self.module.load_state_dict(parameters)
+            before = self.runs
+            results = self.function(x, states)
+            if self.runs == before:
+                raise RuntimeError("torch.compile compiled nothing: the call ran in eager mode")
+            return results
+
+
+compiled = lru_cache(maxsize=None)(Compiled)
+
+
+class CompiledLayer(TorchLayer):
+    """A torch.nn.RNN, LSTM or GRU, compiled."""
+
+    def _call(self, module, x, h_0, c_0, lengths):
+        return super()._call(
+            lambda *arguments: compiled(self.config)(module.state_dict(), *arguments), x, h_0, c_0, lengths
+        )
+
+    def _call_packed(self, module, x, states, lengths):
+        raise Unsupported("torch.compile does not take packed input")
+
+
+class CompiledCell(TorchCell):
+    """A torch.nn.RNNCell, LSTMCell or GRUCell, compiled."""
+
+    def _call(self, x, states):
+        return compiled(self.config)(self.module.state_dict(), x, states)
+
+
+class TorchCompile(TorchCompiled):
+    """What torch.compile makes of torch.nn, a compilation for every shape."""
+
+    name = "torch-compile"
+    Layer, Cell = CompiledLayer, CompiledCell
+    features = Features(lengths=False, cells=True, configurations=16, fixed_shapes=True)

@@ -1,0 +1,97 @@
+"""``torch-export``: the programs that torch.export makes of torch.nn modules, run by torch on the CPU.
+
+torch 2.13 exports no recurrent layer with a dynamic number of steps (it specializes to that of the example) and none
+that packs its input. So the adapter exports anew for every shape of the arguments, which is part of what the backend
+is: a call is refused, where it is, by the exporter, which runs the module on its shapes and dtypes. Lengths are not
+claimed. The parameters are loaded into the exported program.
+"""
+
+from __future__ import annotations
+
+import copy
+from functools import lru_cache
+
+import torch
+
+from conformance import CellConfig, Features, LayerConfig, Unsupported
+from conformance.backends.torch_eager import (
+    TorchCell,
+    TorchCompiled,
+    TorchLayer,
+    cell_module,
+    layer_module,
+    named_parameters,
+    to_numpy,
+)
+
+Signature = tuple[tuple[tuple[int, ...], torch.dtype], ...]  # of x and the states: shapes and dtypes
+
+
+@lru_cache(maxsize=2048)
+def exported(config: LayerConfig | CellConfig, signature: Signature) -> torch.fx.GraphModule:
+    """The program for arguments of these shapes and dtypes, its parameters still to be set; to be copied.
+
+    Raises what torch raises for arguments that do not fit.
+    """
+    x, *states = (torch.zeros(shape, dtype=dtype) for shape, dtype in signature)
+    module = cell_module(config) if isinstance(config, CellConfig) else layer_module(config)
+    arguments = (x,) if not states else (x, tuple(states) if config.kind == "lstm" else states[0])
+    return torch.export.export(module.eval(), arguments).module()
+
+
+class Programs(dict):
+    """The programs of one layer or cell by signature, exported when first asked for, all with the same parameters."""
+
+    def __init__(self, config, parameters) -> None:
+        super().__init__()
+        self.config, self.parameters = config, parameters
+
+    def __missing__(self, signature: Signature) -> torch.fx.GraphModule:
+        program = copy.deepcopy(exported(self.config, signature))
+        program.load_state_dict(self.parameters)
+        return self.setdefault(signature, program)
+
+    def __call__(self, x, states):
+        given = () if states is None else states if self.config.kind == "lstm" else (states,)
+        if None in given:
+            raise ValueError("states: an LSTM takes both or neither")
+        program = self[tuple((tuple(a.shape), a.dtype) for a in (x, *given))]
+        return program(x) if states is None else program(x, states)
+
+    def read_back(self) -> dict[str, torch.nn.Parameter]:
+        """The parameters that an exported program holds, by name."""
+        program = next(iter(self.values()), None)
+        if program is None:
+            cell = isinstance(self.config, CellConfig)
+            shape = (1, self.config.input_size) if cell else (1, 1, self.config.input_size)
+            dtype = next(iter(self.parameters.values())).dtype
+            program = self[((shape, dtype),)]
+        return named_parameters(program)
+
+
+class ExportedLayer(TorchLayer):
+    """A torch.nn.RNN, LSTM or GRU, exported."""
+
+    def _module(self, config, parameters):
+        return Programs(config, super()._module(config, parameters).state_dict())
+
+    def _call_packed(self, module, x, states, lengths):
+        raise Unsupported("torch.export does not export packed input")
+
+    def parameters(self):
+        return {name: to_numpy(value).copy() for name, value in self.module.read_back().items()}
+
+
+class ExportedCell(TorchCell):
+    """A torch.nn.RNNCell, LSTMCell or GRUCell, exported."""
+
+    def _module(self, parameters):
+        return Programs(self.config, super()._module(parameters).state_dict())
+
+
+class TorchExport(TorchCompiled):
+    """What torch.export makes of torch.nn, an export for every shape."""
+
+    name = "torch-export"
+    Layer, Cell = ExportedLayer, ExportedCell
+    features = Features(lengths=False, cells=True, parameters=True, configurations=16, fixed_shapes=True)

@@ -1,0 +1,115 @@
+"""The adapters of torch: which kernels compute, where a CUDA device is needed, and what all of them share."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conformance import CellConfig, LayerConfig, registry
+from reference.parameters import parameter_shapes
+from tests.test_plugin import QUICK, run
+
+torch = pytest.importorskip("torch")
+
+from conformance.backends import torch_cuda, torch_eager  # noqa: E402 (they import torch)
+
+KNOWN = Path(torch_eager.__file__).parent
+CUDA = {
+    "torch-cuda": torch_cuda.TorchCUDA,
+    "torch-cuda-tf32": torch_cuda.TorchCUDATF32,
+    "torch-cuda-native": torch_cuda.TorchCUDANative,
+}
+LSTM = LayerConfig("lstm", 3, 4, num_layers=2, dropout=0.5)
+X = np.random.default_rng(0).standard_normal((5, 2, 3)).astype(np.float32)
+
+
+def parameters(config=LSTM):
+    rng = np.random.default_rng(1)
+    return {name: rng.standard_normal(shape).astype(np.float32) for name, shape in parameter_shapes(config).items()}
+
+
+def cuda_on_cpu():
+    """The adapter of ``torch-cuda`` with nothing else changed than the device."""
+    return torch_cuda.TorchCUDA("cpu")
+
+
+def test_the_cuda_adapter_conforms_on_the_cpu(tmp_path):
+    known, report = tmp_path / "known.toml", tmp_path / "report.json"
+    text = (KNOWN / "torch-cpu.toml").read_text()
+    known.write_text(text.replace('backend = "torch-cpu"', 'backend = "torch-cuda"'))
+    backend = ("conformance", "--backend", "tests.test_torch:cuda_on_cpu", "-k", "lstm-float32 or gru-float16")
+    status, printed = run(*backend, *QUICK, "--known-failures", str(known), "--conformance-report", str(report))
+    found = json.loads(report.read_text())
+    assert status == 0, printed
+    assert found["backend"]["features"]["deterministic"] is False
+    assert found["summary"]["passed"] > 150
+
+
+@pytest.mark.parametrize("name", CUDA)
+def test_without_a_cuda_device_it_is_refused_in_one_sentence(name, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(registry.UnknownBackend) as refusal:
+        registry.backend(name)
+    assert str(refusal.value) == f"backend {name!r} needs a CUDA device: torch {torch.__version__} finds none."
+
+
+@pytest.mark.parametrize(("name", "enabled", "tf32"), [
+    ("torch-cuda", True, False), ("torch-cuda-tf32", True, True), ("torch-cuda-native", False, False),
+])  # fmt: skip
+def test_cudnn_and_tf32_are_as_declared_in_every_call_and_not_after(name, enabled, tf32):
+    backend = CUDA[name]("cpu")
+    assert backend.name == name
+    assert backend.features.arithmetic("lstm", "float32").name == ("tf32" if tf32 else "float32")
+    before = torch.backends.cudnn.enabled, torch.backends.cudnn.allow_tf32
+    seen = during_calls(backend, lambda: (torch.backends.cudnn.enabled, torch.backends.cudnn.allow_tf32))
+    assert seen == {(enabled, tf32)}
+    assert (torch.backends.cudnn.enabled, torch.backends.cudnn.allow_tf32) == before
+
+
+def test_onednn_is_off_in_every_call_of_the_native_backend_and_on_after():
+    assert during_calls(torch_eager.TorchCPU(), lambda: torch.backends.mkldnn.enabled) == {True}
+    assert during_calls(torch_eager.TorchCPUNative(), lambda: torch.backends.mkldnn.enabled) == {False}
+    assert torch.backends.mkldnn.enabled
+
+
+def during_calls(backend, look):
+    """What ``look`` returns inside each of the calls that compute something."""
+    seen = set()
+    layer, cell_config = backend.layer(LSTM, parameters()), CellConfig("gru", 3, 4)
+    cell = backend.cell(cell_config, parameters(cell_config))
+    for module in (layer.module, layer._undropping, cell.module):
+        module.register_forward_hook(lambda *_: seen.add(look()))
+    layer.forward(X)
+    layer.forward_training(X, seed=0)
+    layer.gradients(X, None, None, None, np.ones((5, 2, 4), np.float32), None, None)
+    cell.step(X[0])
+    return seen
+
+
+@pytest.mark.parametrize(("backend", "onednn"), [(torch_eager.TorchCPU, True), (torch_eager.TorchCPUNative, False)])
+def test_an_lstm_is_computed_by_onednn_or_not(backend, onednn):
+    """What the two backends differ in, as torch's own profiler sees it."""
+    layer = backend().layer(LSTM, parameters())
+    with torch.profiler.profile() as profile:
+        layer.forward(X)
+    assert any("mkldnn_rnn_layer" in event.key for event in profile.key_averages()) is onednn
+
+
+def test_flags_hold_until_the_last_thread_has_left():
+    flags = torch_eager.Switched(lambda: torch.backends.mkldnn.flags(enabled=False, allow_tf32=None))
+    first, second = flags, flags
+    with first:
+        second.__enter__()
+    assert not torch.backends.mkldnn.enabled, "one of two is still inside"
+    second.__exit__(None, None, None)
+    assert torch.backends.mkldnn.enabled
+
+
+def test_gradients_are_those_of_inference():
+    """They are taken in training mode, as cuDNN wants it; dropout plays no part in them."""
+    backend, cotangent = torch_eager.TorchCPU(), np.ones((5, 2, 4), np.float32)
+    with_dropout = backend.layer(LSTM, parameters()).gradients(X, None, None, None, cotangent, None, None)
+    without = LayerConfig("lstm", 3, 4, num_layers=2)
+    expected = backend.layer(without, parameters(without)).gradients(X, None, None, None, cotangent, None, None)
+    assert all((with_dropout[name] == expected[name]).all() for name in expected)
