@@ -1,0 +1,134 @@
+"""What adapters have in common whose framework has other arguments than torch's.
+
+Such a framework knows no (D*L, N, H) states, no lengths or no pair of biases, so that the adapter is what has
+torch's interface. It checks arguments by the oracle's own rules and asks the framework for valid calls only: the
+requirements REFUSE-... then speak of the adapter and say nothing about the framework.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import ml_dtypes
+import numpy as np
+
+from conformance.backend import Backend, Cell, CellConfig, Features, Layer, LayerConfig, Result, Unsupported
+from reference.layers import check_cell_inputs, check_inputs
+from reference.parameters import check_parameters, parameter_shapes
+
+
+class CheckedBackend(Backend):
+    """A backend that checks configurations and parameters and refuses what its features do not claim."""
+
+    layer_class: type[CheckedLayer]
+    cell_class: type[CheckedCell] | None = None
+
+    def layer(self, config, parameters):
+        config.validate()
+        check_parameters(config, parameters)
+        self._refuse_unclaimed(config)
+        for feature, asked in (
+            ("multilayer", config.num_layers > 1),
+            ("bidirectional", config.bidirectional),
+            ("batch_first", config.batch_first),
+            ("projection", config.proj_size > 0),
+        ):
+            refuse(self, feature, asked)
+        return self.layer_class(self.features, config, parameters)
+
+    def cell(self, config, parameters):
+        if self.cell_class is None:
+            raise Unsupported(f"{self.name} has no cells")
+        config.validate()
+        check_parameters(config, parameters)
+        self._refuse_unclaimed(config)
+        return self.cell_class(self.features, config, parameters)
+
+    def _refuse_unclaimed(self, config: LayerConfig | CellConfig) -> None:
+        if config.kind not in self.features.kinds or config.dtype not in self.features.dtypes:
+            raise Unsupported(f"{config.kind} in {config.dtype} is not claimed")
+        refuse(self, "no_bias", not config.bias)
+
+
+def refuse(owner: object, feature: str, asked: bool) -> None:
+    """Raise Unsupported where ``asked`` for a feature that ``owner.features`` does not claim."""
+    if asked and not owner.features.claims(feature):
+        raise Unsupported(f"{feature} is not claimed")
+
+
+class CheckedLayer(Layer):
+    """A layer that hands valid calls which use claimed features only to ``compute`` and ``differentiate``."""
+
+    def __init__(self, features: Features, config: LayerConfig, parameters: dict[str, np.ndarray]) -> None:
+        self.features, self.config = features, config
+        self.load({name: np.ascontiguousarray(parameters[name]) for name in parameter_shapes(config)})
+
+    @abstractmethod
+    def load(self, parameters: dict[str, np.ndarray]) -> None:
+        """Build the framework's layer with copies of these, in the documented order."""
+
+    @abstractmethod
+    def compute(self, x, h_0, c_0, lengths) -> Result:
+        """``forward`` for valid arguments; lengths as an array of int64."""
+
+    def forward(self, x, h_0=None, c_0=None, lengths=None):
+        return self.compute(*self._checked(x, h_0, c_0, lengths))
+
+    def differentiate(self, x, h_0, c_0, lengths, cotangents: Result) -> dict[str, np.ndarray]:
+        """``gradients`` for valid arguments and all cotangents, those that were not given zero."""
+        raise Unsupported("gradients are not computed")
+
+    def gradients(self, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n):
+        arguments = self._checked(x, h_0, c_0, lengths)
+        shapes = self._result_shapes(x)
+        given = (d_output, d_h_n, d_c_n)
+        zeros = (None if shape is None else np.zeros(shape, x.dtype) for shape in shapes)
+        return self.differentiate(*arguments, Result(*(z if d is None else d for z, d in zip(zeros, given, strict=True))))
+
+    def _checked(self, x, h_0, c_0, lengths):
+        check_inputs(self.config, x, h_0, c_0, lengths)
+        refuse(self, "unbatched", x.ndim == 2)
+        refuse(self, "initial_state", h_0 is not None)
+        refuse(self, "lengths", lengths is not None)
+        return x, h_0, c_0, None if lengths is None else np.asarray(lengths, np.int64)
+
+    def _result_shapes(self, x):
+        config = self.config
+        batch = x.shape[0 if config.batch_first else 1 : 1 if config.batch_first else 2] if x.ndim == 3 else ()
+        state = (config.num_layers * config.directions, *batch)
+        output = (*x.shape[:-1], config.directions * config.output_size)
+        return output, (*state, config.output_size), (*state, config.hidden_size) if config.kind == "lstm" else None
+
+
+class CheckedCell(Cell):
+    """A cell that hands valid calls which use claimed features only to ``compute``."""
+
+    def __init__(self, features: Features, config: CellConfig, parameters: dict[str, np.ndarray]) -> None:
+        self.features, self.config = features, config
+        self.load({name: np.ascontiguousarray(parameters[name]) for name in parameter_shapes(config)})
+
+    @abstractmethod
+    def load(self, parameters: dict[str, np.ndarray]) -> None:
+        """Build the framework's cell with copies of these."""
+
+    @abstractmethod
+    def compute(self, x, h, c) -> tuple[np.ndarray, np.ndarray | None]:
+        """``step`` for valid arguments."""
+
+    def step(self, x, h=None, c=None):
+        check_cell_inputs(self.config, x, h, c)
+        refuse(self, "unbatched", x.ndim == 1)
+        refuse(self, "initial_state", h is not None)
+        return self.compute(x, h, c)
+
+
+def bits(array: np.ndarray) -> np.ndarray:
+    """The array as one that frameworks without ml_dtypes can read: bfloat16 as the same 16 bits in uint16."""
+    array = np.ascontiguousarray(array)
+    return array.view(np.uint16) if array.dtype == ml_dtypes.bfloat16 else array
+
+
+def past_the_end(lengths: np.ndarray, steps: int, batch_first: bool) -> np.ndarray:
+    """Which steps lie past the end of their sample, (T, N, 1), or (N, T, 1) if batch_first."""
+    past = np.arange(steps)[:, None] >= lengths
+    return (past.T if batch_first else past)[..., None]
