@@ -13,8 +13,8 @@ import ml_dtypes
 import numpy as np
 
 from conformance.backend import Backend, Cell, CellConfig, Features, Layer, LayerConfig, Result, Unsupported
+from conformance.layouts import Weights, join, split
 from reference.layers import check_cell_inputs, check_inputs
-from reference.parameters import check_parameters, parameter_shapes
 
 
 class CheckedBackend(Backend):
@@ -25,47 +25,47 @@ class CheckedBackend(Backend):
 
     def layer(self, config, parameters):
         config.validate()
-        check_parameters(config, parameters)
+        weights = split(config, parameters)
         self._refuse_unclaimed(config)
-        for feature, asked in (
-            ("multilayer", config.num_layers > 1),
-            ("bidirectional", config.bidirectional),
-            ("batch_first", config.batch_first),
-            ("projection", config.proj_size > 0),
-        ):
-            refuse(self, feature, asked)
-        return self.layer_class(self.features, config, parameters)
+        self._refuse("multilayer", config.num_layers > 1)
+        self._refuse("bidirectional", config.bidirectional)
+        self._refuse("batch_first", config.batch_first)
+        self._refuse("projection", config.proj_size > 0)
+        return self.layer_class(self.features, config, weights)
 
     def cell(self, config, parameters):
         if self.cell_class is None:
             raise Unsupported(f"{self.name} has no cells")
         config.validate()
-        check_parameters(config, parameters)
+        weights = split(config, parameters)
         self._refuse_unclaimed(config)
-        return self.cell_class(self.features, config, parameters)
+        return self.cell_class(self.features, config, *weights)
 
     def _refuse_unclaimed(self, config: LayerConfig | CellConfig) -> None:
         if config.kind not in self.features.kinds or config.dtype not in self.features.dtypes:
             raise Unsupported(f"{config.kind} in {config.dtype} is not claimed")
-        refuse(self, "no_bias", not config.bias)
+        self._refuse("no_bias", not config.bias)
+
+    def _refuse(self, feature: str, asked: bool) -> None:
+        refuse(self.features, feature, asked)
 
 
-def refuse(owner: object, feature: str, asked: bool) -> None:
-    """Raise Unsupported where ``asked`` for a feature that ``owner.features`` does not claim."""
-    if asked and not owner.features.claims(feature):
+def refuse(features: Features, feature: str, asked: bool) -> None:
+    """Raise Unsupported where a feature is ``asked`` for that is not claimed."""
+    if asked and not features.claims(feature):
         raise Unsupported(f"{feature} is not claimed")
 
 
 class CheckedLayer(Layer):
     """A layer that hands valid calls which use claimed features only to ``compute`` and ``differentiate``."""
 
-    def __init__(self, features: Features, config: LayerConfig, parameters: dict[str, np.ndarray]) -> None:
+    def __init__(self, features: Features, config: LayerConfig, weights: list[Weights]) -> None:
         self.features, self.config = features, config
-        self.load({name: np.ascontiguousarray(parameters[name]) for name in parameter_shapes(config)})
+        self.load(weights)
 
     @abstractmethod
-    def load(self, parameters: dict[str, np.ndarray]) -> None:
-        """Build the framework's layer with copies of these, in the documented order."""
+    def load(self, weights: list[Weights]) -> None:
+        """Build the framework's layer with copies of these, in the order of the rows of h_n."""
 
     @abstractmethod
     def compute(self, x, h_0, c_0, lengths) -> Result:
@@ -74,27 +74,31 @@ class CheckedLayer(Layer):
     def forward(self, x, h_0=None, c_0=None, lengths=None):
         return self.compute(*self._checked(x, h_0, c_0, lengths))
 
-    def differentiate(self, x, h_0, c_0, lengths, cotangents: Result) -> dict[str, np.ndarray]:
-        """``gradients`` for valid arguments and all cotangents, those that were not given zero."""
+    def differentiate(self, x, h_0, c_0, lengths, cotangents: Result) -> tuple[dict[str, np.ndarray], list[Weights]]:
+        """The gradients of x and of the states that are given, by name, and of the weights, for valid arguments.
+
+        Cotangents that were not given are zeros.
+        """
         raise Unsupported("gradients are not computed")
 
     def gradients(self, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n):
         arguments = self._checked(x, h_0, c_0, lengths)
-        shapes = self._result_shapes(x)
         given = (d_output, d_h_n, d_c_n)
-        zeros = (None if shape is None else np.zeros(shape, x.dtype) for shape in shapes)
-        return self.differentiate(*arguments, Result(*(z if d is None else d for z, d in zip(zeros, given, strict=True))))
+        zeros = (None if shape is None else np.zeros(shape, x.dtype) for shape in self._result_shapes(x))
+        cotangents = Result(*(z if d is None else d for z, d in zip(zeros, given, strict=True)))
+        of_arguments, of_weights = self.differentiate(*arguments, cotangents)
+        return of_arguments | join(self.config, of_weights)
 
     def _checked(self, x, h_0, c_0, lengths):
         check_inputs(self.config, x, h_0, c_0, lengths)
-        refuse(self, "unbatched", x.ndim == 2)
-        refuse(self, "initial_state", h_0 is not None)
-        refuse(self, "lengths", lengths is not None)
+        refuse(self.features, "unbatched", x.ndim == 2)
+        refuse(self.features, "initial_state", h_0 is not None)
+        refuse(self.features, "lengths", lengths is not None)
         return x, h_0, c_0, None if lengths is None else np.asarray(lengths, np.int64)
 
     def _result_shapes(self, x):
         config = self.config
-        batch = x.shape[0 if config.batch_first else 1 : 1 if config.batch_first else 2] if x.ndim == 3 else ()
+        batch = () if x.ndim == 2 else (x.shape[0 if config.batch_first else 1],)
         state = (config.num_layers * config.directions, *batch)
         output = (*x.shape[:-1], config.directions * config.output_size)
         return output, (*state, config.output_size), (*state, config.hidden_size) if config.kind == "lstm" else None
@@ -103,12 +107,12 @@ class CheckedLayer(Layer):
 class CheckedCell(Cell):
     """A cell that hands valid calls which use claimed features only to ``compute``."""
 
-    def __init__(self, features: Features, config: CellConfig, parameters: dict[str, np.ndarray]) -> None:
+    def __init__(self, features: Features, config: CellConfig, weights: Weights) -> None:
         self.features, self.config = features, config
-        self.load({name: np.ascontiguousarray(parameters[name]) for name in parameter_shapes(config)})
+        self.load(weights)
 
     @abstractmethod
-    def load(self, parameters: dict[str, np.ndarray]) -> None:
+    def load(self, weights: Weights) -> None:
         """Build the framework's cell with copies of these."""
 
     @abstractmethod
@@ -117,8 +121,8 @@ class CheckedCell(Cell):
 
     def step(self, x, h=None, c=None):
         check_cell_inputs(self.config, x, h, c)
-        refuse(self, "unbatched", x.ndim == 1)
-        refuse(self, "initial_state", h is not None)
+        refuse(self.features, "unbatched", x.ndim == 1)
+        refuse(self.features, "initial_state", h is not None)
         return self.compute(x, h, c)
 
 

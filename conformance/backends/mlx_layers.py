@@ -4,8 +4,8 @@ They are layers of one direction over (N, T, I) or (T, I) that return the states
 nor directions, lengths or cells, so that none is claimed. The adapter swaps the axes where time comes first,
 takes the last step's states as h_n and c_n, and checks arguments (``checked.py``).
 
-Parameters: the weights are torch's. RNN and LSTM have one bias, loaded with the sum of the two; GRU has ``b``,
-b_ih plus b_hr and b_hz, and ``bhn``, b_hn. What they are told apart by in no result is not read back.
+RNN and LSTM have one bias, loaded with the sum of the two, GRU one and ``bhn`` (``conformance.layouts.to_mlx``), so
+that parameters are not read back and gradients of a sum are reported for both of its summands.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import numpy as np
 
 from conformance import Features, Result
 from conformance.backends.checked import CheckedBackend, CheckedLayer, bits
+from conformance.layouts import from_mlx as from_layout
+from conformance.layouts import to_mlx as to_layout
 
 DTYPES = {"float32": mx.float32, "float64": mx.float64, "float16": mx.float16, "bfloat16": mx.bfloat16}
 
@@ -27,7 +29,11 @@ def to_mlx(array: np.ndarray | None) -> mx.array | None:
     """An array of MLX's own with the array's values."""
     if array is None:
         return None
-    return mx.array(bits(array)).view(mx.bfloat16) if array.dtype == ml_dtypes.bfloat16 else mx.array(array, DTYPES[array.dtype.name])
+    return (
+        mx.array(bits(array)).view(mx.bfloat16)
+        if array.dtype == ml_dtypes.bfloat16
+        else mx.array(array, DTYPES[array.dtype.name])
+    )
 
 
 def to_numpy(array: mx.array) -> np.ndarray:
@@ -37,22 +43,8 @@ def to_numpy(array: mx.array) -> np.ndarray:
     return np.array(array)
 
 
-def mlx_parameters(kind: str, hidden_size: int, parameters: dict) -> dict:
-    """The layer's parameters by MLX's names, from torch's, NumPy's or MLX's arrays; differentiable."""
-    W_ih, W_hh, *biases = parameters.values()
-    names = ("Wxh", "Whh") if kind.startswith("rnn") else ("Wx", "Wh")
-    loaded = dict(zip(names, (W_ih, W_hh), strict=True))
-    if not biases:
-        return loaded
-    b_ih, b_hh = biases
-    if kind != "gru":
-        return loaded | {"bias": b_ih + b_hh}
-    r_and_z = 2 * hidden_size
-    return loaded | {"b": mx.concatenate([b_ih[:r_and_z] + b_hh[:r_and_z], b_ih[r_and_z:]]), "bhn": b_hh[r_and_z:]}
-
-
-def module(config, parameters: dict[str, mx.array]) -> nn.Module:
-    """The mlx.nn layer of a configuration with these parameters, under torch's names."""
+def module(config, native: dict[str, mx.array]) -> nn.Module:
+    """The mlx.nn layer of a configuration with these parameters, under MLX's names."""
     arguments = (config.input_size, config.hidden_size, config.bias)
     match config.kind:
         case "lstm":
@@ -63,34 +55,36 @@ def module(config, parameters: dict[str, mx.array]) -> nn.Module:
             layer = nn.RNN(*arguments)
         case "rnn_relu":
             layer = nn.RNN(*arguments, nonlinearity=nn.relu)
-    layer.update(mlx_parameters(config.kind, config.hidden_size, parameters))
+    layer.update(native)
     return layer
 
 
 class MLXLayer(CheckedLayer):
     """An mlx.nn.RNN, LSTM or GRU."""
 
-    def load(self, parameters):
-        self.parameters_of_torch = {name: to_mlx(value) for name, value in parameters.items()}
-        self.module = module(self.config, self.parameters_of_torch)
+    def load(self, weights):
+        (only,) = weights
+        self.native = {name: to_mlx(value) for name, value in to_layout(self.config.kind, only).items()}
+        self.module = module(self.config, self.native)
 
     def compute(self, x, h_0, c_0, lengths):
         results = self._call(self.module, *map(to_mlx, (x, h_0, c_0)))
         return Result(*(None if a is None else to_numpy(a) for a in results))
 
     def differentiate(self, x, h_0, c_0, lengths, cotangents):
-        given = {"x": x, "h_0": h_0, "c_0": c_0}
-        given = {name: to_mlx(a) for name, a in given.items() if a is not None} | self.parameters_of_torch
-        states = [name for name in ("h_0", "c_0") if name in given]
+        arguments = {name: to_mlx(a) for name, a in (("x", x), ("h_0", h_0), ("c_0", c_0)) if a is not None}
+        given = arguments | self.native
 
         def called(*arrays):
-            arguments = dict(zip(given, arrays, strict=True))
-            layer = module(self.config, {name: arguments[name] for name in self.parameters_of_torch})
-            results = self._call(layer, arguments["x"], *(arguments[name] for name in states))
+            by_name = dict(zip(given, arrays, strict=True))
+            layer = module(self.config, {name: by_name[name] for name in self.native})
+            results = self._call(layer, *(by_name[name] for name in arguments))
             return [a for a in results if a is not None]
 
         _, found = mx.vjp(called, list(given.values()), [to_mlx(d) for d in cotangents if d is not None])
-        return {name: to_numpy(d) for name, d in zip(given, found, strict=True)}
+        d = {name: to_numpy(a) for name, a in zip(given, found, strict=True)}
+        weights = from_layout(self.config.kind, {name: d.pop(name) for name in self.native}, gradient=True)
+        return d, [weights]
 
     def _call(self, layer, x, h_0=None, c_0=None):
         """output, h_n and c_n, None unless lstm, as MLX's arrays."""
