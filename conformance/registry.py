@@ -20,6 +20,7 @@ BUILT_IN = {
         ("torch", "onnx", "onnxruntime"),
         "onnxruntime",
     ),
+    "keras": ("conformance.backends.keras_layers:Keras", ("keras", "torch"), "keras"),
     "mlx": ("conformance.backends.mlx_layers:MLX", ("mlx",), "mlx"),
 }
 DEFAULT = ("torch-cpu", "onnxruntime")
