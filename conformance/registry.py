@@ -22,6 +22,7 @@ BUILT_IN = {
     ),
     "keras": ("conformance.backends.keras_layers:Keras", ("keras", "torch"), "keras"),
     "mlx": ("conformance.backends.mlx_layers:MLX", ("mlx",), "mlx"),
+    "paddle": ("conformance.backends.paddle_layers:Paddle", ("paddle",), "paddle"),
 }
 DEFAULT = ("torch-cpu", "onnxruntime")
 

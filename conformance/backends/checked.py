@@ -26,11 +26,7 @@ class CheckedBackend(Backend):
     def layer(self, config, parameters):
         config.validate()
         weights = split(config, parameters)
-        self._refuse_unclaimed(config)
-        self._refuse("multilayer", config.num_layers > 1)
-        self._refuse("bidirectional", config.bidirectional)
-        self._refuse("batch_first", config.batch_first)
-        self._refuse("projection", config.proj_size > 0)
+        self.refuse_unclaimed(config)
         return self.layer_class(self.features, config, weights)
 
     def cell(self, config, parameters):
@@ -38,16 +34,19 @@ class CheckedBackend(Backend):
             raise Unsupported(f"{self.name} has no cells")
         config.validate()
         weights = split(config, parameters)
-        self._refuse_unclaimed(config)
+        self.refuse_unclaimed(config)
         return self.cell_class(self.features, config, *weights)
 
-    def _refuse_unclaimed(self, config: LayerConfig | CellConfig) -> None:
+    def refuse_unclaimed(self, config: LayerConfig | CellConfig) -> None:
+        """Raise Unsupported for a valid configuration that asks for what is not claimed."""
         if config.kind not in self.features.kinds or config.dtype not in self.features.dtypes:
             raise Unsupported(f"{config.kind} in {config.dtype} is not claimed")
-        self._refuse("no_bias", not config.bias)
-
-    def _refuse(self, feature: str, asked: bool) -> None:
-        refuse(self.features, feature, asked)
+        refuse(self.features, "no_bias", not config.bias)
+        if isinstance(config, LayerConfig):
+            refuse(self.features, "multilayer", config.num_layers > 1)
+            refuse(self.features, "bidirectional", config.bidirectional)
+            refuse(self.features, "batch_first", config.batch_first)
+            refuse(self.features, "projection", config.proj_size > 0)
 
 
 def refuse(features: Features, feature: str, asked: bool) -> None:

@@ -3,7 +3,7 @@
 Two directions are keras.layers.Bidirectional, whose reverse outputs come in the order of the steps. Lengths become a
 mask of the steps that count, under zero_output_for_mask=True. Keras has no stack of bidirectional layers, no
 projection and no unbatched input, so that none is claimed. The adapter swaps the axes where time comes first, and
-checks arguments (``checked.py``).
+checks arguments (``checked.py``). Nor is float64: Keras computes its matrix products in float32 (docs/findings.md).
 
 A GRU has reset_after=True and both biases. SimpleRNN and LSTM have one, loaded with the sum of the two
 (``conformance.layouts.to_keras``), so that parameters are not read back and gradients of the sum are reported for both.
@@ -21,7 +21,7 @@ import torch
 
 from conformance import Features, Result
 from conformance.backends.checked import CheckedBackend, CheckedCell, CheckedLayer, past_the_end
-from conformance.backends.torch_eager import DTYPES, to_numpy, to_torch
+from conformance.backends.torch_eager import to_numpy, to_torch
 from conformance.layouts import from_keras, to_keras
 
 if keras.backend.backend() != "torch":
@@ -54,6 +54,7 @@ class KerasLayer(CheckedLayer):
             return_sequences=True,
             return_state=True,
             zero_output_for_mask=True,
+            recurrent_initializer="zeros",  # the default, a QR decomposition, is not there in half precision
             dtype=config.dtype,
             **arguments,
         )
@@ -110,7 +111,9 @@ class KerasCell(CheckedCell):
     def load(self, weights):
         config = self.config
         _, make, arguments = LAYERS[config.kind]
-        self.cell = make(config.hidden_size, use_bias=config.bias, dtype=config.dtype, **arguments)
+        self.cell = make(
+            config.hidden_size, use_bias=config.bias, recurrent_initializer="zeros", dtype=config.dtype, **arguments
+        )
         self.cell.build((None, config.input_size))
         assign(self.cell, [to_keras(config.kind, weights)])
 
@@ -127,6 +130,13 @@ class Keras(CheckedBackend):
 
     name = "keras"
     version = f"{keras.__version__}, torch {torch.__version__}"
-    features = Features(dtypes=DTYPES, multilayer=False, unbatched=False, projection=False, cells=True, gradients=True)
+    features = Features(
+        dtypes={"float32", "float16", "bfloat16"},
+        multilayer=False,
+        unbatched=False,
+        projection=False,
+        cells=True,
+        gradients=True,
+    )
     layer_class = KerasLayer
     cell_class = KerasCell
