@@ -235,7 +235,8 @@ class Plans:
     def block(self, draw: Draw, features: Features, projecting: bool, number: int) -> list:
         """BLOCK plans, the same for the same seed and number."""
         claims = tuple(features.claims(name) for name in sorted(CALL_FEATURES))
-        key = (draw, claims, features.configurations, features.fixed_shapes, projecting, number)
+        limits = features.configurations, features.fixed_shapes
+        key = (draw, claims, limits, projecting, number)
         if key not in self._blocks:
             drawn: list = []
             hypothesis_run(drawn.append, draw(features, projecting), self.seed + number, [Phase.generate])

@@ -28,6 +28,11 @@ BUILT_IN = {
         ("torch", "onnx", "onnxruntime"),
         "onnxruntime",
     ),
+    "keras": ("conformance.backends.keras_layers:Keras", ("keras", "torch"), "keras"),
+    "flax": ("conformance.backends.flax_linen:Linen", ("flax", "jax"), "flax"),
+    "flax-nnx": ("conformance.backends.flax_nnx:NNX", ("flax", "jax"), "flax"),
+    "mlx": ("conformance.backends.mlx_layers:MLX", ("mlx",), "mlx"),
+    "paddle": ("conformance.backends.paddle_layers:Paddle", ("paddle",), "paddle"),
 }
 DEFAULT = ("torch-cpu", "onnxruntime")
 

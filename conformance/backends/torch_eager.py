@@ -134,7 +134,7 @@ def cell_module(config, device: str = "cpu") -> nn.RNNCellBase:
 
 
 def states_of(kind: str, h: torch.Tensor | None, c: torch.Tensor | None):
-    """The states as torch takes them, a pair for lstm, None if omitted. Raises ValueError for a c that is none of lstm."""
+    """The states as torch takes them, a pair for lstm, None if omitted. Raises ValueError for a c without lstm."""
     if kind == "lstm":
         return None if h is None and c is None else (h, c)
     if c is not None:

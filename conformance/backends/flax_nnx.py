@@ -1,0 +1,83 @@
+"""``flax-nnx``: flax.nnx.RNN and Bidirectional over OptimizedLSTMCell and SimpleCell, and these cells.
+
+Steps, directions, lengths and batches are Flax's own; ``jax_layers.py`` says what is not. The cells have one bias,
+loaded with the sum of the two (``conformance.layouts.to_flax_nnx``), so that parameters are not read back and the
+gradient of the sum is reported for both. GRUCell has no b_hn, which no other bias can stand for: gru is not claimed.
+"""
+
+from __future__ import annotations
+
+import flax
+import jax
+from flax import nnx
+
+from conformance import Features
+from conformance.backends.checked import CheckedBackend
+from conformance.backends.jax_layers import JaxCell, JaxLayer, carries, results
+from conformance.layouts import from_flax_nnx, to_flax_nnx
+
+
+def cell_module(config, native) -> nnx.RNNCellBase:
+    """The flax.nnx cell of a configuration with these parameters; built in each trace anew, as nnx asks for."""
+    arguments = {"dtype": config.dtype, "param_dtype": config.dtype, "rngs": nnx.Rngs(0)}
+    arguments["recurrent_kernel_init"] = nnx.initializers.zeros_init()  # dear otherwise, and replaced at once
+    match config.kind:
+        case "lstm":
+            cell = nnx.OptimizedLSTMCell(config.input_size, config.hidden_size, **arguments)
+        case "rnn_tanh":
+            cell = nnx.SimpleCell(config.input_size, config.hidden_size, **arguments)
+        case "rnn_relu":
+            cell = nnx.SimpleCell(config.input_size, config.hidden_size, **arguments, activation_fn=nnx.relu)
+    for dense, arrays in native.items():
+        for name, value in arrays.items():
+            getattr(getattr(cell, dense), name)[...] = value
+    return cell
+
+
+class NNXLayer(JaxLayer):
+    """A flax.nnx.RNN, in a Bidirectional where there are two directions."""
+
+    to_layout, from_layout = staticmethod(to_flax_nnx), staticmethod(from_flax_nnx)
+
+    @staticmethod
+    def run(config, natives, x, states, lengths):
+        rnns = [nnx.RNN(cell_module(config, native)) for native in natives]
+        call = {"time_major": not config.batch_first, "return_carry": True, "seq_lengths": lengths}
+        initial = carries(config, states)
+        if config.bidirectional:
+            layer, initial = nnx.Bidirectional(*rnns), initial if states else None
+        else:
+            (layer,), (initial,) = rnns, initial
+        carry, output = layer(x, initial_carry=initial, **call)
+        return results(config, carry if config.bidirectional else [carry], output, lengths)
+
+
+class NNXCell(JaxCell):
+    """A flax.nnx OptimizedLSTMCell or SimpleCell."""
+
+    to_layout = staticmethod(to_flax_nnx)
+
+    @staticmethod
+    def run(config, native, x, states):
+        cell = cell_module(config, native)
+        given = (states[::-1] if config.kind == "lstm" else states[0]) if states else None
+        return cell(given if states else cell.initialize_carry(x.shape, nnx.Rngs(0)), x)[0]
+
+
+class NNX(CheckedBackend):
+    """Flax nnx's recurrent layers, compiled by XLA for the CPU."""
+
+    name = "flax-nnx"
+    version = f"{flax.__version__}, jax {jax.__version__}"
+    features = Features(
+        kinds={"rnn_tanh", "rnn_relu", "lstm"},
+        dtypes={"float32", "float64"},
+        multilayer=False,
+        projection=False,
+        cells=True,
+        gradients=True,
+        configurations=12,
+        fixed_shapes=True,
+    )
+    layer_class = NNXLayer
+    cell_class = NNXCell

@@ -1,0 +1,122 @@
+"""What the two Flax adapters have in common: one direction or two, compiled by ``jax.jit`` for each shape of a call.
+
+Flax's layers are those of one layer: stacks and projections are not claimed, so that none is the adapter's. What lies
+past the end of a sample is made zero here, as Flax says that it does not. Flax's cells always have biases: a layer
+without them has zeros. Arguments are checked by ``checked.py``.
+
+A process that has run JAX has threads of it and must not be forked.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from functools import lru_cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from conformance import Result
+from conformance.backends.checked import CheckedCell, CheckedLayer
+
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_default_matmul_precision", "highest")
+
+
+def to_numpy(array: jax.Array) -> np.ndarray:
+    """A NumPy array of its own with the array's values."""
+    return np.array(array)
+
+
+@lru_cache(maxsize=512)
+def compiled(run, config):
+    """``run`` for that configuration, compiled for each shape that it is called with."""
+    return jax.jit(partial(run, config))
+
+
+@lru_cache(maxsize=512)
+def pulled_back(run, config):
+    """The vector-Jacobian product of ``run`` for that configuration: (natives, x, states, lengths, cotangents)."""
+
+    def vjp(natives, x, states, lengths, cotangents):
+        _, pull = jax.vjp(lambda n, x, s: run(config, n, x, s, lengths), natives, x, states)
+        return pull(cotangents)
+
+    return jax.jit(vjp)
+
+
+def carries(config, states):
+    """Flax's carry of each direction from h_0, c_0 or neither: (c, h) for lstm, else h."""
+    if not states:
+        return [None] * config.directions
+    return [(states[1][d], states[0][d]) if config.kind == "lstm" else states[0][d] for d in range(config.directions)]
+
+
+def results(config, found, output, lengths):
+    """output, h_n, and for lstm c_n, from the carry of each direction."""
+    if lengths is not None:
+        time_axis = 1 if config.batch_first else 0
+        runs = jnp.arange(output.shape[time_axis])[:, None] < lengths
+        output = jnp.where((runs.T if config.batch_first else runs)[..., None], output, 0)
+    if config.kind == "lstm":
+        return output, jnp.stack([h for _, h in found]), jnp.stack([c for c, _ in found])
+    return output, jnp.stack(found)
+
+
+class JaxLayer(CheckedLayer):
+    """A layer that ``run`` computes from parameters in the framework's layout."""
+
+    @staticmethod
+    @abstractmethod
+    def run(config, natives, x, states, lengths):
+        """output, h_n, and for lstm c_n; ``states`` is () or (h_0,) or (h_0, c_0)."""
+
+    @staticmethod
+    @abstractmethod
+    def to_layout(kind, weights): ...
+
+    @staticmethod
+    @abstractmethod
+    def from_layout(kind, native, *, gradient): ...
+
+    def load(self, weights):
+        self.natives = jax.tree.map(jnp.array, [self.to_layout(self.config.kind, w) for w in weights])
+
+    def compute(self, x, h_0, c_0, lengths):
+        states = tuple(s for s in (h_0, c_0) if s is not None)
+        found = compiled(self.run, self.config)(self.natives, x, states, lengths)
+        return Result(*map(to_numpy, found))
+
+    def differentiate(self, x, h_0, c_0, lengths, cotangents):
+        states = {name: s for name, s in (("h_0", h_0), ("c_0", c_0)) if s is not None}
+        d = tuple(a for a in cotangents if a is not None)
+        call = pulled_back(self.run, self.config)
+        of_natives, of_x, of_states = call(self.natives, x, tuple(states.values()), lengths, d)
+        of_natives = jax.tree.map(to_numpy, of_natives)
+        weights = [self.from_layout(self.config.kind, native, gradient=True) for native in of_natives]
+        return {"x": to_numpy(of_x)} | dict(zip(states, map(to_numpy, of_states), strict=True)), weights
+
+
+class JaxCell(CheckedCell):
+    """A cell that ``run`` computes from parameters in the framework's layout."""
+
+    @staticmethod
+    @abstractmethod
+    def run(config, native, x, states):
+        """The new carry; ``states`` is () or (h,) or (h, c)."""
+
+    @staticmethod
+    @abstractmethod
+    def to_layout(kind, weights): ...
+
+    def load(self, weights):
+        self.native = jax.tree.map(jnp.array, self.to_layout(self.config.kind, weights))
+
+    def compute(self, x, h, c):
+        states = tuple(s for s in (h, c) if s is not None)
+        carry = compiled(self.run, self.config)(self.native, x, states)
+        if self.config.kind == "lstm":
+            c, h = carry
+            return to_numpy(h), to_numpy(c)
+        return to_numpy(carry), None

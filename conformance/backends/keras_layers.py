@@ -1,0 +1,142 @@
+"""``keras``: keras.layers.SimpleRNN, LSTM and GRU and their cells, on Keras's torch backend.
+
+Two directions are keras.layers.Bidirectional, whose reverse outputs come in the order of the steps. Lengths become a
+mask of the steps that count, under zero_output_for_mask=True. Keras has no stack of bidirectional layers, no
+projection and no unbatched input, so that none is claimed. The adapter swaps the axes where time comes first, and
+checks arguments (``checked.py``). Nor is float64: Keras computes its matrix products in float32 (docs/findings.md).
+
+A GRU has reset_after=True and both biases. SimpleRNN and LSTM have one, loaded with the sum of the two
+(``conformance.layouts.to_keras``), so that parameters are not read back and gradients of the sum are reported for both.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["KERAS_BACKEND"] = "torch"
+
+import keras
+import numpy as np
+import torch
+
+from conformance import Features, Result
+from conformance.backends.checked import CheckedBackend, CheckedCell, CheckedLayer, past_the_end
+from conformance.backends.torch_eager import to_numpy, to_torch
+from conformance.layouts import from_keras, to_keras
+
+if keras.backend.backend() != "torch":
+    raise ImportError("Keras was imported before with another backend than torch")
+
+LAYERS = {
+    "rnn_tanh": (keras.layers.SimpleRNN, keras.layers.SimpleRNNCell, {"activation": "tanh"}),
+    "rnn_relu": (keras.layers.SimpleRNN, keras.layers.SimpleRNNCell, {"activation": "relu"}),
+    "lstm": (keras.layers.LSTM, keras.layers.LSTMCell, {}),
+    "gru": (keras.layers.GRU, keras.layers.GRUCell, {"reset_after": True}),
+}
+
+
+def assign(layer: keras.Layer, natives: list[dict[str, np.ndarray]]) -> None:
+    """Set a built layer's weights, those of one direction after the other, in Keras's order."""
+    values = [value for native in natives for value in native.values()]
+    for variable, value in zip(layer.trainable_variables, values, strict=True):
+        variable.assign(to_torch(value))
+
+
+class KerasLayer(CheckedLayer):
+    """A keras.layers.SimpleRNN, LSTM or GRU, in a Bidirectional where there are two directions."""
+
+    def load(self, weights):
+        config = self.config
+        make, _, arguments = LAYERS[config.kind]
+        self.layer = make(
+            config.hidden_size,
+            use_bias=config.bias,
+            return_sequences=True,
+            return_state=True,
+            zero_output_for_mask=True,
+            recurrent_initializer="zeros",  # the default, a QR decomposition, is not there in half precision
+            dtype=config.dtype,
+            **arguments,
+        )
+        if config.bidirectional:
+            self.layer = keras.layers.Bidirectional(self.layer, dtype=config.dtype)
+        self.layer.build((None, None, config.input_size))
+        natives = [to_keras(config.kind, w) for w in weights]
+        self.names = list(natives[0])
+        assign(self.layer, natives)
+
+    @torch.no_grad()
+    def compute(self, x, h_0, c_0, lengths):
+        return Result(*map(to_numpy, self._call(*map(to_torch, (x, h_0, c_0)), lengths)))
+
+    def differentiate(self, x, h_0, c_0, lengths, cotangents):
+        arguments = {"x": to_torch(x), "h_0": to_torch(h_0), "c_0": to_torch(c_0)}
+        given = {name: a.requires_grad_() for name, a in arguments.items() if a is not None}
+        variables = [v.value for v in self.layer.trainable_variables]
+        results = [a for a in self._call(*arguments.values(), lengths) if a is not None]
+        d = [to_torch(a) for a in cotangents if a is not None]
+        wanted = [*given.values(), *variables]
+        found = torch.autograd.grad(results, wanted, d, allow_unused=True, materialize_grads=True)
+        found = [to_numpy(a) for a in found]
+        natives = iter(found[len(given) :])
+        weights = [
+            from_keras(self.config.kind, {name: next(natives) for name in self.names}, gradient=True)
+            for _ in range(self.config.directions)
+        ]
+        return dict(zip(given, found, strict=False)), weights
+
+    def _call(self, x, h_0, c_0, lengths):
+        """output, h_n and c_n, None unless lstm, as tensors."""
+        config = self.config
+        steps = x.shape[1 if config.batch_first else 0]
+        x = x if config.batch_first else x.transpose(0, 1)
+        mask = None
+        if lengths is not None:
+            mask = torch.from_numpy(~past_the_end(lengths, steps, batch_first=True)[..., 0])
+        states = None
+        if h_0 is not None:
+            states = list(h_0) if c_0 is None else [s for both in zip(h_0, c_0, strict=True) for s in both]
+        output, *states = self.layer(x, initial_state=states, mask=mask, training=False)
+        h_n, c_n = (
+            (torch.stack(states[::2]), torch.stack(states[1::2]))
+            if config.kind == "lstm"
+            else (torch.stack(states), None)
+        )
+        return output if config.batch_first else output.transpose(0, 1), h_n, c_n
+
+
+class KerasCell(CheckedCell):
+    """A keras.layers.SimpleRNNCell, LSTMCell or GRUCell."""
+
+    def load(self, weights):
+        config = self.config
+        _, make, arguments = LAYERS[config.kind]
+        self.cell = make(
+            config.hidden_size, use_bias=config.bias, recurrent_initializer="zeros", dtype=config.dtype, **arguments
+        )
+        self.cell.build((None, config.input_size))
+        assign(self.cell, [to_keras(config.kind, weights)])
+
+    @torch.no_grad()
+    def compute(self, x, h, c):
+        states = self.cell.get_initial_state(len(x)) if h is None else [to_torch(s) for s in (h, c) if s is not None]
+        _, states = self.cell(to_torch(x), states, training=False)
+        h, *c = map(to_numpy, states)
+        return h, c[0] if c else None
+
+
+class Keras(CheckedBackend):
+    """Keras's recurrent layers on torch, on the CPU."""
+
+    name = "keras"
+    version = f"{keras.__version__}, torch {torch.__version__}"
+    features = Features(
+        dtypes={"float32", "float16", "bfloat16"},
+        multilayer=False,
+        unbatched=False,
+        projection=False,
+        cells=True,
+        gradients=True,
+    )
+    layer_class = KerasLayer
+    cell_class = KerasCell
