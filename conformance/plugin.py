@@ -462,9 +462,10 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     run.outcomes = [_outcome(run, backend, every) for backend in run.backends]
     path = config.getoption("--conformance-report")
     if path:
-        data = [outcome.as_json(run.profile.name, run.seed) for outcome in run.outcomes]
+        from conformance.report import as_text
+
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(json.dumps(data[0] if len(data) == 1 else data, indent=1) + "\n", "utf-8")
+        Path(path).write_text(as_text(run.outcomes, run.profile.name, run.seed), "utf-8")
 
 
 def _outcome(run: Run, backend, every):

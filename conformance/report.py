@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -84,6 +85,17 @@ class Outcome:
             },
             "requirements": [row.as_json() for row in self.rows],
         }
+
+
+def as_text(outcomes: list[Outcome], profile: str, seed: int) -> str:
+    """The report's JSON, a requirement on a line: an object for one backend, a list of them for several."""
+    texts = []
+    for outcome in outcomes:
+        data = outcome.as_json(profile, seed)
+        rows = ",\n".join(f"  {json.dumps(row)}" for row in data["requirements"])
+        head = json.dumps(data | {"requirements": []}, indent=1)
+        texts.append(head.removesuffix("[]\n}") + f"[\n{rows}\n ]\n}}")
+    return (texts[0] if len(texts) == 1 else "[\n" + ",\n".join(texts) + "\n]") + "\n"
 
 
 def percent(margin: float | None) -> str:
