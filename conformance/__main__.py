@@ -1,10 +1,11 @@
-"""``python -m conformance requirements``: the catalogue as a page of Markdown, as docs/requirements.md has it."""
+"""``python -m conformance``: the catalogue as a page of Markdown, reports as pages to look at."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
 
+from conformance.site import command
 from reference.catalogue import AREAS, catalogue
 from reference.config import KINDS
 
@@ -40,14 +41,21 @@ def requirements_page() -> Iterator[str]:
             yield "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
 
+def print_requirements(arguments: argparse.Namespace) -> None:
+    """The command ``requirements``."""
+    for line in requirements_page():
+        print(line)
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m conformance", description="conformance of recurrent layers")
     commands = parser.add_subparsers(required=True)
     requirements = commands.add_parser("requirements", help="print the catalogue of requirements as Markdown")
-    requirements.set_defaults(page=requirements_page)
-    for line in parser.parse_args().page():
-        print(line)
+    requirements.set_defaults(run=print_requirements)
+    command.add_to(commands)
+    arguments = parser.parse_args()
+    arguments.run(arguments)
 
 
 if __name__ == "__main__":
