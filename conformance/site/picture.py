@@ -32,7 +32,7 @@ STYLE = {
     "xtick.color": INK,
     "ytick.color": INK,
 }
-BEYOND = 1.12  # where what is beyond the tolerance is drawn
+BEYOND = 1.04  # where what is beyond the tolerance is drawn
 WIDTH, ROW, REST = 4.6, 0.21, 0.62  # inches
 SVG = "{http://www.w3.org/2000/svg}"
 LINK = "{http://www.w3.org/1999/xlink}href"
@@ -45,6 +45,8 @@ class Margins:
     kind: str
     dtype: str
     rows: tuple[Row, ...]
+    failed: int
+    """How many requirements failed: a comparison that fails leaves no margin."""
 
     @property
     def largest(self) -> Row:
@@ -59,13 +61,12 @@ class Margins:
 
 def margins(report: Report) -> list[Margins]:
     """The margins by dtype and kind, where there are any."""
-    found = (
-        Margins(
-            kind, dtype, tuple(r for r in report.rows if (r.kind, r.dtype) == (kind, dtype) and r.margin is not None)
-        )
-        for dtype in DTYPES
-        for kind in KINDS
-    )
+    found = []
+    for dtype in DTYPES:
+        for kind in KINDS:
+            mine = [row for row in report.rows if (row.kind, row.dtype) == (kind, dtype)]
+            failed = sum(row.status == "failed" for row in mine)
+            found.append(Margins(kind, dtype, tuple(row for row in mine if row.margin is not None), failed))
     return [one for one in found if one.rows]
 
 
@@ -79,9 +80,9 @@ def picture(shown: Sequence[Margins], prefix: str) -> str:
         FigureCanvasSVG(figure)
         axes = figure.subplots()
         for y, one in enumerate(shown):
-            _row(axes, y, [row.margin for row in one.rows])
+            _row(axes, y, [row.margin for row in one.rows], one.failed)
         axes.axvline(1, color=WRONG, linewidth=1)
-        axes.set(xlim=(0, 1.18), ylim=(len(shown) - 0.4, -0.6), xlabel="error as a part of the tolerance")
+        axes.set(xlim=(0, 1.2), ylim=(len(shown) - 0.4, -0.6), xlabel="error as a part of the tolerance")
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.set_yticks(range(len(shown)), [f"{one.kind} {one.dtype}" for one in shown])
@@ -92,18 +93,19 @@ def picture(shown: Sequence[Margins], prefix: str) -> str:
     return _at_home(file.getvalue(), prefix)
 
 
-def _row(axes, y: int, values: list[float]) -> None:
+def _row(axes, y: int, values: list[float], failed: int) -> None:
     """Strokes to a hundredth of the tolerance, so that many alike are one; what is beyond it stands apart."""
     within = sorted({round(value, 2) for value in values if value <= 1})
     strokes = [(x, at) for x in within for at in (y - 0.3, y + 0.3, float("nan"))]
     axes.axhline(y, color=FAINT, linewidth=0.5, zorder=0)
     if strokes:
         axes.plot(*zip(*strokes, strict=True), color=MARK, linewidth=0.8, alpha=0.6)
-    largest = max(values)
-    if largest <= 1:
-        axes.plot([largest], [y], "o", color=MARK, markersize=5)
-    else:
-        axes.plot([BEYOND], [y], ">", color=WRONG, markersize=6, clip_on=False)
+    if max(values) <= 1:
+        axes.plot([max(values)], [y], "o", color=MARK, markersize=5)
+    if failed:
+        axes.text(BEYOND, y, f"✗ {failed}", color=WRONG, verticalalignment="center", fontweight="bold")
+    elif max(values) > 1:
+        axes.plot([BEYOND], [y], ">", color=WRONG, markersize=6)
 
 
 def _at_home(text: str, prefix: str) -> str:
