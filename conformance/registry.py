@@ -20,6 +20,9 @@ BUILT_IN = {
         ("torch", "onnx", "onnxruntime"),
         "onnxruntime",
     ),
+    "onnx-ops-ort": ("conformance.backends.onnx_ops_ort:OnnxOpsOrt", ("onnx", "onnxruntime"), "onnx-ops"),
+    "onnx-ops-openvino": ("conformance.backends.onnx_ops_openvino:OnnxOpsOpenVINO", ("onnx", "openvino"), "openvino"),
+    "onnx-ops-reference": ("conformance.backends.onnx_ops_reference:OnnxOpsReference", ("onnx",), "onnx-ops"),
 }
 DEFAULT = ("torch-cpu", "onnxruntime")
 
