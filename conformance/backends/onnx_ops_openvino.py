@@ -28,11 +28,11 @@ class OnnxOpsOpenVINO(OnnxOps):
         if x.ndim != 3:
             return
         T, N = x.shape[:2]
-        if N == 0:
-            raise SystemExit("OpenVINO ends the process by signal 8 where x has no sample")
-        if lengths is not None and (len(lengths) != N or min(lengths) < 0 or max(lengths) > T):
+        samples = {state.shape[1] for state in (h_0, c_0) if state is not None and state.ndim == 3}
+        misfit = lengths is not None and (len(lengths) != N or min(lengths) < 0 or max(lengths) > T)
+        if T == 0 or N == 0 or samples - {N} or misfit:
             raise SystemExit(
-                "OpenVINO takes such lengths and reads and writes past its arrays, which may end the process"
+                "OpenVINO takes these extents and ends the process by a signal, now or later"
             )
 
     def compile(self, model):
