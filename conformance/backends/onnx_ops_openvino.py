@@ -31,9 +31,7 @@ class OnnxOpsOpenVINO(OnnxOps):
         samples = {state.shape[1] for state in (h_0, c_0) if state is not None and state.ndim == 3}
         misfit = lengths is not None and (len(lengths) != N or min(lengths) < 0 or max(lengths) > T)
         if T == 0 or N == 0 or samples - {N} or misfit:
-            raise SystemExit(
-                "OpenVINO takes these extents and ends the process by a signal, now or later"
-            )
+            raise SystemExit("OpenVINO takes these extents and ends the process by a signal, now or later")
 
     def compile(self, model):
         compiled = self._core.compile_model(self._core.read_model(model.SerializeToString()), "CPU", PROPERTIES)
