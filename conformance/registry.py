@@ -57,7 +57,9 @@ def backend(name: str) -> Backend:
     if ":" in name:
         return _built(name, _attribute(name, name))
     known = ", ".join(names())
-    raise UnknownBackend(f"backend {name!r} is unknown: give one of {known}, package.module:attribute, or exec:COMMAND.")
+    raise UnknownBackend(
+        f"backend {name!r} is unknown: give one of {known}, package.module:attribute, or exec:COMMAND."
+    )
 
 
 def _program(name: str) -> Backend:

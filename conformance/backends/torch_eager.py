@@ -138,7 +138,6 @@ class TorchLayer(Layer):
         else:
             layout = {"batch_first": self.config.batch_first}
             steps = x.shape[1 if self.config.batch_first else 0]
-            self._end_as_torch_would(states)
             packed = pack_padded_sequence(x, torch.as_tensor(lengths), enforce_sorted=False, **layout)
             output, states = self.module(packed, states)
             output, _ = pad_packed_sequence(output, total_length=steps, **layout)
@@ -153,13 +152,6 @@ class TorchLayer(Layer):
                 return self.forward(x, h_0, c_0, lengths)
             finally:
                 self.module.eval()
-
-    def _end_as_torch_would(self, states):
-        """Raise SystemExit where torch 2.13 kills the process: see docs/reproducers/torch_lstm_packed_states.py."""
-        if self.config.kind == "lstm" and states is not None and None not in states:
-            rows = self.config.num_layers * self.config.directions
-            if states[0].ndim == 3 and len(states[0]) > rows:
-                raise SystemExit("torch.nn.LSTM ends the process by signal 11: packed input, h_0 of too many rows")
 
     def parameters(self):
         return parameters_of(self.module)
