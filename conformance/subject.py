@@ -77,6 +77,7 @@ class Subject:
         self.backend, self.kind, self.dtype = backend, kind, dtype
         self.arithmetic = backend.features.arithmetic(kind, dtype)
         self.clock, self.watch = clock or Clock(), watch
+        self.known: dict[type, Any] = {}  # by form of call what diagnosis has found out
         self.compares = True  # False where a law is run for the calls that it makes, not for what it finds
 
     @contextmanager
