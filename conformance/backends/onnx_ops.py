@@ -1,9 +1,9 @@
 """ONNX's LSTM, GRU and RNN operators, built directly: one model builder for every runtime.
 
 A layer is one node; a stack is several in one graph, each one's output transposed and reshaped for the next. The
-operator has no stack, so that ``multilayer`` speaks of this graph and of the runtime that runs it. Parameters are
-inputs of the graph, so that a runtime compiles once for a configuration; a runtime that treats constants otherwise
-may ask for them as initializers. The operator has no unbatched input and no projection: neither is claimed.
+operator has no stack: ``multilayer`` speaks of this graph and of the runtime that runs it. Parameters are inputs of the
+graph, so that a runtime compiles once for a configuration. The operator has no unbatched input and no projection:
+neither is claimed.
 
 PyTorch to ONNX: conformance.layouts.to_onnx, and linear_before_reset=1. batch_first is ``layout=1``, lengths are
 ``sequence_lens``, h_0 and c_0 ``initial_h`` and ``initial_c``.
@@ -47,18 +47,18 @@ def native_parameters(config: LayerConfig, parameters: Mapping[str, np.ndarray])
     }
 
 
-def model(config: LayerConfig, native: Arrays, *, states: bool, lengths: bool, constant: bool = False) -> ModelProto:
+def model(config: LayerConfig, native: Arrays, *, states: bool, lengths: bool) -> ModelProto:
     """The layer's graph.
 
     Inputs x, as ``Layer.forward`` has it; if asked for, lengths (N) of int32, and h_0 and c_0 (D*L, N, H); the native
-    parameters, or if ``constant`` these as initializers. Outputs output, h_n and, for lstm, c_n, as documented.
+    parameters. Outputs output, h_n and, for lstm, c_n, as documented.
     """
     D, L, H, letters = config.directions, config.num_layers, config.hidden_size, state_letters(config)
     batch = ["N", "T"] if config.batch_first else ["T", "N"]
     inputs = {"x": [*batch, config.input_size]}
     inputs |= {"lengths": ["N"]} if lengths else {}
     inputs |= {f"{s}_0": [D * L, "N", H] for s in letters} if states else {}
-    inputs |= {} if constant else {name: list(array.shape) for name, array in native.items()}
+    inputs |= {name: list(array.shape) for name, array in native.items()}
     outputs = {"output": [*batch, D * H], **{f"{s}_n": [D * L, "N", H] for s in letters}}
 
     nodes, constants = [], {"rows": np.array([D] * L), "joined": np.array([0, 0, D * H])}
@@ -75,13 +75,12 @@ def model(config: LayerConfig, native: Arrays, *, states: bool, lengths: bool, c
         for s in letters:
             nodes.append(helper.make_node("Concat", [f"{s}_n_l{k}" for k in range(L)], [f"{s}_n"], axis=0))
     used = {name for node in nodes for name in node.input}
-    initializers = {name: a for name, a in (constants | (native if constant else {})).items() if name in used}
     graph = helper.make_graph(
         nodes,
         config.kind,
         [_info(name, TensorProto.INT32 if name == "lengths" else TYPES[config.dtype], s) for name, s in inputs.items()],
         [_info(name, TYPES[config.dtype], shape) for name, shape in outputs.items()],
-        [numpy_helper.from_array(array, name) for name, array in initializers.items()],
+        [numpy_helper.from_array(array, name) for name, array in constants.items() if name in used],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
@@ -132,7 +131,6 @@ class OnnxOpsLayer(Layer):
     def __init__(self, backend: OnnxOps, config: LayerConfig, parameters: Mapping[str, np.ndarray]) -> None:
         self.backend, self.config = backend, replace(config, dropout=0.0)
         self.native = native_parameters(config, parameters)
-        self._compiled: dict[tuple[bool, bool], Compiled] = {}
 
     def forward(self, x, h_0=None, c_0=None, lengths=None):
         if x.ndim == 2:
@@ -146,22 +144,14 @@ class OnnxOpsLayer(Layer):
             lengths = np.asarray(lengths)
             require(lengths.dtype.kind in "iu", "lengths", "integers", lengths)
             feeds["lengths"] = lengths.astype(np.int32)
-        return Result(*self._run(feeds, states=bool(given), lengths=lengths is not None))
-
-    def _run(self, feeds: Arrays, **form: bool) -> list[np.ndarray]:
-        if self.backend.constant_parameters:
-            key = form["states"], form["lengths"]
-            if key not in self._compiled:
-                self._compiled[key] = self.backend.compile(model(self.config, self.native, **form, constant=True))
-            return self._compiled[key](feeds)
-        return self.backend.compiled(self.config, self.native, **form)(feeds | self.native)
+        compiled = self.backend.compiled(self.config, self.native, states=bool(given), lengths=lengths is not None)
+        return Result(*compiled(feeds | self.native))
 
 
 class OnnxOps(Backend):
     """ONNX's operators under a runtime, which ``compile`` gives."""
 
     features: Features
-    constant_parameters = False
 
     def __init__(self) -> None:
         self._compiled: dict[tuple, Compiled] = {}

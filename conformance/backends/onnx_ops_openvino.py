@@ -13,7 +13,8 @@ PROPERTIES = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "NU
 class OnnxOpsOpenVINO(OnnxOps):
     """Computed in float32: OpenVINO may choose less by itself, so the precision is set.
 
-    No layout=1, which the importer ignores: the output is empty (docs/findings.md).
+    No layout=1, which the importer ignores. Parameters are inputs of the graph: where they are constants and extents
+    dynamic, OpenVINO ignores sequence_lens (docs/findings.md).
     """
 
     name = "onnx-ops-openvino"
