@@ -443,7 +443,8 @@ _results: dict[tuple[str, ...], dict[str, Any]] = {}  # the report hook is hande
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     config = session.config
     run = config.stash[STATE]
-    if not run.asked or not run.backends or config.getoption("collectonly") or hasattr(config, "workerinput"):
+    asked = run.asked or _results  # under xdist the tests are in the other processes
+    if not asked or not run.backends or config.getoption("collectonly") or hasattr(config, "workerinput"):
         return
     from conformance.cascade import settle
 
