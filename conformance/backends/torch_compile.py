@@ -2,9 +2,10 @@
 
 By itself torch.compile leaves recurrent layers uncompiled and says nothing: ``torch._dynamo.config.allow_rnn`` must be
 set. So that nothing passes uncompiled, each call counts the runs of compiled graphs and raises where there was none.
-The graphs go through Dynamo and AOTAutograd, which writes a layer's equations out step by step; their operations are
-then run by torch. Inductor, the default backend, takes 10 to 30 s for each shape and is left out. Every shape is a
-compilation, packed input is none that torch.compile takes; gradients and training are not claimed.
+The graphs go through Dynamo and AOTAutograd, which writes RNN and GRU out step by step and an LSTM as one operation of
+oneDNN for each layer and direction; torch then runs these operations. Inductor, the default backend, takes 10 to 30 s
+for each shape and is left out. Every shape is a compilation. torch.compile takes no packed input, and no LSTM whose
+gradients are wanted (docs/findings.md): lengths, gradients and training are not claimed.
 """
 
 from __future__ import annotations

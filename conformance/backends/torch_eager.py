@@ -133,7 +133,7 @@ def cell_module(config, device: str = "cpu") -> nn.RNNCellBase:
 
 
 def states_of(kind: str, h: torch.Tensor | None, c: torch.Tensor | None):
-    """The states as torch takes them: a pair for lstm, else one, None if omitted. Raises ValueError for c without lstm."""
+    """The states as torch takes them: a pair for lstm, else one, None if omitted; ValueError for a c without lstm."""
     if kind == "lstm":
         return None if h is None and c is None else (h, c)
     if c is not None:
