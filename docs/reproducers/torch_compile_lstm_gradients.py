@@ -14,7 +14,7 @@ torch._dynamo.config.allow_rnn = True
 print(f"torch {torch.__version__}")
 failed = 0
 for kind in (torch.nn.RNN, torch.nn.GRU, torch.nn.LSTM):
-    for gradients in (False, True):
+    for name, gradients in (("no gradients", False), ("gradients", True)):
         for onednn in (True, False):
             torch._dynamo.reset()
             with torch.backends.mkldnn.flags(enabled=onednn, allow_tf32=None), torch.set_grad_enabled(gradients):
@@ -26,7 +26,5 @@ for kind in (torch.nn.RNN, torch.nn.GRU, torch.nn.LSTM):
                 except Exception as error:
                     failed += 1
                     came = f"{type(error).__name__}: {' '.join(str(error).split())[:70]}"
-            print(
-                f"{kind.__name__}, {'with' if gradients else 'no'} gradients, oneDNN {'on' if onednn else 'off'}: {came}"
-            )
+            print(f"{kind.__name__}, {name}, oneDNN {'on' if onednn else 'off'}: {came}")
 sys.exit(1 if failed else 0)
