@@ -50,7 +50,9 @@ class Programs(dict):
         self.config, self.parameters = config, parameters
 
     def __missing__(self, signature: Signature) -> torch.fx.GraphModule:
-        program = copy.deepcopy(exported(self.config, signature))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated", FutureWarning)
+            program = copy.deepcopy(exported(self.config, signature))
         program.load_state_dict(self.parameters)
         return self.setdefault(signature, program)
 
