@@ -103,10 +103,12 @@ class Check:
             return verdict
         for block, trial in stream.those(self.applies, max(1, round(profile.examples * self.share))):
             verdict.examples += 1
-            trial.margin, trial.note = None, ""
+            trial.margin, trial.steps, trial.note = None, None, ""
             try:
                 self.law(trial)
             except Failed as failure:
+                if failure.margin is not None:
+                    verdict.margin, verdict.steps = failure.margin, trial.steps
                 smallest, call = failure, trial.call
                 if profile.shrink_attempts:
                     smallest, call = shrink(self, stream, block, (failure, call), profile.shrink_attempts)
@@ -115,8 +117,8 @@ class Check:
                     self.explain(verdict, stream, streams, call, profile.shrink_attempts)
                 break
             verdict.note = verdict.note or trial.note
-            if trial.margin is not None:
-                verdict.margin = max(trial.margin, verdict.margin or 0.0)
+            if trial.margin is not None and (verdict.margin is None or trial.margin > verdict.margin):
+                verdict.margin, verdict.steps = trial.margin, trial.steps
         if verdict.examples == 0:
             verdict.failure = "no example could be drawn that this requirement speaks of: nothing was checked"
         return verdict
@@ -130,10 +132,11 @@ class Check:
             verdict.replayed = "is none that the requirement speaks of"
             return False
         verdict.examples = 1
+        trial = trial_of(subject, call)
         try:
-            self.law(trial_of(subject, call))
+            self.law(trial)
         except Failed as failure:
-            verdict.replayed = "fails"
+            verdict.replayed, verdict.margin, verdict.steps = "fails", failure.margin, trial.steps
             verdict.failed(failure, call)
             verdict.reproduced(subject, self.entry, call, numbers=not self.apart)
             return True
@@ -190,6 +193,8 @@ class Verdict:
 
     examples: int = 0
     margin: float | None = None
+    steps: list[float] | None = None
+    """Of the example with the largest margin, that at each time step."""
     failure: str = ""
     example: str = ""
     note: str = ""

@@ -12,7 +12,9 @@ NEAR = 0.5  # a margin from which on few replicas are not trusted
 
 
 class Failed(AssertionError):
-    """The backend departs from the documentation. The message says how, in words."""
+    """The backend departs from the documentation. The message says how, in words; margin how far, of numbers."""
+
+    margin: float | None = None
 
 
 def describe_shape_or_kind(value: object) -> str:
@@ -43,8 +45,9 @@ def check_numbers(
     where: Callable[[tuple[int, ...]], str],
     replicas: Sequence[int],
     factor: float = 1.0,
+    seen: Callable[[np.ndarray], None] | None = None,
 ) -> float:
-    """Compare one array and return the largest margin.
+    """Compare one array and return the largest margin; ``seen`` is handed those of all elements.
 
     ``allowed(k)`` is the error allowed at each element by k replicas: what comes near it or seems beyond it
     is looked at again with more of them. Raises Failed, with the first wrong element in words, if it stays.
@@ -61,17 +64,21 @@ def check_numbers(
         margins = margin(got, want, limit, largest)
         worst = float(np.max(margins, initial=0.0))
         if worst <= NEAR:
-            return worst
+            break
+    if seen is not None:
+        seen(margins)
     if worst <= 1:
         return worst
     wrong = np.argwhere(margins > 1)
     first = tuple(int(i) for i in wrong[0])
     error = abs(got[first] - want[first])
     of_allowed = f" ({margins[first]:.3g} times as much)" if np.isfinite(margins[first]) else ""
-    raise Failed(
+    failure = Failed(
         f"{where(first)}: got {got[first]:.9g}, expected {want[first]:.9g}; off by {error:.3g}, "
         f"allowed {limit[first]:.3g}{of_allowed}; {len(wrong)} of {got.size} elements compared are wrong"
     )
+    failure.margin = worst
+    raise failure
 
 
 def layer_place(config, unbatched: bool) -> Callable[[str, tuple[int, ...]], str]:

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -403,9 +402,6 @@ class Known:
         self.suspects: list[Candidate] | None = None  # those that explain all the evidence, once they were looked for
 
 
-_known: WeakKeyDictionary[Subject, dict[type, Known]] = WeakKeyDictionary()
-
-
 def diagnose(
     subject: Subject,
     law: Law,
@@ -420,7 +416,7 @@ def diagnose(
     law; ``exclude`` names faults that are not to be known.
     """
     form, failing = type(call), trial_of(subject, call)
-    forms = _known.setdefault(subject, {})
+    forms = subject.known
     others = [f for f in (LayerCall, CellCall) if f is not form and (f is LayerCall or subject.backend.features.cells)]
     for needed in (form, *others):
         if needed not in forms:

@@ -303,7 +303,8 @@ class Isolated:
         if done:
             verdict, seconds = found
             clock.seconds.update(seconds)
-            sys.stdout.write(self.output.text)  # where pytest shows what a failing test printed
+            if not task.careful:
+                sys.stdout.write(self.output.text)  # where pytest shows what a failing test printed
             return verdict
         clock.seconds["backend"] += time.perf_counter() - started
         if found.by_itself:

@@ -360,7 +360,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             verdict, asked = run.put_to_the_check(job, known)
-        found |= {"examples": verdict.examples, "margin": verdict.margin, "diagnosis": verdict.diagnosis}
+        found |= {"examples": verdict.examples, "margin": verdict.margin, "steps": verdict.steps}
+        found["diagnosis"] = verdict.diagnosis
         found["status"] = "passed" if verdict.passed else "failed" if known is None else "known_failure"
         found["message"] = _message(job, verdict, run) if not verdict.passed else verdict.note
         if known is not None and verdict.passed:
@@ -443,7 +444,8 @@ _results: dict[tuple[str, ...], dict[str, Any]] = {}  # the report hook is hande
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     config = session.config
     run = config.stash[STATE]
-    if not run.asked or not run.backends or config.getoption("collectonly") or hasattr(config, "workerinput"):
+    asked = run.asked or _results  # under xdist the tests are in the other processes
+    if not asked or not run.backends or config.getoption("collectonly") or hasattr(config, "workerinput"):
         return
     from conformance.cascade import settle
 

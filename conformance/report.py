@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
@@ -14,6 +14,7 @@ from conformance.backend import Backend
 from reference.catalogue import AREAS, Requirement
 
 MOST_NAMED = 8  # of the blocked
+LARGEST = sys.float_info.max
 STATUSES = ("passed", "failed", "blocked", "known_failure", "not_claimed")
 
 
@@ -34,6 +35,7 @@ class Row:
     message: str = ""
     reproducer: str | None = None
     seconds: float = 0.0
+    steps: list[float] | None = None
 
     @classmethod
     def of(cls, requirement: Requirement, kind: str, dtype: str, status: str, **found: Any) -> Row:
@@ -43,9 +45,13 @@ class Row:
     def as_json(self) -> dict[str, Any]:
         """Plain JSON data; a margin that is infinite (a difference where none is allowed) is the largest float."""
         data = asdict(self)
-        if self.margin is not None and not math.isfinite(self.margin):
-            data["margin"] = 1.7976931348623157e308
+        if self.margin is not None:
+            data["margin"] = min(self.margin, LARGEST)
         data["seconds"] = round(self.seconds, 4)
+        if self.steps is None:
+            del data["steps"]
+        else:
+            data["steps"] = [float(f"{min(margin, LARGEST):.3g}") for margin in self.steps]
         return data
 
 

@@ -99,6 +99,9 @@ def changes(call) -> Iterator[Callable[[Any], Any]]:
     for name in arrays:
         for k in range(min(_array(call, name).size, 16)):
             yield lambda c, name=name, k=k: _changed(c, [name], lambda a, k=k: _without(a, k))
+    for name in arrays:
+        for simpler in (_equal_nonzero, _whole, _one_digit):
+            yield lambda c, name=name, simpler=simpler: _changed(c, [name], simpler)
 
 
 def _array(call, name: str) -> np.ndarray:
@@ -142,6 +145,10 @@ def _two_digits(array):
 def _equal(array):
     values = array.astype(np.float64)
     return np.full(array.shape, _rounded(values.flat[np.argmax(np.abs(values))], 1) if array.size else 0)
+
+
+def _equal_nonzero(array):
+    return (array != 0).astype(np.float64)
 
 
 def _without(array: np.ndarray, k: int) -> np.ndarray:

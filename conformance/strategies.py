@@ -356,7 +356,9 @@ def _layers(draw, features: Features, projecting: bool, reaches: tuple[str, ...]
     choose = _chooser(draw, features)
     I = choose(sizes)
     H = choose(WIDE if reach == "wide" else sizes)
-    projected = projecting and H > 1 and flag("projection", (False, False, True), choose)
+    # of few configurations every second one, so that some are bidirectional as well
+    projections = (False, False, True) if features.configurations is None else (False, True)
+    projected = projecting and H > 1 and flag("projection", projections, choose)
     config = LayerConfig(
         "lstm" if projecting else "gru",
         input_size=I,

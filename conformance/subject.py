@@ -33,6 +33,11 @@ Results = Result | dict[str, np.ndarray]  # a dict for gradients, which differ i
 View = Callable[[Results], Results]
 
 
+def whole(result: Results) -> Results:
+    """The view that shows everything."""
+    return result
+
+
 class Broken(BaseException):
     """The adapter itself broke, which is neither a result nor a refusal. The message says how, in words."""
 
@@ -77,6 +82,7 @@ class Subject:
         self.backend, self.kind, self.dtype = backend, kind, dtype
         self.arithmetic = backend.features.arithmetic(kind, dtype)
         self.clock, self.watch = clock or Clock(), watch
+        self.known: dict[type, Any] = {}  # by form of call what diagnosis has found out
         self.compares = True  # False where a law is run for the calls that it makes, not for what it finds
 
     @contextmanager
@@ -151,6 +157,7 @@ class Trial:
     def __init__(self, subject: Subject, call) -> None:
         self.subject, self.call = subject, call
         self.margin: float | None = None
+        self.steps: list[float] | None = None  # the largest margin at each step, where a whole output is compared
         self.note = ""  # what is worth telling of a trial that passes
         self._allowed: dict[int, Results] = {}
         self._returned: Results | str | None = None
@@ -254,13 +261,13 @@ class Trial:
     def parameters64(self) -> dict[str, np.ndarray]:
         return {name: value.astype(np.float64) for name, value in self.call.parameters.items()}
 
-    def agrees(self, got: Results | None = None, view: View = lambda result: result) -> None:
+    def agrees(self, got: Results | None = None, view: View = whole) -> None:
         """The backend's numbers are the oracle's. ``view`` takes the part that ``got`` shows of the whole."""
         got = view(self.got) if got is None else got
         if self.subject.compares:
             self._compare(got, view(self.want), view, 1.0)
 
-    def same(self, got: Results, view: View = lambda result: result) -> None:
+    def same(self, got: Results, view: View = whole) -> None:
         """Two results of the backend are the same but for rounding: ``got``, and ``view`` of the call's own.
 
         Each may be off by what is allowed, so twice that is; the oracle's numbers play no part.
@@ -296,8 +303,15 @@ class Trial:
                 lambda index, name=name: self._element(view, name, index),
                 (REPLICAS, *REPLICAS_ON_FAILURE),
                 factor,
+                self._by_step if name == "output" and view is whole else None,
             )
             self.margin = max(worst, self.margin or 0.0)
+
+    def _by_step(self, margins: np.ndarray) -> None:
+        """Note the largest margin at each step of an output, of any layout."""
+        steps = 1 if self.call.config.batch_first and not self.call.unbatched else 0
+        others = tuple(axis for axis in range(margins.ndim) if axis != steps)
+        self.steps = margins.max(others, initial=0.0).tolist()
 
 
 def describe_returned(returned: object) -> str:

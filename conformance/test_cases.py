@@ -36,7 +36,7 @@ class CaseCheck:
                 with subject.calling(f"case {case.id}"):
                     check_read_back(case, subject.dtype, backend.layer)
         except Failed as failure:
-            verdict.failure = str(failure)
+            verdict.failure, verdict.margin = str(failure), failure.margin
             verdict.example = f"case {case.id}: cases/{case.id}.json"
         return verdict
 

@@ -136,7 +136,7 @@ UNUSABLE = {
     "json:__name__": "is of type str, not a conformance.Backend",
     "json:loads": "cannot be built (TypeError",
     "json:": "names no attribute: write package.module:attribute",
-    "exec:adapter": "exec: adapters are not supported",
+    "exec:no-adapter": "the command cannot be started",
 }
 
 

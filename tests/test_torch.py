@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conformance import CellConfig, LayerConfig, registry
+from conformance import CellConfig, Features, LayerConfig, Unsupported, registry
+from conformance.checks import Plans
+from conformance.strategies import layers
 from reference.parameters import parameter_shapes
 from tests.test_plugin import QUICK, run
 
 torch = pytest.importorskip("torch")
 
-from conformance.backends import torch_cuda, torch_eager  # noqa: E402 (they import torch)
+from conformance.backends import torch_compile, torch_cuda, torch_eager, torch_export, torch_script  # noqa: E402 (they import torch)
 
 KNOWN = Path(torch_eager.__file__).parent
 CUDA = {
@@ -113,3 +115,51 @@ def test_gradients_are_those_of_inference():
     without = LayerConfig("lstm", 3, 4, num_layers=2)
     expected = backend.layer(without, parameters(without)).gradients(X, None, None, None, cotangent, None, None)
     assert all((with_dropout[name] == expected[name]).all() for name in expected)
+
+
+GRU = LayerConfig("gru", 3, 4)
+
+
+def test_a_layer_that_is_not_compiled_is_no_result():
+    """torch's default leaves recurrent layers in eager mode; here that must raise."""
+    weights, x = torch_eager.layer_module(GRU).state_dict(), torch.zeros(3, 2, 3)
+    uncompiled = torch_compile.Compiled(GRU, options={"allow_rnn": False})
+    try:
+        with pytest.raises(Exception, match="does not support RNN, GRU, or LSTM"):
+            uncompiled(weights, x, None)
+        uncompiled.function = torch.compile(uncompiled.module, backend=uncompiled._compile)  # without fullgraph
+        with pytest.raises(RuntimeError, match="compiled nothing"):
+            uncompiled(weights, x, None)
+    finally:
+        torch._dynamo.reset()  # it has learned to skip these modules
+    assert torch_compile.Compiled(GRU)(weights, x, None)[0].shape == (3, 2, 4)
+
+
+@pytest.mark.parametrize("backend", [torch_script.TorchScript, torch_export.TorchExport, torch_compile.TorchCompile])
+@pytest.mark.parametrize("config", [GRU, LayerConfig("lstm", 3, 4, bidirectional=True)])
+def test_two_layers_of_one_configuration_keep_their_own_parameters(backend, config):
+    """What is compiled is shared, the parameters are not."""
+    first, second = parameters(config), {name: -value for name, value in parameters(config).items()}
+    built = [backend().layer(config, weights) for weights in (first, second)]
+    for weights, layer in zip((first, second) * 2, built * 2, strict=True):
+        expected = torch_eager.TorchCPU().layer(config, weights).forward(X).output
+        np.testing.assert_allclose(layer.forward(X).output, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("backend", [torch_script.TorchScript, torch_export.TorchExport, torch_compile.TorchCompile])
+def test_unclaimed_dtypes_and_lengths_are_refused(backend):
+    config = LayerConfig("gru", 3, 4, dtype="float64")
+    with pytest.raises(Unsupported, match="float32 alone"):
+        backend().layer(config, {name: a.astype(np.float64) for name, a in parameters(config).items()})
+    if not backend.features.lengths:
+        with pytest.raises(Unsupported, match="packed input"):
+            backend().layer(GRU, parameters(GRU)).forward(X, lengths=[5, 3])
+
+
+def test_fixed_shapes_bound_the_shapes_that_are_asked_for():
+    def shapes(**features):
+        plans = Plans(0).block(layers, Features(configurations=4, lengths=False, **features), False, 0)
+        return {(p.config.input_size, p.config.hidden_size, p.T, p.N, p.with_states) for p in plans}
+
+    assert len(shapes(fixed_shapes=True)) <= 4 * 4  # of each way in which a call is large, and of small ones
+    assert len(shapes()) > 2 * len(shapes(fixed_shapes=True))

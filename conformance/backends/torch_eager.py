@@ -206,8 +206,6 @@ class TorchLayer(Layer):
         if lengths is None:
             output, states = module(x, states)
         else:
-            if not torch.backends.cudnn.is_acceptable(x):
-                self._end_as_torch_would(states)
             output, states = self._call_packed(module, x, states, torch.as_tensor(lengths))
         h_n, c_n = states if self.config.kind == "lstm" else (states, None)
         return output, h_n, c_n
@@ -226,13 +224,6 @@ class TorchLayer(Layer):
                 return self.forward(x, h_0, c_0, lengths)
             finally:
                 self.module.eval()
-
-    def _end_as_torch_would(self, states):
-        """Raise SystemExit where torch 2.13 kills the process: see docs/reproducers/torch_lstm_packed_states.py."""
-        if self.config.kind == "lstm" and states is not None and None not in states:
-            rows = self.config.num_layers * self.config.directions
-            if states[0].ndim == 3 and len(states[0]) > rows:
-                raise SystemExit("torch.nn.LSTM ends the process by signal 11: packed input, h_0 of too many rows")
 
     def parameters(self):
         return parameters_of(self.module)

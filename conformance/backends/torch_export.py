@@ -9,6 +9,7 @@ claimed. The parameters are loaded into the exported program.
 from __future__ import annotations
 
 import copy
+import warnings
 from functools import lru_cache
 
 import torch
@@ -36,7 +37,9 @@ def exported(config: LayerConfig | CellConfig, signature: Signature) -> torch.fx
     x, *states = (torch.zeros(shape, dtype=dtype) for shape, dtype in signature)
     module = cell_module(config) if isinstance(config, CellConfig) else layer_module(config)
     arguments = (x,) if not states else (x, tuple(states) if config.kind == "lstm" else states[0])
-    return torch.export.export(module.eval(), arguments).module()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The tensor attributes self._flat_weights", UserWarning)
+        return torch.export.export(module.eval(), arguments).module()
 
 
 class Programs(dict):
@@ -47,7 +50,9 @@ class Programs(dict):
         self.config, self.parameters = config, parameters
 
     def __missing__(self, signature: Signature) -> torch.fx.GraphModule:
-        program = copy.deepcopy(exported(self.config, signature))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated", FutureWarning)
+            program = copy.deepcopy(exported(self.config, signature))
         program.load_state_dict(self.parameters)
         return self.setdefault(signature, program)
 

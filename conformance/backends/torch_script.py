@@ -8,6 +8,7 @@ configuration and dtype.
 from __future__ import annotations
 
 import copy
+import warnings
 from functools import lru_cache
 
 import torch
@@ -59,8 +60,12 @@ def scripted(config: LayerConfig | CellConfig) -> torch.jit.ScriptModule:
     Raises what torch raises for a module that it does not make or script.
     """
     if isinstance(config, CellConfig):
-        return torch.jit.script(cell_module(config))
-    return torch.jit.script((PackingLSTM if config.kind == "lstm" else Packing)(layer_module(config)))
+        module = cell_module(config)
+    else:
+        module = (PackingLSTM if config.kind == "lstm" else Packing)(layer_module(config))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", DeprecationWarning)
+        return torch.jit.script(module)
 
 
 def loaded(config: LayerConfig | CellConfig, parameters) -> torch.jit.ScriptModule:

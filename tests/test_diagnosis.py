@@ -1,0 +1,143 @@
+"""Diagnosis: the right fault is named, and where it is not known that is said, with what the failing calls share."""
+
+import numpy as np
+import pytest
+
+from conformance.backends.torch_eager import TorchCPU
+from conformance.conditions import necessary, separating
+from conformance.diagnosis import sentences
+from conformance.faults import BANK
+from reference.parameters import GATES
+from tests import diagnosing
+from tests.diagnosing import diagnosed, numeric_faults, taken_for_unknown
+
+EVERY = 14
+
+
+def named(found):
+    return [fault["fault"] for fault in found.faults]
+
+
+@pytest.mark.parametrize("fault", numeric_faults(EVERY), ids=lambda fault: fault.id)
+def test_a_fault_of_the_bank_is_named_first(fault):
+    found = taken_for_unknown(fault)
+    assert named(found)[:1] == [fault.id], sentences(found.faults, found.common)
+    assert found.faults[0]["explanation"] == fault.explanation
+
+
+# What is said where the fault is not known: what failing calls have in common, what is wrong of them, where it begins.
+UNKNOWN = {
+    "lstm-gates-f-i": ("layer 0, forward direction, step 0",),
+    "reverse-shares-forward": ("those and no others with two directions", "reverse direction"),
+    "lengths-ignored": ("those and no others with a sample shorter than T",),
+    "rows-direction-major": ("with two directions and num_layers", "of these only h_n"),
+    "batches-over-8-slightly-off": ("with N > 8",),
+    "final-states-masked": ("lengths", "of these only h_n"),
+}
+
+
+@pytest.mark.parametrize("id_", UNKNOWN)
+def test_an_unknown_fault_is_called_unknown(id_):
+    fault = BANK[id_]
+    found = taken_for_unknown(fault, exclude=True)
+    assert found.faults == []
+    known = len([other for other in BANK.values() if sorted(fault.kinds)[0] in other.kinds]) - 1
+    assert found.common.startswith(f"none of the {known} known departures gives these numbers; ")
+    for part in UNKNOWN[id_]:
+        assert part in found.common
+
+
+def test_two_common_faults_at_once_are_named_as_two():
+    backend = diagnosing.lstm_gates_f_i__and__bias_hh_dropped
+    found = diagnosed(backend, "lstm", ["FORWARD-EQUATION"])
+    assert set(named(found)[0].split("+")) == {"lstm-gates-f-i", "bias-hh-dropped"}
+    assert " and at the same time of " in found.faults[0]["explanation"]
+
+
+class Reordered(TorchCPU):
+    """torch with its own arithmetic and the blocks of all parameters in another order."""
+
+    def __init__(self, order):
+        self.order = order
+
+    def reordered(self, config, parameters):
+        gates = GATES[config.kind]
+        return {
+            name: value
+            if name.startswith("weight_hr")
+            else np.concatenate([np.split(value, len(gates))[self.order.index(gate)] for gate in gates])
+            for name, value in parameters.items()
+        }
+
+    def layer(self, config, parameters):
+        return super().layer(config, self.reordered(config, parameters))
+
+    def cell(self, config, parameters):
+        return super().cell(config, self.reordered(config, parameters))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+def test_a_backend_that_rounds_in_its_own_way_is_recognized(dtype):
+    """The numbers of torch are not those of the bank's fault: the tolerance has to allow what differs."""
+    found = diagnosed(Reordered("zrn"), "gru", ["FORWARD-EQUATION"], dtype=dtype)
+    assert named(found) == ["gru-gates-r-z"]
+    assert sentences(found.faults, "")[0].startswith("these are the numbers of a GRU whose blocks are ordered z|r|")
+
+
+class SlightlyOff(TorchCPU):
+    """torch, off by what no fault of the bank is off by, in the reverse direction of the layers above the first."""
+
+    def layer(self, config, parameters):
+        changed = {
+            name: value * value.dtype.type(1.01) if name.startswith("weight_ih_l1_reverse") else value
+            for name, value in parameters.items()
+        }
+        return super().layer(config, changed)
+
+
+def test_the_first_wrong_element_is_where_the_fault_is():
+    found = diagnosed(SlightlyOff(), "gru", ["FORWARD-EQUATION"])
+    assert named(found) == []
+    assert "those and no others with two directions and num_layers > 1" in found.common
+    assert "layer 1, reverse direction" in found.common
+
+
+class Failing(TorchCPU):
+    """torch that raises from 5 samples on."""
+
+    def layer(self, config, parameters):
+        layer = super().layer(config, parameters)
+        forward = layer.forward
+
+        def refusing(x, *others):
+            if x.ndim == 3 and x.shape[0 if config.batch_first else 1] > 4:
+                raise RuntimeError("the kernel is missing")
+            return forward(x, *others)
+
+        layer.forward = refusing
+        return layer
+
+
+def test_calls_that_raise_have_something_in_common_too():
+    found = diagnosed(Failing(), "gru", ["FORWARD-EQUATION"])
+    assert named(found) == []
+    assert "those and no others with N > 4" in found.common
+
+
+def test_conditions_are_exact_and_the_simplest_comes_first():
+    right = [{"bidirectional": b, "T": T} for b in (True, False) for T in (1, 5, 16)]
+    assert separating([{"bidirectional": False, "T": 17}, {"bidirectional": True, "T": 40}], right) == "T > 16"
+    wrong = [{"bidirectional": True, "T": 9}, {"bidirectional": True, "T": 12}]
+    assert separating(wrong, [item for item in right if not item["bidirectional"]]) == "two directions"
+    assert separating(wrong, [*right, {"bidirectional": False, "T": 9}]) == (
+        "two directions and T > 5 (the least that fails is 9) and T < 16 (the most that fails is 12)"
+    )
+    assert separating([{"T": 3}, {"T": 5}], [{"T": 2}, {"T": 4}, {"T": 6}]) == "T odd"
+    assert separating([{"T": 2}], [{"T": 2}, {"T": 3}]) == ""
+    assert separating([{"T": 2}], []) == ""
+
+
+def test_a_necessary_condition_says_for_how_many_it_is_not_enough():
+    right = [{"T": T} for T in (1, 2, 3, 4, 5, 20)]
+    assert necessary([{"T": 17}, {"T": 40}], right) == ("T > 5 (the least that fails is 17)", 1)
+    assert necessary([{"T": 1}, {"T": 40}], right) == ("", 0)

@@ -1,0 +1,416 @@
+"""Isolation: whatever a backend does, the run ends normally, says what happened, and leaves no process behind."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from conformance.exec_protocol import decoded
+from tests.test_plugin import ROOT, run
+
+QUICK = ("--hypothesis-profile", "quick", "-q")
+FEW = ("-k", "SHAPE-OUTPUT or LENGTHS-FULL or SHAPE-DTYPE")
+
+
+def report_of(tmp_path, *arguments, cwd=ROOT):
+    """Exit status, what was printed, and the report's object."""
+    file = tmp_path / "report.json"
+    status, printed = run("--pyargs", "conformance", *QUICK, "--conformance-report", str(file), *arguments, cwd=cwd)
+    assert "INTERNALERROR" not in printed, printed
+    assert file.exists(), printed
+    return status, printed, json.loads(file.read_text())
+
+
+def failures(report):
+    return {row["id"]: row["message"] for row in report["requirements"] if row["status"] == "failed"}
+
+
+# Backend of tests/hostile.py: what its failures say.
+HOSTILE = {
+    "Killed": "forward: the backend's process ended by signal 9 (SIGKILL)\n  printed:\n    about to be killed\n",
+    "Exits": "forward: the backend's process ended with exit status 3",
+    "ExitsWithSuccess": "forward: the backend's process ended with exit status 0",
+    "Segfaults": "forward: the backend's process ended by signal 11 (SIGSEGV)",
+    "NeverForked": "forward: the backend's process ended by signal 11 (SIGSEGV)",
+    "Stops": "forward: the backend's process gave no answer within 4 s and was killed",
+    "Loops": "forward: the backend's process gave no answer within 4 s and was killed",
+    "LoopsHoldingTheInterpreter": "forward: the backend's process gave no answer within 4 s and was killed",
+    "LoopsDeafToSignals": "forward: the backend's process gave no answer within 4 s and was killed",
+    "Floods": "forward: the backend's process printed more than 16 MiB in one call and was killed",
+    "Forks": "the backend forked, and the new process returned from the call as well",
+    "LeavesAProcess": "forward: the backend's process ended with exit status 3",
+    "ThreadRaises": "a thread of the backend raised ZeroDivisionError",
+    "RaisesSystemExit": "forward raised SystemExit: giving up",
+    "RaisesKeyboardInterrupt": "forward raised KeyboardInterrupt: stop all of it",
+    "Skips": "forward raised Skipped: nothing to see here",
+    "ClosesEverything": "the backend's process ended",
+    "KillsItsParent": "the backend's process ended, and what started it as well",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_backend_fails_and_the_run_goes_on(name, tmp_path):
+    status, printed, report = report_of(
+        tmp_path, "--backend", f"tests.hostile:{name}", *FEW, "--conformance-timeout", "4"
+    )
+    assert status == 1, printed
+    failed = failures(report)
+    assert set(failed) == {"SHAPE-OUTPUT", "SHAPE-DTYPE", "LENGTHS-FULL"}
+    for message in failed.values():
+        assert HOSTILE[name] in message
+    assert "3 failed" in printed
+
+
+def test_a_backend_that_grows_too_large_fails(tmp_path):
+    limits = ("--conformance-timeout", "120", "--conformance-memory", "1")
+    status, printed, report = report_of(tmp_path, "--backend", "tests.hostile:Grows", "-k", "SHAPE-OUTPUT", *limits)
+    assert status == 1, printed
+    assert re.search(r"grew to 1\.\d GiB, beyond the 1 GiB allowed", failures(report)["SHAPE-OUTPUT"])
+
+
+def test_an_exception_from_a_destructor_fails(tmp_path):
+    status, printed, report = report_of(
+        tmp_path, "--backend", "tests.hostile:RaisesInDestructors", "-k", "LENGTHS-FULL"
+    )
+    assert status == 1, printed
+    said = "Resource.__del__ raised ValueError where nobody can catch it: the handle was freed twice"
+    assert failures(report)["LENGTHS-FULL"].startswith(said)
+
+
+@pytest.mark.parametrize("name", ["Chatters", "ForksAWorker", "LeavesAThread"])
+def test_what_is_unusual_but_not_wrong_passes(name, tmp_path):
+    status, printed, report = report_of(tmp_path, "--backend", f"tests.hostile:{name}", *FEW)
+    assert status == 0, printed
+    assert report["summary"]["passed"] == 3
+
+
+def test_a_run_in_which_every_forward_pass_crashes_is_complete(tmp_path):
+    status, printed, report = report_of(tmp_path, "--backend", "tests.hostile:Segfaults")
+    assert status == 1, printed
+    assert report["summary"]["complete"]
+    assert report["summary"]["blocked"] == 0
+    # What calls no layer's forward pass is decided all the same.
+    passed = {row["id"] for row in report["requirements"] if row["status"] == "passed"}
+    assert {"PARAM-NAMES", "CELL-SHAPES", "REFUSE-KIND"} <= passed
+    assert all("SIGSEGV" in message for message in failures(report).values())
+    assert "hostile.py" in failures(report)["SHAPE-OUTPUT"], "where the process was, as Python's fault handler tells"
+
+
+def test_a_crash_is_made_smaller(tmp_path):
+    command = ("--backend", "tests.hostile:SegfaultsOnSeveralSteps", "-k", "SHAPE-OUTPUT")
+    _, _, report = report_of(tmp_path, *command)
+    message = failures(report)["SHAPE-OUTPUT"]
+    smallest = re.search(r"smallest failing call: gru layer\(input_size=1, hidden_size=1, .*x \((\d+), 1, 1\)", message)
+    assert int(smallest[1]) > 3
+
+
+def test_what_hangs_three_times_is_not_waited_for_again(tmp_path):
+    started = time.monotonic()
+    status, printed, report = report_of(tmp_path, "--backend", "tests.hostile:HangsOnce", "--conformance-timeout", "2")
+    assert status == 1, printed
+    assert time.monotonic() - started < 120
+    gru = [row for row in report["requirements"] if (row["kind"], row["dtype"]) == ("gru", "float32")]
+    failed = [row for row in gru if row["status"] == "failed"]
+    assert sum("gave no answer" in row["message"] for row in failed) == 3
+    blocked = [row for row in gru if row["status"] == "blocked"]
+    assert len(blocked) > 50
+    assert all(row["message"].startswith("not run: 3 requirements of gru float32 hung before") for row in blocked)
+    assert report["summary"]["complete"]
+    assert {row["status"] for row in report["requirements"] if row["kind"] == "rnn_tanh"} == {"passed", "not_claimed"}
+
+
+def test_a_known_hang_does_not_count(tmp_path):
+    file = tmp_path / "known.toml"
+    ids = ("SHAPE-OUTPUT", "SHAPE-H-N", "SHAPE-DTYPE", "STATE-LAST-OUTPUT")
+    text = "[[known_failure]]\nrequirement = '{}'\nkind = 'gru'\nreason = 'hangs'\nissue = 'none'\n"
+    file.write_text("".join(text.format(name) for name in ids))
+    status, printed, report = report_of(
+        *(tmp_path, "--backend", "tests.hostile:HangsOnce", "-k", f"gru and ({' or '.join(ids)})"),
+        *("--conformance-timeout", "1", "--known-failures", str(file)),
+    )
+    assert status == 0, printed
+    assert report["summary"]["known_failures"] == len(ids)
+    assert report["summary"]["blocked"] == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["reference", "tests.implementations:lstm_gates_onnx", "tests.implementations:padding_leaks"]
+)
+def test_isolation_changes_nothing_but_seconds(name, tmp_path):
+    def rows(isolation):
+        command = ("--backend", name, "-k", "lstm-float32 and (LENGTHS or GATE or CELL)", "--conformance-isolation")
+        _, _, report = report_of(tmp_path, *command, isolation)
+        return [{**row, "seconds": 0} for row in report["requirements"]]
+
+    assert rows("process") == rows("none")
+
+
+def test_seconds_are_those_of_the_workers(tmp_path):
+    _, printed, report = report_of(tmp_path, "--backend", "reference", "-k", "LENGTHS-EQUATION")
+    seconds = report["summary"]["seconds"]
+    assert set(seconds) >= {"suite", "backend", "drawing", "tolerance", "oracle", "isolation"}
+    assert all(value >= 0 for value in seconds.values())
+    assert "isolation 0." in printed
+
+
+IMPORTS = {
+    "import ctypes\nctypes.string_at(0)\n": "its process ended by signal 11 (SIGSEGV) while it was imported and built.",
+    "import os\nos._exit(5)\n": "its process ended with exit status 5 while it was imported and built.",
+    "while True: pass\n": "gave no answer within 5 s and was killed while it was imported and built.",
+    "raise KeyboardInterrupt('stop')\n": "cannot be built (KeyboardInterrupt: stop).",
+    "import os\nos.fork()\nraise OSError('twice')\n": "cannot be imported (OSError: twice).",
+}
+
+
+@pytest.mark.parametrize("source", IMPORTS)
+def test_an_import_that_ends_the_process_is_one_sentence(source, tmp_path):
+    (tmp_path / "hostile_import.py").write_text(source)
+    command = ("--pyargs", "conformance", "--backend", "hostile_import:X", *QUICK, "--conformance-timeout", "1")
+    status, printed = run(*command, cwd=tmp_path)
+    assert status == 4, printed
+    assert IMPORTS[source] in printed
+    assert len([line for line in printed.splitlines() if line.strip()]) == 1, printed
+
+
+@pytest.mark.parametrize("option", ["--conformance-timeout", "--conformance-memory"])
+def test_a_limit_of_nothing_is_refused(option):
+    status, printed = run("conformance", "--backend", "reference", *QUICK, option, "0")
+    assert status == 4
+    assert f"{option}: give a number above 0" in printed
+
+
+def test_the_process_of_pytest_never_imports_the_adapter(tmp_path):
+    (tmp_path / "conftest.py").write_text(
+        "import sys\ndef pytest_sessionfinish():\n    print('imported', 'tests.hostile' in sys.modules)\n"
+    )
+    command = ("-c", os.devnull, "--rootdir", str(tmp_path), "-p", "conftest", "-s")
+    shutil.copytree(ROOT / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    _, printed, _ = report_of(tmp_path, "--backend", "tests.hostile:Chatters", *FEW, *command, cwd=tmp_path)
+    assert "imported False" in printed
+
+
+def test_each_worker_of_xdist_has_its_own_processes(tmp_path):
+    pytest.importorskip("xdist", reason="pytest-xdist is not installed")
+    status, printed, report = report_of(tmp_path, "--backend", "tests.hostile:Segfaults", *FEW, "-n", "2")
+    assert status == 1, printed
+    assert len(failures(report)) == 3
+
+
+# --- no process is left ---------------------------------------------------------------------------------
+
+
+def marked(mark):
+    """The processes that have the mark in their environment, but for zombies."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark.encode() in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are looked up in /proc")
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("Loops", signal.SIGINT),
+        ("LoopsHoldingTheInterpreter", signal.SIGINT),
+        ("LoopsHoldingTheInterpreter", signal.SIGKILL),
+        ("LeavesAProcess", signal.SIGKILL),
+    ],
+)
+def test_no_process_outlives_the_run(name, number):
+    mark = uuid.uuid4().hex
+    command = [sys.executable, "-m", "pytest", "-p", "conformance.plugin", "conformance", *QUICK, *FEW]
+    process = subprocess.Popen(
+        [*command, "--backend", f"tests.hostile:{name}"],
+        cwd=ROOT,
+        env=os.environ | {"MARK_OF_TEST": mark},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(lambda: len(marked(mark)) >= 3, "pytest, the server and a worker run")
+        time.sleep(0.5)
+        process.send_signal(number)
+        process.wait(60)
+        assert process.returncode == (2 if number == signal.SIGINT else -number)
+        wait_for(lambda: not marked(mark), "none of them is left")
+    finally:
+        process.kill()
+
+
+def wait_for(condition, what, seconds=60):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, what
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are looked up in /proc")
+def test_processes_that_the_backend_leaves_are_ended(tmp_path, monkeypatch):
+    mark = uuid.uuid4().hex
+    monkeypatch.setenv("MARK_OF_TEST", mark)
+    status, _, _ = report_of(tmp_path, "--backend", "tests.hostile:LeavesAProcess", *FEW)
+    assert status == 1
+    monkeypatch.delenv("MARK_OF_TEST")
+    assert marked(mark) == []
+
+
+# --- exec: ----------------------------------------------------------------------------------------------
+
+SAMPLE = ROOT / "examples" / "exec_adapter.py"
+PYTHON = f"exec:{sys.executable} "
+
+
+def test_the_sample_in_python_conforms(tmp_path):
+    status, printed, report = report_of(tmp_path, "--backend", f"{PYTHON}{SAMPLE}")
+    assert status == 0, printed
+    assert report["backend"]["name"] == "plain-python"
+    assert report["summary"]["conformant"]
+    assert "import numpy" not in SAMPLE.read_text()
+
+
+def test_the_sample_in_javascript_conforms(tmp_path):
+    if shutil.which("node") is None:
+        pytest.skip("node is not installed")
+    status, printed, report = report_of(tmp_path, "--backend", f"exec:node {SAMPLE.with_suffix('.mjs')}")
+    assert status == 0, printed
+    assert report["backend"]["name"] == "plain-javascript"
+    assert report["summary"]["conformant"]
+
+
+def sample(tmp_path, *changes):
+    """The sample adapter with changes of its text."""
+    text = SAMPLE.read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    file = tmp_path / "changed_adapter.py"
+    file.write_text(text)
+    return f"{PYTHON}{file}"
+
+
+def test_a_wrong_program_is_told_as_any_backend(tmp_path):
+    name = sample(tmp_path, ("math.tanh(a[2 * H + k] + r[k] * b[2 * H + k])", "math.tanh(a[2 * H + k] + b[2 * H + k])"))
+    _, _, report = report_of(tmp_path, "--backend", name, "-k", "GRU-RESET-GATE")
+    assert "expected" in failures(report)["GRU-RESET-GATE"]
+
+
+ANSWER = "    print(json.dumps(reply), flush=True)"
+FORWARD = "    if 'output' in reply.get('result', ()):\n        "
+MALFORMED = {
+    "print('loading kernels')": "forward: the command wrote a line that is not JSON: 'loading kernels'",
+    "print('[1, 2]')": "forward: the command's answer has not one of result, unsupported and error: '[1, 2]'",
+    "reply['id'] += 1": "forward: the command answered request",
+    "reply['result'] = []": "forward: the command's result is no object",
+    "reply['result']['output']['data'] = 'AAAA'": "forward: output of the command's answer: got 3 bytes, expected",
+    "reply['result']['h_n']['data'] = '*'": "h_n of the command's answer: its data are not base64",
+    "reply['result']['h_n']['dtype'] = 'int8'": "h_n of the command's answer: got dtype 'int8', expected one of",
+    "reply['result']['h_n']['shape'] = [-1]": "h_n of the command's answer: got shape [-1], expected a list of",
+    "reply['result']['h_n'] = 3": "h_n of the command's answer: an array is an object of dtype, shape and data",
+    "print('{\"id\": 1', end='', flush=True); sys.exit()": "forward: the command's answer broke off",
+    "sys.exit(7)": "forward: the command ended with exit status 7 without an answer",
+    "import os; os.kill(os.getpid(), 11)": "forward: the command ended by signal 11 without an answer",
+    "import time; time.sleep(600)": "forward: the backend's process gave no answer within 2 s and was killed",
+}
+
+
+@pytest.mark.parametrize("mistake", MALFORMED)
+def test_a_malformed_answer_is_one_failure_and_no_refusal(mistake, tmp_path):
+    name = sample(tmp_path, (ANSWER, f"{FORWARD}{mistake}\n{ANSWER}"))
+    command = ("--backend", name, "-k", "lstm-float32 and (SHAPE-OUTPUT or PARAM-NAMES)", "--conformance-timeout", "2")
+    status, printed, report = report_of(tmp_path, *command)
+    assert status == 1, printed
+    failed = failures(report)
+    assert set(failed) == {"SHAPE-OUTPUT"}, "the command is started again, and the rest is decided"
+    assert MALFORMED[mistake] in failed["SHAPE-OUTPUT"]
+
+
+def test_a_program_that_ends_does_not_refuse(tmp_path):
+    name = sample(tmp_path, ('reply["error"] = f', "sys.exit()\n        reply['error'] = f"))
+    status, _, report = report_of(tmp_path, "--backend", name, "-k", "gru-float32 and REFUSE-INPUT-FEATURES")
+    assert status == 1
+    assert "the command ended with exit status 0 without an answer" in failures(report)["REFUSE-INPUT-FEATURES"]
+
+
+def test_error_and_unsupported_are_told(tmp_path):
+    name = sample(tmp_path, ("        T, N = x", "        raise ValueError('no kernel')\n        T, N = x"))
+    _, _, report = report_of(tmp_path, "--backend", name, "-k", "gru-float32 and SHAPE-OUTPUT")
+    assert "forward raised AdapterError: ValueError: no kernel" in failures(report)["SHAPE-OUTPUT"]
+    name = sample(tmp_path, ("        T, N = x", "        raise Unsupported('no batch of one')\n        T, N = x"))
+    _, _, report = report_of(tmp_path, "--backend", name, "-k", "gru-float32 and SHAPE-OUTPUT")
+    assert "forward was refused though it is claimed: no batch of one" in failures(report)["SHAPE-OUTPUT"]
+
+
+HELLOS = {
+    "exec:": "there is no command after exec:",
+    "exec:'": "the command cannot be split into words (No closing quotation)",
+    "exec:no-such-program": "the command cannot be started ([Errno 2] No such file or directory: 'no-such-program')",
+    "exec:false": "the command ended with exit status 1 without an answer",
+    "exec:echo ready": "the command wrote a line that is not JSON: 'ready'",
+    "exec:cat": "the command's answer has not one of result, unsupported and error",
+}
+
+
+@pytest.mark.parametrize("name", HELLOS)
+def test_a_command_without_a_hello_is_one_sentence(name):
+    status, printed = run("conformance", "--backend", name, *QUICK)
+    assert status == 4, printed
+    assert f"backend {name!r}: {HELLOS[name]}" in printed.replace('"', "'") or f": {HELLOS[name]}" in printed
+    assert len([line for line in printed.splitlines() if line.strip()]) == 1, printed
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"protocol": 1', '"protocol": 2', "the command speaks protocol 2, not 1"),
+        ('"name": "plain-python"', '"name": ""', "the command's hello has no name, a string"),
+        ('"features": FEATURES', '"features": []', "the command's hello has no features, an object"),
+        ('"parameters": True}', '"backwards": True}', "the command claims 'backwards'; the features are kinds, dtypes"),
+        ("list(GATES),", "['lsmt'],", "the command's features: kinds: expected some of rnn_tanh, rnn_relu, lstm, gru"),
+    ],
+)
+def test_a_hello_that_is_not_valid_is_one_sentence(old, new, said, tmp_path):
+    status, printed = run("conformance", "--backend", sample(tmp_path, (old, new)), *QUICK)
+    assert status == 4, printed
+    assert said in printed
+    assert "Traceback" not in printed
+
+
+def test_handles_are_released(tmp_path):
+    name = sample(
+        tmp_path,
+        (
+            "            del layers",
+            "            print('released', len(layers), file=sys.stderr)\n            del layers",
+        ),
+    )
+    _, printed, _ = report_of(tmp_path, "--backend", name, "-k", "gru-float32 and LENGTHS-FULL or PARAM-VALUES", "-rA")
+    held = [int(number) for number in re.findall(r"released (\d+)", printed)]
+    assert held
+    assert max(held) < 200
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+def test_arrays_cross_bit_by_bit(dtype):
+    import numpy as np
+
+    from conformance.exec_protocol import _encoded
+
+    array = np.asfortranarray(np.random.default_rng(0).standard_normal((3, 4)).astype(dtype))
+    array[0, 0] = np.nan
+    back = decoded(json.loads(json.dumps(_encoded(array))))
+    assert back.dtype == array.dtype
+    assert back.tobytes() == array.tobytes()
+    assert decoded(_encoded(array.astype(array.dtype.newbyteorder(">")))).tobytes() == array.tobytes()
