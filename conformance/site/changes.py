@@ -100,10 +100,10 @@ def _change(was: Row | None, now: Row | None) -> tuple[str, tuple[str, str]] | N
 def direction(was: str | None, now: str | None) -> str:
     """``better``, ``worse`` or ``other``, of two different statuses, None for a row that is not there.
 
-    A failure that becomes a known one is neither.
+    A failure that becomes a known one is neither, and so is what is passed by the newer run alone.
     """
     if now == "passed":
-        return "better"
+        return "other" if was is None else "better"
     if was == "passed" or (now in UNRESOLVED and was not in UNRESOLVED):
         return "worse"
     return "other"

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from conformance.site.changes import Comparison
 from conformance.site.matrix import MARKS, MEANINGS, WORDS, WORST_FIRST, Area, documented_at, matrix
-from conformance.site.picture import margins, picture
+from conformance.site.picture import longest_worst, margins, margins_picture, steps_picture
 from conformance.site.reading import BEYOND, Report, counted, margin_told
 from reference.config import DTYPES, KINDS
 
@@ -26,12 +26,22 @@ def page(reports: Sequence[Report], comparisons: Sequence[Comparison] = ()) -> s
     )
     environment.filters |= {"counted": counted, "margin": margin_told}
     areas = matrix(reports)
-    drawn = [(report, shown, picture(shown, f"m{n}")) for n, report in enumerate(reports) if (shown := margins(report))]
+    drawn = [
+        (report, shown, margins_picture(shown, f"m{n}"))
+        for n, report in enumerate(reports)
+        if (shown := margins(report))
+    ]
+    over_time = [
+        (report, rows, steps_picture(rows, f"t{n}"))
+        for n, report in enumerate(reports)
+        if (rows := longest_worst(report))
+    ]
     return environment.get_template("page.html").render(
         reports=reports,
         areas=areas,
         comparisons=comparisons,
         drawn=drawn,
+        over_time=over_time,
         data=data(reports, areas),
         statuses=WORST_FIRST,
         marks=MARKS,

@@ -1,4 +1,4 @@
-"""How close a backend comes to its tolerance, by dtype and kind: an SVG drawn by Matplotlib, at home in the page."""
+"""How close a backend comes to its tolerance, as SVG drawn by Matplotlib that is at home in the page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from statistics import median
 
 import matplotlib as mpl
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -33,7 +32,10 @@ STYLE = {
     "ytick.color": INK,
 }
 BEYOND = 1.04  # where what is beyond the tolerance is drawn
-WIDTH, ROW, REST = 4.6, 0.21, 0.62  # inches
+ENOUGH_STEPS = 8  # fewer show no course
+MOST_POINTS = 125
+SHOWN = 1e9  # larger margins are drawn there
+WIDTH, ROW, PANEL, REST = 4.6, 0.21, 0.95, 0.62  # inches
 SVG = "{http://www.w3.org/2000/svg}"
 LINK = "{http://www.w3.org/1999/xlink}href"
 
@@ -45,8 +47,6 @@ class Margins:
     kind: str
     dtype: str
     rows: tuple[Row, ...]
-    failed: int
-    """How many requirements failed: a comparison that fails leaves no margin."""
 
     @property
     def largest(self) -> Row:
@@ -61,56 +61,87 @@ class Margins:
 
 def margins(report: Report) -> list[Margins]:
     """The margins by dtype and kind, where there are any."""
-    found = []
-    for dtype in DTYPES:
-        for kind in KINDS:
-            mine = [row for row in report.rows if (row.kind, row.dtype) == (kind, dtype)]
-            failed = sum(row.status == "failed" for row in mine)
-            found.append(Margins(kind, dtype, tuple(row for row in mine if row.margin is not None), failed))
+    numeric = [row for row in report.rows if row.margin is not None]
+    found = (
+        Margins(kind, dtype, tuple(row for row in numeric if (row.kind, row.dtype) == (kind, dtype)))
+        for dtype in DTYPES
+        for kind in KINDS
+    )
     return [one for one in found if one.rows]
 
 
-def picture(shown: Sequence[Margins], prefix: str) -> str:
+def longest_worst(report: Report) -> list[Row]:
+    """Of each kind the row with the largest margin among those that tell it by step, for ENOUGH_STEPS or more."""
+    told = [row for row in report.rows if len(row.steps or ()) >= ENOUGH_STEPS]
+    found = (max((row for row in told if row.kind == kind), key=lambda row: row.margin, default=None) for kind in KINDS)
+    return [row for row in found if row is not None]
+
+
+def margins_picture(shown: Sequence[Margins], prefix: str) -> str:
     """An svg element: a row for each kind and dtype, a stroke for each requirement, a mark at the largest.
 
     ``prefix`` keeps its ids apart from those of other pictures.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, ROW * len(shown) + REST), layout="constrained")
-        FigureCanvasSVG(figure)
         axes = figure.subplots()
         for y, one in enumerate(shown):
-            _row(axes, y, [row.margin for row in one.rows], one.failed)
+            _row(axes, y, [row.margin for row in one.rows])
         axes.axvline(1, color=WRONG, linewidth=1)
-        axes.set(xlim=(0, 1.2), ylim=(len(shown) - 0.4, -0.6), xlabel="error as a part of the tolerance")
+        axes.set(xlim=(0, 1.35), ylim=(len(shown) - 0.4, -0.6), xlabel="error as a part of the tolerance")
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.set_yticks(range(len(shown)), [f"{one.kind} {one.dtype}" for one in shown])
-        axes.tick_params(length=0)
         axes.spines[["top", "right", "left"]].set_visible(False)
-        file = io.StringIO()
-        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _at_home(file.getvalue(), prefix)
+        return _svg(figure, prefix)
 
 
-def _row(axes, y: int, values: list[float], failed: int) -> None:
+def _row(axes, y: int, values: list[float]) -> None:
     """Strokes to a hundredth of the tolerance, so that many alike are one; what is beyond it stands apart."""
     within = sorted({round(value, 2) for value in values if value <= 1})
     strokes = [(x, at) for x in within for at in (y - 0.3, y + 0.3, float("nan"))]
     axes.axhline(y, color=FAINT, linewidth=0.5, zorder=0)
     if strokes:
-        axes.plot(*zip(*strokes, strict=True), color=MARK, linewidth=0.8, alpha=0.6)
+        axes.plot(*zip(*strokes, strict=True), color=MARK, linewidth=0.8, alpha=0.8)
     if max(values) <= 1:
         axes.plot([max(values)], [y], "o", color=MARK, markersize=5)
-    if failed:
-        axes.text(BEYOND, y, f"✗ {failed}", color=WRONG, verticalalignment="center", fontweight="bold")
-    elif max(values) > 1:
-        axes.plot([BEYOND], [y], ">", color=WRONG, markersize=6)
+    else:
+        axes.plot([BEYOND], [y], ">", color=WRONG, markersize=5)
+        axes.text(BEYOND + 0.04, y, margin_told(max(values)), color=WRONG, verticalalignment="center")
+
+
+def steps_picture(rows: Sequence[Row], prefix: str) -> str:
+    """An svg element: for each row the margin at each time step."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, PANEL * len(rows) + REST / 2), layout="constrained")
+        for axes, row in zip(figure.subplots(len(rows), squeeze=False)[:, 0], rows, strict=True):
+            together = -(-len(row.steps) // MOST_POINTS)  # steps, of which the largest is drawn
+            starts = range(0, len(row.steps), together)
+            values = [min(max(row.steps[start : start + together]), SHOWN) for start in starts]
+            axes.plot(starts, values, ".-", color=MARK, linewidth=0.8, markersize=3)
+            axes.axhline(1, color=WRONG, linewidth=1)
+            if max(values) <= 1:
+                axes.set(ylim=(0, 1.08), yticks=[0, 0.5, 1])
+                axes.yaxis.set_major_formatter(PercentFormatter(1))
+            else:
+                axes.set_yscale("symlog", linthresh=1)
+            axes.set_title(f"{row.kind} {row.dtype}", loc="left", fontsize=9)
+            axes.spines[["top", "right"]].set_visible(False)
+        axes.set_xlabel("time step")
+        return _svg(figure, prefix)
+
+
+def _svg(figure: Figure, prefix: str) -> str:
+    file = io.StringIO()
+    for axes in figure.axes:
+        axes.tick_params(length=0)
+    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return _at_home(file.getvalue(), prefix)
 
 
 def _at_home(text: str, prefix: str) -> str:
     """The svg element without names from elsewhere, in the page's colours, numbers to a hundredth."""
-    root = ET.fromstring(text.split("?>", 1)[-1].split('.dtd">', 1)[-1])
+    root = ET.fromstring(text)
     for parent in root.iter():
         for child in list(parent):
             if child.tag.removeprefix(SVG) in ("metadata", "style"):

@@ -19,7 +19,8 @@
   function margin(value) {
     if (value == null) return "–";
     if (value > 1e300) return "beyond any";
-    return value < 10 ? `${Math.round(100 * value)}%` : `${Number(value.toPrecision(2))} x`;
+    if (value < 10) return `${Math.round(100 * value)}%`;
+    return value < 100 ? `${Math.round(value)} x` : `${value.toExponential(1).replace(/\+(\d)$/, "+0$1")} x`;
   }
 
   /** The rows of a cell that the filters leave. */
