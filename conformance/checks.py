@@ -141,8 +141,7 @@ class Plans:
     def block(self, draw: Draw, features: Features, projecting: bool, number: int) -> list:
         """BLOCK plans, the same for the same seed and number."""
         claims = tuple(features.claims(name) for name in sorted(CALL_FEATURES))
-        limits = features.configurations, features.compiled_by_shape
-        key = (draw, claims, limits, projecting, number)
+        key = (draw, claims, features.configurations, features.fixed_shapes, projecting, number)
         if key not in self._blocks:
             drawn: list = []
             hypothesis_run(drawn.append, draw(features, projecting), self.seed + number, [Phase.generate])

@@ -73,7 +73,7 @@ class Linen(CheckedBackend):
         cells=True,
         gradients=True,
         configurations=12,
-        compiled_by_shape=True,
+        fixed_shapes=True,
     )
     layer_class = LinenLayer
     cell_class = LinenCell

@@ -76,7 +76,7 @@ class NNX(CheckedBackend):
         cells=True,
         gradients=True,
         configurations=12,
-        compiled_by_shape=True,
+        fixed_shapes=True,
     )
     layer_class = NNXLayer
     cell_class = NNXCell
