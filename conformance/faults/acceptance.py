@@ -12,7 +12,7 @@ from conformance.faults.bank import Family, Fault
 from reference.config import numpy_dtype
 
 FAULTS: list[Fault] = []
-family = Family(FAULTS, "acceptance", gradients=False, numeric=False)
+family = Family(FAULTS, "acceptance", numeric=False)
 
 
 def fitted(array, shape, dtype):
