@@ -115,7 +115,7 @@ class SharedStreams(dict):
 
 
 def verdicts(backend, profile=QUICK, checks=None) -> Iterator[tuple[str, str, str, Verdict, float]]:
-    """Yields (requirement, kind, dtype, verdict, seconds) for everything that is put to the backend."""
+    """Yields (requirement, kind, dtype, verdict, processor seconds) for everything that is put to the backend."""
     with warnings.catch_warnings(), remembered():
         warnings.simplefilter("ignore")
         for kind in KINDS:
@@ -123,9 +123,9 @@ def verdicts(backend, profile=QUICK, checks=None) -> Iterator[tuple[str, str, st
                 subject, streams = Subject(backend, kind, dtype), SharedStreams()
                 for check in all_checks() if checks is None else checks:
                     if (kind, dtype) in combinations(backend.features, check.entry):
-                        started = time.perf_counter()
+                        started = time.process_time()
                         verdict = check.run(subject, PLANS, streams, profile)
-                        yield check.requirement, kind, dtype, verdict, time.perf_counter() - started
+                        yield check.requirement, kind, dtype, verdict, time.process_time() - started
                 for stream in streams.values():
                     stream.keep()
 
