@@ -8,9 +8,9 @@ Needs paddlepaddle and numpy. Exits with 1 while the fault is there.
 import sys
 import warnings
 
-warnings.simplefilter("ignore")
-import numpy as np
-import paddle
+warnings.simplefilter("ignore")  # before the import, which warns
+import numpy as np  # noqa: E402
+import paddle  # noqa: E402
 
 paddle.set_device("cpu")
 paddle.seed(1)
