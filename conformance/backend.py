@@ -59,8 +59,8 @@ class Features:
     """How many configurations of a kind to ask for where building one is dear, an export or a compilation say;
     every other part of the examples varies all the same. None: no limit."""
     fixed_shapes: bool = False
-    """Whether another number of steps or samples, or another set of arguments, costs as much as another
-    configuration does; ``configurations`` then limits them together."""
+    """Whether what is built holds for one shape of the arguments alone: then steps, samples and omitted states are
+    part of a configuration, and their number is limited with it."""
     float32_arithmetic: str | Mapping[str, str] = "float32"
     """What float32 is computed in, for all kinds or by kind: float32, or a coarser one of FLOAT32_ARITHMETICS,
     which widens the tolerance to its own rounding and is told in the report."""

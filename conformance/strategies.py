@@ -369,12 +369,12 @@ def _layers(draw, features: Features, projecting: bool, reaches: tuple[str, ...]
         bidirectional=flag("bidirectional", (False, True), choose),
         proj_size=choose(range(1, min(H - 1, 17) + 1)) if projected else 0,
     )
-    shape = choose if features.fixed_shapes else lambda options: draw(st.sampled_from(options))
-    T = shape({"long": LONG, "very long": VERY_LONG}.get(reach, sizes))
-    N = shape(MANY if reach == "many" else sizes)
-    unbatched = reach != "many" and flag("unbatched", (False,) * 5 + (True,), shape)
-    with_lengths = not unbatched and flag("lengths", (False, False, True), shape)
-    with_states = flag("initial_state", (False, True, True), shape)
+    choose = choose if features.fixed_shapes else lambda options: draw(st.sampled_from(options))
+    T = choose({"long": LONG, "very long": VERY_LONG}.get(reach, sizes))
+    N = choose(MANY if reach == "many" else sizes)
+    unbatched = reach != "many" and flag("unbatched", (False,) * 5 + (True,), choose)
+    with_lengths = not unbatched and flag("lengths", (False, False, True))
+    with_states = flag("initial_state", (False, True, True), choose)
     regime = draw(st.sampled_from(REGIMES))
     seed = draw(st.integers(0, 2**16 - 1))
     if reach in ("long", "very long") and regime == "strong":
@@ -491,10 +491,10 @@ def cells(draw, features: Features, projecting: bool) -> CellPlan:
         hidden_size=choose((*SIZES, WIDE[0])),
         bias=not flag("no_bias", (False, False, True), choose),
     )
-    shape = choose if features.fixed_shapes else lambda options: draw(st.sampled_from(options))
-    N = shape(SIZES)
-    unbatched = flag("unbatched", (False, False, False, True), shape)
-    with_states = flag("initial_state", (False, True, True), shape)
+    choose = choose if features.fixed_shapes else lambda options: draw(st.sampled_from(options))
+    N = choose(SIZES)
+    unbatched = flag("unbatched", (False, False, False, True), choose)
+    with_states = flag("initial_state", (False, True, True), choose)
     regime = draw(st.sampled_from(REGIMES))
     seed = draw(st.integers(0, 2**16 - 1))
     return CellPlan(config, None if unbatched else N, with_states, regime, seed)

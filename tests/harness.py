@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import time
 import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from hashlib import blake2b
+from unittest import mock
+
+import numpy as np
 
 import conformance
-from conformance.checks import PROFILES, Check, Plans, Profile
+import reference
+from conformance.checks import PROFILES, Check, Plans, Profile, Stream, Verdict
+from conformance.faults import Fault
 from conformance.plugin import combinations
-from conformance.subject import Subject
+from conformance.subject import Subject, trial_of
+from reference import cells, layers
+from reference.catalogue import catalogue
 from reference.config import DTYPES, KINDS
 
-QUICK = Profile("quick without shrinking", PROFILES["quick"].examples, shrink_attempts=0)
+QUICK, STANDARD = (Profile(f"{n} without shrinking", PROFILES[n].examples, 0) for n in ("quick", "standard"))
 PLANS = Plans(0)
 
 
@@ -26,22 +38,116 @@ def all_checks() -> list[Check]:
     return [check for check in found if isinstance(check, Check)]
 
 
-def verdicts(backend, profile=QUICK, checks=None):
-    """Yields (requirement, kind, dtype, verdict) for everything that is put to the backend."""
-    with warnings.catch_warnings():
+KNOWN: dict[tuple, tuple[object, dict, dict]] = {}  # the call, what is allowed by replicas, what is right
+
+
+LARGEST_KEPT = 2**14  # numbers in a result of the plain oracle
+PLAIN = dict(cells.EQUATIONS), layers._direction
+ANSWERS: dict[bytes, object] = {}  # the plain oracle's, by what it was asked
+
+
+def remembering(function):
+    """An oracle's function that answers the same question once, as long as nothing in the oracle is exchanged.
+
+    Most faults are the plain oracle in most calls: what one asks, another has asked before.
+    """
+
+    def answer(config, parameters, *arguments):
+        if (cells.EQUATIONS, layers._direction) != PLAIN or layers._dropped is not DROPPED:
+            return function(config, parameters, *arguments)
+        asked = blake2b(repr((function.__name__, config)).encode(), digest_size=16)
+        for a in (*parameters.values(), *arguments):
+            array = isinstance(a, np.ndarray)
+            asked.update(repr((a.dtype.num, a.shape) if array else a).encode())
+            if array:
+                asked.update(np.ascontiguousarray(a).view(np.uint8) if a.ndim else a.tobytes())
+        key = asked.digest()
+        if key in ANSWERS:
+            return ANSWERS[key]
+        answered = function(config, parameters, *arguments)
+        if sum(a.size for a in answered if isinstance(a, np.ndarray)) < LARGEST_KEPT:
+            ANSWERS[key] = answered
+        return answered
+
+    return answer
+
+
+DROPPED = layers._dropped
+
+
+@contextmanager
+def remembered() -> Iterator[None]:
+    """The oracle that backends are made of answers the same question once."""
+    with (
+        mock.patch.object(reference, "forward", remembering(reference.forward)),
+        mock.patch.object(reference, "step", remembering(reference.step)),
+    ):
+        yield
+
+
+class SharedStream(Stream):
+    """A stream whose calls, and the oracle's answers to them, serve the next backend too."""
+
+    def trial(self, plan):
+        subject = self.subject
+        key = plan, subject.kind, subject.dtype, subject.arithmetic
+        if key not in KNOWN:
+            KNOWN[key] = plan.build(subject.kind, subject.dtype), {}, {}
+        call, allowed, right = KNOWN[key]
+        trial = trial_of(subject, call)
+        trial._allowed = allowed
+        vars(trial).update(right)
+        vars(self).setdefault("made", []).append((trial, right))
+        return trial
+
+    def keep(self) -> None:
+        """Keep what the oracle said of the calls so far."""
+        for trial, right in vars(self).pop("made", ()):
+            if "want" in vars(trial):
+                right["want"] = trial.want
+
+
+class SharedStreams(dict):
+    """Streams by way of drawing, for one subject."""
+
+    def setdefault(self, draw, stream):
+        return super().setdefault(draw, SharedStream(stream.subject, draw, stream.plans))
+
+
+def verdicts(backend, profile=QUICK, checks=None) -> Iterator[tuple[str, str, str, Verdict, float]]:
+    """Yields (requirement, kind, dtype, verdict, processor seconds) for everything that is put to the backend."""
+    with warnings.catch_warnings(), remembered():
         warnings.simplefilter("ignore")
         for kind in KINDS:
             for dtype in DTYPES:
-                subject, streams = Subject(backend, kind, dtype), {}
+                subject, streams = Subject(backend, kind, dtype), SharedStreams()
                 for check in all_checks() if checks is None else checks:
                     if (kind, dtype) in combinations(backend.features, check.entry):
-                        yield check.requirement, kind, dtype, check.run(subject, PLANS, streams, profile)
+                        started = time.process_time()
+                        verdict = check.run(subject, PLANS, streams, profile)
+                        yield check.requirement, kind, dtype, verdict, time.process_time() - started
+                for stream in streams.values():
+                    stream.keep()
 
 
-def failures(backend, profile=QUICK, checks=None):
+def failures(backend, profile=QUICK, checks=None) -> dict[str, str]:
     """The requirements that a backend fails, each with its first message."""
     found = {}
-    for requirement, _, _, verdict in verdicts(backend, profile, checks):
+    for requirement, _, _, verdict, _ in verdicts(backend, profile, checks):
         if not verdict.passed:
             found.setdefault(requirement, verdict.failure)
     return found
+
+
+def built(fault: Fault, kinds: Iterable[str] | None = None):
+    """A fault's backend in float32, in those kinds if given, with gradients only if these decide it."""
+    backend = fault.build()
+    gradients = backend.features.gradients and catalogue()[fault.requirement].area == "gradients"
+    backend.features = replace(backend.features, kinds=kinds or fault.kinds, dtypes={"float32"}, gradients=gradients)
+    return backend
+
+
+def deciding(fault: Fault) -> list[Check]:
+    """The checks in the area of the requirement that decides a fault."""
+    area = catalogue()[fault.requirement].area
+    return [check for check in all_checks() if check.entry.area == area]

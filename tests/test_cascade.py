@@ -71,7 +71,7 @@ def test_what_the_formulas_combinations_build_on_is_the_plain_formula():
 
 @pytest.mark.parametrize(
     ("name", "kind", "requirement"),
-    [("lstm_gates_onnx", "lstm", "LSTM-GATE-ORDER"), ("lengths_ignored", "gru", "LENGTHS-OUTPUT-ZERO")],
+    [("lstm-gates-i-o-f-g", "lstm", "LSTM-GATE-ORDER"), ("lengths-ignored", "gru", "LENGTHS-OUTPUT-ZERO")],
 )
 def test_one_cause_is_one_failure(tmp_path, name, kind, requirement):
     file = tmp_path / "report.json"

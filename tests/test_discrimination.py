@@ -1,136 +1,30 @@
-"""The suite bites: right implementations pass whatever their order of summation, wrong ones fail."""
+"""The suite bites: right implementations pass whatever their order of summation, every fault of the bank fails."""
 
+import json
 import re
+import subprocess
+import sys
+from itertools import permutations
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from conformance import Features, LayerConfig
 from conformance.__main__ import requirements_page
+from conformance.backend import BOOLEAN_FEATURES
+from conformance.backends.oracle import OracleBackend
+from conformance.faults import BANK, compose, faults
+from conformance.faults.gates import in_order
 from reference.catalogue import catalogue
-from tests.harness import all_checks, failures
-from tests.implementations import RIGHT, WRONG
+from reference.config import KINDS
+from reference.parameters import GATES, parameter_shapes
+from tests.harness import QUICK, STANDARD, all_checks, built, deciding, failures
+from tests.kill_matrix import MATRIX, PAGE, kinds_of, page
+from tests.right_implementations import RIGHT
 
-# What decides a few of them, so that a failure is one for the right reason.
-DECISIVE = {
-    "lstm_gates_onnx": "LSTM-GATE-ORDER",
-    "gru_gates_onnx": "GRU-GATE-ORDER",
-    "bias_hh_dropped": "PARAM-BIASES-ADD",
-    "gru_reset_unused": "GRU-RESET-GATE",
-    "gru_update_inverted": "GRU-UPDATE-GATE",
-    "lstm_forget_bias_one": "LSTM-FORGET-GATE",
-    "reverse_shares_forward": "PARAM-REVERSE",
-    "reverse_state_from_last_step": "STATE-BIDIRECTIONAL-END",
-    "rows_direction_major": "STATE-STACK",
-    "initial_state_ignored": "STATE-INITIAL",
-    "omitted_state_ones": "STATE-OMITTED-ZEROS",
-    "state_kept_between_calls": "STATE-REPEATED-CALL",
-    "samples_mixed": "STATE-SAMPLE-ALONE",
-    "noise_3e_5": "FORWARD-EQUATION",
-    "lengths_ignored": "LENGTHS-OUTPUT-ZERO",
-    "padding_leaks": "LENGTHS-PADDING-IGNORED",
-    "states_sorted_by_length": "LENGTHS-STATES-ORDER",
-    "reverse_starts_in_the_padding": "LENGTHS-REVERSE-START",
-    "projection_of_reverse_shared": "PROJ-BIDIRECTIONAL",
-    "tail_of_large_batches": "LARGE-BATCH-EQUATION",
-    "tail_of_wide_layers": "LARGE-HIDDEN-EQUATION",
-    "tanh_beyond_one": "STATE-RANGE",
-    "naive_exponentials": "SATURATION-EQUATION",
-    "batch_first_states_too": "BATCH-FIRST-STATES",
-    "cells_in_float16": "CELL-LOOP",
-    "gradient_of_bias_hh_dropped": "GRADIENT-BIAS-HH",
-    "gradients_of_biases_halved": "GRADIENT-BIAS-IH",
-    "gradient_of_projection_transposed": "GRADIENT-WEIGHT-HR",
-    "gradients_averaged_over_the_batch": "GRADIENT-BATCH-SUM",
-    "gradients_accumulated": "GRADIENT-REPEATED-CALL",
-    "gradients_descended": "GRADIENT-FORWARD-AFTER",
-    "gradients_off_by_3e_5": "GRADIENT-EQUATION",
-    "gradient_of_gru_without_reset": "GRADIENT-WEIGHT-HH",
-    "gradient_of_relu_at_zero": "GRADIENT-RELU-AT-ZERO",
-    "gradients_cut_after_3_steps": "GRADIENT-CHUNKED",
-    "gradients_cut_after_32_steps": "GRADIENT-LONG",
-    "cotangent_of_the_last_step_only": "GRADIENT-D-OUTPUT",
-    "gradient_of_h_0_missing": "GRADIENT-H-0",
-    "gradient_of_c_0_missing": "GRADIENT-C-0",
-    "gradient_of_omitted_states": "GRADIENT-OMITTED-STATE",
-    "cotangent_of_h_n_ignored": "GRADIENT-D-H-N",
-    "cotangent_of_c_n_ignored": "GRADIENT-D-C-N",
-    "cotangents_of_lower_layers_ignored": "GRADIENT-STACK",
-    "cotangent_of_h_n_is_ones": "GRADIENT-NONE-ZEROS",
-    "cotangent_of_reverse_at_the_wrong_end": "GRADIENT-DIRECTIONS",
-    "gradient_of_x_from_forward_alone": "GRADIENT-DIRECTIONS",
-    "gradients_in_float64": "GRADIENT-DTYPE",
-    "gradients_ignore_lengths": "GRADIENT-LENGTHS-CUT",
-    "gradient_into_the_padding": "GRADIENT-PADDING-ZERO",
-    "padding_of_cotangent_multiplied": "GRADIENT-PADDING-COTANGENT",
-    "cotangent_written": "GRADIENT-ARGUMENTS-UNTOUCHED",
-    "dropout_after_the_last_layer": "DROPOUT-BETWEEN-LAYERS",
-    "dropout_on_the_input": "DROPOUT-BETWEEN-LAYERS",
-    "dropout_on_the_recurrence": "DROPOUT-BETWEEN-LAYERS",
-    "dropout_with_one_layer": "DROPOUT-SINGLE-LAYER",
-    "dropout_in_inference": "DROPOUT-INFERENCE",
-    "dropout_left_on": "DROPOUT-INFERENCE",
-    "dropout_unscaled": "DROPOUT-EQUATION",
-    "dropout_scaled_by_p": "DROPOUT-EQUATION",
-    "dropout_divides_by_zero": "DROPOUT-ONE",
-    "dropout_zero_is_half": "DROPOUT-ZERO",
-    "dropout_of_one_direction": "DROPOUT-EQUATION",
-    "dropout_keeps_with_p": "DROPOUT-RATE",
-    "dropout_rate_in_eighths": "DROPOUT-RATE",
-    "dropout_in_the_first_gap_only": "DROPOUT-RATE",
-    "dropout_same_each_step": "DROPOUT-FRESH-STEPS",
-    "dropout_same_for_all_samples": "DROPOUT-FRESH-SAMPLES",
-    "dropout_of_whole_vectors": "DROPOUT-FRESH-UNITS",
-    "dropout_same_in_each_layer": "DROPOUT-FRESH-LAYERS",
-    "dropout_same_in_both_directions": "DROPOUT-FRESH-DIRECTIONS",
-    "dropout_seed_ignored": "DROPOUT-OTHER-SEED",
-    "dropout_never_the_same": "DROPOUT-SAME-SEED",
-    "initial_names_sorted": "INIT-NAMES",
-    "initial_weights_transposed": "INIT-SHAPES",
-    "initial_values_in_float64": "INIT-DTYPE",
-    "initial_normal": "INIT-BOUNDS",
-    "initial_forget_bias_one": "INIT-BOUNDS",
-    "initial_bound_of_the_projection": "INIT-BOUNDS",
-    "initial_normal_clipped": "INIT-DISTRIBUTION",
-    "initial_bound_one_over_h": "INIT-DISTRIBUTION",
-    "initial_zero_biases": "INIT-DISTRIBUTION",
-    "initial_values_positive": "INIT-DISTRIBUTION",
-    "initial_bound_of_the_columns": "INIT-DISTRIBUTION",
-    "initial_bound_of_glorot": "INIT-DISTRIBUTION",
-    "initial_forget_bias_zero": "INIT-DISTRIBUTION",
-    "initial_biases_equal": "INIT-INDEPENDENT",
-    "initial_biases_opposite": "INIT-INDEPENDENT",
-    "initial_generator_begun_again": "INIT-INDEPENDENT",
-    "initial_seed_plus_position": "INIT-OTHER-SEED",
-    "initial_seed_ignored": "INIT-OTHER-SEED",
-    "initial_values_never_the_same": "INIT-SAME-SEED",
-    "any_input_accepted": "REFUSE-INPUT-RANK",
-    "any_state_accepted": "REFUSE-STATE-BATCH",
-    "any_lengths_accepted": "REFUSE-LENGTHS-BEYOND-T",
-    "any_parameters_accepted": "REFUSE-PARAMETERS-MISSING",
-    "broken_by_a_rejected_call": "REFUSE-LEAVES-NOTHING",
-    "ignores_what_it_does_not_claim": "UNCLAIMED-LENGTHS",
-    "trains_though_it_does_not_claim_to": "UNCLAIMED-GRADIENTS",
-    "initial_values_though_not_claimed": "UNCLAIMED-INITIALIZATION",
-    "nan_becomes_zero": "ROBUST-NAN-KEPT",
-    "infinity_becomes_nan": "ROBUST-INFINITE",
-    "results_in_one_buffer": "ROBUST-RESULTS-KEPT",
-    "layout_ignored": "ROBUST-OFFSET",
-    "one_workspace_for_all": "ROBUST-THREADS",
-    "states_of_the_other_layer": "ROBUST-INTERLEAVED",
-}
-
-found: dict[str, dict[str, str]] = {}
-
-
-def failed_by(name):
-    """What the suite says of a wrong implementation, in the area of what decides it if that is named; run once."""
-    if name not in found:
-        checks = all_checks()
-        if name in DECISIVE:
-            area = catalogue()[DECISIVE[name]].area
-            checks = [check for check in checks if check.entry.area == area]
-        found[name] = failures(WRONG[name](), checks=checks)
-    return found[name]
+MATRIX_DATA = json.loads(MATRIX.read_text("utf-8"))
+NOT_IN_QUICK = {i for i, found in MATRIX_DATA.items() if BANK[i].requirement not in found["quick"]["failed"]}
 
 
 @pytest.mark.parametrize("name", RIGHT)
@@ -138,15 +32,169 @@ def test_right_implementation_passes(name):
     assert failures(RIGHT[name]()) == {}
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_wrong_implementation_fails(name):
-    failed = failed_by(name)
-    assert failed, f"nothing noticed that {WRONG[name].__doc__}"
-    assert DECISIVE.get(name, next(iter(failed))) in failed
+@pytest.mark.parametrize("identifier", BANK)
+def test_the_requirement_that_decides_a_fault_fails_it(identifier):
+    fault = BANK[identifier]
+    checks = [check for check in deciding(fault) if check.requirement == fault.requirement]
+    backend = built(fault, kinds_of(fault))
+    failed = failures(backend, STANDARD if identifier in NOT_IN_QUICK else QUICK, checks)
+    assert fault.requirement in failed, f"nothing noticed {fault.explanation}"
 
 
-def test_every_requirement_is_failed_by_some_wrong_implementation():
-    failed = set().union(*(failed_by(name) for name in WRONG))
+# --- the bank ------------------------------------------------------------------------------------------
+
+
+def test_the_bank_is_complete_and_well_formed():
+    assert len(BANK) >= 120
+    for identifier, fault in BANK.items():
+        assert fault.id == identifier
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", identifier)
+        assert fault.kinds <= set(KINDS)
+        assert fault.features <= set(BOOLEAN_FEATURES)
+        assert fault.requirement in catalogue()
+        assert fault.explanation
+        assert fault.who
+        assert not (fault.explanation + fault.who).endswith(".")
+    assert len({fault.explanation for fault in BANK.values()}) == len(BANK)
+    assert [fault.id for fault in faults("gru")] == [i for i, fault in BANK.items() if "gru" in fault.kinds]
+
+
+def test_a_fault_claims_what_its_requirement_and_its_features_need():
+    for fault in BANK.values():
+        claims = fault.build().features
+        assert isinstance(claims, Features)
+        assert all(claims.claims(name) for name in fault.features), fault.id
+        assert fault.kinds <= claims.kinds
+        assert all(claims.claims(need) for need in catalogue()[fault.requirement].needs), fault.id
+
+
+@pytest.mark.parametrize(("kind", "count"), [("lstm", 23), ("gru", 5)])
+def test_every_wrong_order_of_gates_is_in_the_bank(kind, count):
+    config = LayerConfig(kind, 1, 1)
+    documented = GATES[kind]
+    rows = {"bias_ih_l0": np.arange(float(len(documented)))}
+
+    def taken(load):
+        return tuple(load(config, rows)["bias_ih_l0"])
+
+    wrong = {taken(in_order(order)["load"]) for order in permutations(documented)} - {taken(lambda _, p: p)}
+    orders = [f for f in faults(kind) if f.family == "gates" and f.id.startswith(f"{kind}-gates-")]
+    found = [taken(fault.build().change.load) for fault in orders]
+    assert len(wrong) == count
+    assert wrong <= set(found)
+    assert "lstm-gates-f-i" in BANK
+
+
+def test_importing_the_suite_does_not_import_the_bank():
+    script = "import sys, conformance, conformance.plugin; print([m for m in sys.modules if 'faults' in m])"
+    printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "[]"
+
+
+def example(kind):
+    """A small bidirectional stack in float64: backend-independent arguments of forward, and cotangents."""
+    rng = np.random.default_rng(3)
+    config = LayerConfig(kind, 3, 4, num_layers=2, batch_first=True, bidirectional=True, dtype="float64")
+    parameters = {name: rng.normal(size=shape) * 0.5 for name, shape in parameter_shapes(config).items()}
+    states = [rng.normal(size=(4, 2, 4)) if name == "h_0" or kind == "lstm" else None for name in ("h_0", "c_0")]
+    cotangents = [rng.normal(size=(2, 3, 8)), *(None if s is None else rng.normal(size=s.shape) for s in states)]
+    return config, parameters, (rng.normal(size=(2, 3, 3)), *states, [3, 2]), cotangents
+
+
+DIFFERENTIATED = [
+    fault.id
+    for fault in BANK.values()
+    if "gradients" not in fault.features and fault.numeric and fault.build().features.gradients
+]
+KINKED = {"rnn-tanh-hard", "gru-new-gate-hard"}  # no derivative where the line is clipped
+
+
+@pytest.mark.parametrize("identifier", sorted(set(DIFFERENTIATED) - KINKED))
+def test_the_gradients_of_a_faulty_forward_are_its_own(identifier):
+    fault = BANK[identifier]
+    kind = sorted(fault.kinds)[0]
+    config, parameters, (x, *rest), cotangents = example(kind)
+    backend = fault.build()
+    d = backend.layer(config, parameters).gradients(x, *rest, *cotangents)
+
+    def value(parameters, x):
+        result = backend.layer(config, parameters).forward(x, *rest)
+        return sum(float((a * b).sum()) for a, b in zip(result, cotangents, strict=True) if a is not None)
+
+    rng = np.random.default_rng(7)
+    towards = {name: rng.normal(size=a.shape) for name, a in parameters.items()} | {"x": rng.normal(size=x.shape)}
+    step = 1e-6
+    ahead, back = (
+        value({name: a + by * towards[name] for name, a in parameters.items()}, x + by * towards["x"])
+        for by in (step, -step)
+    )
+    slope = sum(float((d[name] * way).sum()) for name, way in towards.items())
+    assert slope == pytest.approx((ahead - back) / (2 * step), rel=1e-6, abs=1e-6)
+
+
+def test_two_faults_go_together():
+    both = compose(BANK["lstm-gates-i-o-f-g"], BANK["bias-hh-dropped"])
+    config, parameters, arguments, cotangents = example("lstm")
+    without = {name: np.zeros_like(a) if name.startswith("bias_hh") else a for name, a in parameters.items()}
+    read = in_order("iofg")["load"](config, without)
+    want = OracleBackend().layer(config, read).forward(*arguments)
+    got = both.layer(config, parameters).forward(*arguments)
+    np.testing.assert_array_equal(got.output, want.output)
+    d = both.layer(config, parameters).gradients(*arguments, *cotangents)
+    assert not d["bias_hh_l0"].any()
+    assert d["bias_ih_l0"].any()
+
+
+def test_every_pair_of_common_faults_is_built_or_refused():
+    common = [fault for fault in BANK.values() if fault.common]
+    assert len(common) >= 24
+    config, parameters, arguments, _ = example("lstm")
+    built_pairs = 0
+    for number, a in enumerate(common):
+        for b in common[number + 1 :]:
+            try:
+                both = compose(a, b)
+            except ValueError:
+                continue
+            built_pairs += 1
+            if "lstm" in both.features.kinds and a.family == "gates":
+                assert np.isfinite(both.layer(config, parameters).forward(*arguments).output).all()
+    assert built_pairs > 300
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("lstm-gates-f-i", "gru-gates-r-z"),
+        ("gru-update-inverted", "gru-reset-unused"),
+        ("bias-hh-dropped", "arguments-written"),
+        ("bias-hh-dropped", "bias-hh-dropped"),
+        ("products-in-tf32", "gru-reset-before-product"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(a, b):
+    with pytest.raises(ValueError, match="do not go together"):
+        compose(BANK[a], BANK[b])
+
+
+# --- the matrix and the pages --------------------------------------------------------------------------
+
+
+def test_the_matrix_is_that_of_the_bank():
+    assert list(MATRIX_DATA) == list(BANK), "python -m tests.kill_matrix"
+    named = {r for found in MATRIX_DATA.values() for row in found.values() for r in row["failed"]}
+    assert named <= set(catalogue())
+    assert PAGE.read_text("utf-8").splitlines() == list(page(MATRIX_DATA)), "python -m tests.kill_matrix --page"
+
+
+def test_every_fault_fails_and_most_in_quick():
+    assert not [i for i, found in MATRIX_DATA.items() if not any(row["failed"] for row in found.values())]
+    assert not [i for i in NOT_IN_QUICK if BANK[i].requirement not in MATRIX_DATA[i]["standard"]["failed"]]
+    assert sum(bool(found["quick"]["failed"]) for found in MATRIX_DATA.values()) >= 0.95 * len(BANK)
+
+
+def test_every_requirement_is_needed_by_some_fault():
+    failed = {r for found in MATRIX_DATA.values() for row in found.values() for r in row["failed"]}
     assert set(catalogue()) - failed == set()
 
 

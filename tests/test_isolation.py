@@ -142,7 +142,7 @@ def test_a_known_hang_does_not_count(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["reference", "tests.implementations:lstm_gates_onnx", "tests.implementations:padding_leaks"]
+    "name", ["reference", "conformance.faults:lstm-gates-i-o-f-g", "conformance.faults:padding-multiplied-by-zero"]
 )
 def test_isolation_changes_nothing_but_seconds(name, tmp_path):
     def rows(isolation):

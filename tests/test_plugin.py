@@ -29,7 +29,7 @@ def run(*arguments, cwd=ROOT):
 
 
 def backend(name):
-    return "conformance", "--backend", f"tests.implementations:{name}"
+    return "conformance", "--backend", f"conformance.faults:{name}"
 
 
 def test_a_conforming_backend_exits_with_0_and_reports(tmp_path):
@@ -81,20 +81,20 @@ REPORT_SCHEMA = {
 
 # Requirement, and what its message says of the mistake.
 MESSAGES = {
-    "lstm_gates_onnx": ("LSTM-GATE-ORDER", "the numbers of blocks ordered i|o|f|g; documented is i|f|g|o"),
-    "bias_hh_dropped": ("FORWARD-EQUATION", "off by"),
-    "reverse_state_from_last_step": ("STATE-BIDIRECTIONAL-END", "reverse direction"),
-    "noise_3e_5": ("FORWARD-EQUATION", "allowed"),
-    "gru_update_inverted": ("GRU-UPDATE-GATE", "h_t = (1 - z_t) n_t + z_t h_{t-1}"),
-    "lengths_ignored": ("LENGTHS-OUTPUT-ZERO", "expected 0: the sample ends after"),
-    "initial_state_ignored": ("STATE-INITIAL", "states given"),
-    "rows_direction_major": ("STATE-STACK", "layer 0"),
-    "arguments_written": ("STATE-ARGUMENTS-UNTOUCHED", "the call wrote into x"),
-    "raises_in_forward": ("SHAPE-OUTPUT", "forward raised RuntimeError: the kernel is missing"),
-    "refuses_what_it_claims": ("BIDIRECTIONAL-EQUATION", "was refused though it is claimed: one direction only"),
-    "float64_results": ("SHAPE-DTYPE", "got dtype float64, expected float32"),
-    "last_output_only": ("SHAPE-OUTPUT", "expected shape"),
-    "returns_lists": ("SHAPE-H-N", "output: got list, expected a NumPy array"),
+    "lstm-gates-i-o-f-g": ("LSTM-GATE-ORDER", "the numbers of blocks ordered i|o|f|g; documented is i|f|g|o"),
+    "bias-hh-dropped": ("FORWARD-EQUATION", "off by"),
+    "reverse-state-from-last-step": ("STATE-BIDIRECTIONAL-END", "reverse direction"),
+    "results-off-by-3e-5": ("FORWARD-EQUATION", "allowed"),
+    "gru-update-inverted": ("GRU-UPDATE-GATE", "h_t = (1 - z_t) n_t + z_t h_{t-1}"),
+    "lengths-ignored": ("LENGTHS-OUTPUT-ZERO", "expected 0: the sample ends after"),
+    "initial-state-ignored": ("STATE-INITIAL", "states given"),
+    "rows-direction-major": ("STATE-STACK", "layer 0"),
+    "arguments-written": ("STATE-ARGUMENTS-UNTOUCHED", "the call wrote into x"),
+    "raises-in-forward": ("SHAPE-OUTPUT", "forward raised RuntimeError: the kernel is missing"),
+    "refuses-what-it-claims": ("BIDIRECTIONAL-EQUATION", "was refused though it is claimed: one direction only"),
+    "results-in-float64": ("SHAPE-DTYPE", "got dtype float64, expected float32"),
+    "last-output-only": ("SHAPE-OUTPUT", "expected shape"),
+    "returns-lists": ("SHAPE-H-N", "output: got list, expected a NumPy array"),
 }
 
 
@@ -116,7 +116,7 @@ def _rows(file):
     return json.loads(file.read_text())["requirements"]
 
 
-@pytest.mark.parametrize("name", ["bias_hh_dropped", "noise_3e_5", "reverse_state_from_last_step"])
+@pytest.mark.parametrize("name", ["bias-hh-dropped", "results-off-by-3e-5", "reverse-state-from-last-step"])
 def test_a_numeric_failure_names_everything_one_needs(name, tmp_path):
     file = tmp_path / "report.json"
     run(*backend(name), *QUICK, "-k", "BIDIRECTIONAL-EQUATION", "--conformance-report", file)
@@ -189,7 +189,7 @@ def test_an_unknown_profile_is_refused():
 def test_the_same_run_gives_the_same_report(tmp_path):
     def once(name):
         file = tmp_path / name
-        run(*backend("weight_hh_transposed"), *QUICK, "-k", "lstm", "--conformance-report", file)
+        run(*backend("weight-hh-transposed"), *QUICK, "-k", "lstm", "--conformance-report", file)
         report = json.loads(file.read_text())
         return [{**row, "seconds": 0} for row in report["requirements"]]
 
@@ -199,12 +199,12 @@ def test_the_same_run_gives_the_same_report(tmp_path):
 def test_two_backends_give_a_list_of_reports(tmp_path):
     file = tmp_path / "report.json"
     status, printed = run(
-        *("conformance", "--backend", "reference", "--backend", "tests.implementations:noise_3e_5", *QUICK),
+        *("conformance", "--backend", "reference", "--backend", "conformance.faults:results-off-by-3e-5", *QUICK),
         *("-k", "SHAPE or STATE-LAST-OUTPUT or FORWARD-EQUATION", "--conformance-report", file),
     )
     assert status == 1, printed
     first, second = json.loads(file.read_text())
-    assert (first["backend"]["name"], second["backend"]["name"]) == ("reference", "noise-3e-5")
+    assert (first["backend"]["name"], second["backend"]["name"]) == ("reference", "results-off-by-3e-5")
     assert (first["summary"]["failed"], second["summary"]["failed"] > 0) == (0, True)
 
 
@@ -222,9 +222,9 @@ WHY = {"reason": "known to leak", "issue": "https://example.org/1"}
 
 def test_a_known_failure_is_no_failure(tmp_path):
     file = tmp_path / "report.json"
-    entry = {"requirement": "LENGTHS-PADDING-IGNORED", "backend": "padding-leaks"} | WHY
+    entry = {"requirement": "LENGTHS-PADDING-IGNORED", "backend": "padding-multiplied-by-zero"} | WHY
     status, printed = run(
-        *backend("padding_leaks"), *QUICK, "-k", "LENGTHS", *known(tmp_path, entry), "--conformance-report", file
+        *backend("padding-multiplied-by-zero"), *QUICK, "-k", "LENGTHS", *known(tmp_path, entry), "--conformance-report", file
     )
     assert status == 0, printed
     rows = [row for row in _rows(file) if row["status"] == "known_failure"]
@@ -234,7 +234,7 @@ def test_a_known_failure_is_no_failure(tmp_path):
 
 def test_a_known_failure_of_one_kind_excuses_no_other(tmp_path):
     entry = {"requirement": "LENGTHS-PADDING-IGNORED", "kind": "lstm", "dtype": "float32"} | WHY
-    status, printed = run(*backend("padding_leaks"), *QUICK, "-k", "LENGTHS", *known(tmp_path, entry))
+    status, printed = run(*backend("padding-multiplied-by-zero"), *QUICK, "-k", "LENGTHS", *known(tmp_path, entry))
     assert status == 1, printed
     assert "3 failed" in printed
     assert "1 xfailed" in printed
@@ -242,7 +242,7 @@ def test_a_known_failure_of_one_kind_excuses_no_other(tmp_path):
 
 def test_a_known_failure_that_passes_fails(tmp_path):
     entry = {"requirement": "LENGTHS-FULL", "kind": "gru"} | WHY
-    status, printed = run(*backend("padding_leaks"), *QUICK, "-k", "LENGTHS-FULL", *known(tmp_path, entry))
+    status, printed = run(*backend("padding-multiplied-by-zero"), *QUICK, "-k", "LENGTHS-FULL", *known(tmp_path, entry))
     assert status == 1, printed
     assert "known failure LENGTHS-FULL (gru) passes now" in printed
 

@@ -68,7 +68,6 @@ class Linen(CheckedBackend):
     name = "flax"
     version = f"{flax.__version__}, jax {jax.__version__}"
     features = Features(
-        dtypes={"float32", "float64"},
         multilayer=False,
         projection=False,
         cells=True,

@@ -71,7 +71,6 @@ class NNX(CheckedBackend):
     version = f"{flax.__version__}, jax {jax.__version__}"
     features = Features(
         kinds={"rnn_tanh", "rnn_relu", "lstm"},
-        dtypes={"float32", "float64"},
         multilayer=False,
         projection=False,
         cells=True,

@@ -2,7 +2,8 @@
 
 Flax's layers are those of one layer: stacks and projections are not claimed, so that none is the adapter's. What lies
 past the end of a sample is made zero here, as Flax says that it does not. Flax's cells always have biases: a layer
-without them has zeros. Arguments are checked by ``checked.py``.
+without them has zeros. Arguments are checked by ``checked.py``. JAX computes in float32 unless a whole process is set
+to more; that is what is claimed.
 
 A process that has run JAX has threads of it and must not be forked.
 """
@@ -20,7 +21,6 @@ from conformance import Result
 from conformance.backends.checked import CheckedCell, CheckedLayer
 
 jax.config.update("jax_platforms", "cpu")
-jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_default_matmul_precision", "highest")
 
 

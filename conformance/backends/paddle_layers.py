@@ -130,7 +130,13 @@ class PaddleLayer(CheckedLayer):
             a.stop_gradient = False
         named = [dict(cell.named_parameters()) for cell in self.cells]
         wanted = [*given.values(), *(p for parameters in named for p in parameters.values())]
-        results = [a for a in self._call(*arguments.values(), lengths) if a is not None]
+        self.module.train()  # in inference Paddle's kernel keeps nothing for its gradients
+        rate, self.module.dropout = self.module.dropout, 0.0
+        try:
+            results = [a for a in self._call(*arguments.values(), lengths) if a is not None]
+        finally:
+            self.module.eval()
+            self.module.dropout = rate
         d = [to_tensor(a) for a in cotangents if a is not None]
         found = paddle.grad(results, wanted, d, allow_unused=True)
         found = iter(

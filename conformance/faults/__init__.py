@@ -37,3 +37,10 @@ BANK: dict[str, Fault] = {fault.id: fault for module in FAMILIES for fault in mo
 def faults(kind: str | None = None) -> list[Fault]:
     """Those that touch a kind; all without one."""
     return [fault for fault in BANK.values() if kind is None or kind in fault.kinds]
+
+
+def __getattr__(name: str):
+    """``conformance.faults:lstm-gates-f-i`` names a fault as a backend on the command line."""
+    if name in BANK:
+        return BANK[name].build
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,7 +12,7 @@ from conformance.faults.bank import Family, Fault
 from reference.config import numpy_dtype
 
 FAULTS: list[Fault] = []
-family = Family(FAULTS, "acceptance", gradients=False, numeric=False)
+family = Family(FAULTS, "acceptance", numeric=False)
 
 
 def fitted(array, shape, dtype):
@@ -237,6 +237,38 @@ def ignores_what_it_does_not_claim():
         return h + h.dtype.type(0.1), c
 
     return {"forward": forward, "step": step, "read": lambda p: {n: v + 1 for n, v in p.items()}}
+
+
+@family(
+    "UNCLAIMED-GRADIENTS",
+    "gradients twice as large and dropped elements unscaled, where neither is claimed",
+    "a draft that was left reachable",
+    numeric=False,
+    gradients=False,
+    dropout=False,
+    refuse=False,
+)
+def trains_though_it_does_not_claim_to():
+    def doubled(layer, arguments):
+        return {name: 2 * d for name, d in layer.backward(arguments).items()}
+
+    def unscaled(layer, x, h_0, c_0, lengths, seed):
+        got = layer.plain_training(x, h_0, c_0, lengths, seed=seed)
+        return Result(got.output * x.dtype.type(1 - layer.config.dropout), got.h_n, got.c_n)
+
+    return {"gradients": doubled, "train": unscaled}
+
+
+@family(
+    "UNCLAIMED-INITIALIZATION",
+    "initial values that are off by one, where initialization is not claimed",
+    "a default of the framework that was passed on",
+    numeric=False,
+    initialization=False,
+    refuse=False,
+)
+def initial_values_though_not_claimed():
+    return {"initial": lambda config, given, seed: {name: value + 1 for name, value in given.items()}}
 
 
 @family(

@@ -58,7 +58,8 @@ class Family:
         common, numeric = options.pop("common", False), options.pop("numeric", True)
 
         def build() -> Changed:
-            return Changed(id, Change(**parts()), kinds=kinds, **options)
+            change = Change(**parts())
+            return Changed(id, change, kinds=kinds, **({"gradients": change.differentiated} | options))
 
         kinds_touched = frozenset({kinds} if isinstance(kinds, str) else kinds)
         self.faults.append(
@@ -81,7 +82,7 @@ def compose(a: Fault, b: Fault) -> Backend:
         outer, inner = inner, outer
     kinds = outer.features.kinds & inner.features.kinds
     together = f"{a.id} and {b.id} do not go together"
-    if not kinds or not (outer.change.parts | inner.change.parts <= COMPOSABLE):
+    if not (a.numeric and b.numeric and kinds) or not (outer.change.parts | inner.change.parts <= COMPOSABLE):
         raise ValueError(together)
     equations = set(outer.change.equation) & set(inner.change.equation)
     if outer.change.direction or equations or a.id == b.id:

@@ -10,8 +10,8 @@ from conformance.backend import Result
 from conformance.faults.bank import Family, Fault
 
 FAULTS: list[Fault] = []
-values = Family(FAULTS, "values", gradients=False)
-calls = Family(FAULTS, "calls", gradients=False, numeric=False)
+values = Family(FAULTS, "values")
+calls = Family(FAULTS, "calls", numeric=False)
 
 
 # --- values --------------------------------------------------------------------------------------------

@@ -54,6 +54,14 @@ class Change:
         """The names of what is exchanged."""
         return frozenset(f.name for f in fields(self) if getattr(self, f.name) not in (None, {}))
 
+    @property
+    def differentiated(self) -> bool:
+        """Whether the gradients are those of the changed function, or what is changed."""
+        forwards = self.parts - {"adjoint", "cotangents", "step", "read"}
+        return (
+            "gradients" in forwards or forwards <= {"equation"} or (forwards == {"load"} and self.adjoint is not None)
+        )
+
 
 class Changed(OracleBackend):
     """A changed oracle, or a changed ``inner``. Unless ``refuse`` is False it refuses what it does not claim."""
@@ -233,7 +241,7 @@ def dropping(changed, config):
         yield
 
 
-STEP = 1e-3  # of the differences: what the fourth order leaves out is some 1e-13
+STEP = 1e-4  # of the differences, whose fourth order leaves out some 1e-16 and rounding some 1e-12
 
 
 # What an equation names itself, beside x and u: as far as a kind's cotangents are asked for.

@@ -13,7 +13,7 @@ from reference.cells import EQUATIONS
 
 FAULTS: list[Fault] = []
 # Nothing else that is optional is claimed, and mostly one kind: the rest of them is the oracle.
-family = Family(FAULTS, "dropout", cells=False, parameters=False, gradients=False, dropout=True, numeric=False,
+family = Family(FAULTS, "dropout", cells=False, parameters=False, dropout=True, numeric=False,
                 features={"dropout"})  # fmt: skip
 calls = itertools.count(1)
 

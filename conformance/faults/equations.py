@@ -93,7 +93,6 @@ def _reset_before(bias_in_reset):
     "ONNX's GRU without linear_before_reset=1 (microsoft/onnxscript#2852) and Keras's with reset_after=False",
     kinds="gru",
     common=True,
-    gradients=False,
 )
 def gru_reset_before_product():
     return by_step(_reset_before(bias_in_reset=False), "gru")
@@ -104,7 +103,6 @@ def gru_reset_before_product():
     "a GRU that resets h before the product and b_hn too, n = tanh(W_in x + b_in + W_hn (r h) + r b_hn)",
     "a repair of the reset before the product that moves the bias and forgets the matrix",
     kinds="gru",
-    gradients=False,
 )
 def gru_reset_before_product_and_on_bias():
     return by_step(_reset_before(bias_in_reset=True), "gru")
@@ -206,7 +204,7 @@ def gru_reset_inverted():
 
 
 @family(
-    "GRU-RESET-GATE",
+    "GRU-NEW-GATE",
     "a GRU whose reset gate multiplies the input's part too, n = tanh(r (W_in x + b_in + W_hn h + b_hn))",
     "the two products fused into one before the reset",
     kinds="gru",
@@ -478,7 +476,6 @@ def rnn_tanh_hard():
     "STATE-STEPWISE",
     "a layer without recurrence: every step starts from the initial state",
     "a loop that does not hand the state on",
-    gradients=False,
 )
 def recurrence_missing():
     def direction(go, kind, weights, inputs, h, c, running, reverse, record=None):

@@ -10,7 +10,7 @@ from conformance.faults.bank import Family, Fault
 from reference.parameters import parameter_shapes
 
 FAULTS: list[Fault] = []
-family = Family(FAULTS, "initialization", cells=False, parameters=False, gradients=False, initialization=True,
+family = Family(FAULTS, "initialization", cells=False, parameters=False, initialization=True,
                 numeric=False, features={"initialization"})  # fmt: skip
 calls = itertools.count(1)
 

@@ -25,7 +25,6 @@ def turned(config, a):
     "a layer that keeps time before batch under batch_first",
     "batch_first accepted and ignored; in the other direction, pytorch/pytorch#1538",
     common=True,
-    gradients=False,
     **FIRST,
 )
 def batch_first_ignored():
@@ -47,7 +46,6 @@ def batch_first_ignored():
     "BATCH-FIRST-EQUATION",
     "a layer that mistakes batch for time under batch_first where the two have the same size",
     "a test of shapes, x.shape[0] == N, in place of the flag",
-    gradients=False,
     **FIRST,
 )
 def batch_first_ignored_where_square():
@@ -66,7 +64,6 @@ def batch_first_ignored_where_square():
     "batch_first taken to hold for the states too (pytorch/pytorch#144116, #4145)",
     features={"batch_first", "initial_state"},
     common=True,
-    gradients=False,
 )
 def batch_first_initial_states_too():
     def read(s):
@@ -123,7 +120,6 @@ def batch_first_output_reshaped():
     "BATCH-FIRST-EQUATION",
     "a layer that under batch_first reshapes x from (N, T) to (T, N) instead of turning it",
     "reshape where transpose is meant",
-    gradients=False,
     **FIRST,
 )
 def batch_first_input_reshaped():
@@ -172,7 +168,6 @@ def unbatched_gets_a_batch():
     "a layer that reads unbatched input from the end under batch_first",
     "an axis added at the wrong place, time and batch exchanged",
     features={"unbatched", "batch_first"},
-    gradients=False,
 )
 def unbatched_flipped_under_batch_first():
     def arguments(layer, x, h_0, c_0, lengths):
@@ -187,7 +182,6 @@ def unbatched_flipped_under_batch_first():
     "a layer that takes the steps of unbatched input for samples of one step under batch_first",
     "x of (T, I) given an axis in the middle, as (N, 1, I)",
     features={"unbatched", "batch_first"},
-    gradients=False,
 )
 def unbatched_steps_are_samples():
     def forward(layer, x, h_0, c_0, lengths):
@@ -205,7 +199,6 @@ def unbatched_steps_are_samples():
     "UNBATCHED-EQUATION",
     "a layer that takes unbatched input times 0.999",
     "a path of its own for no batch",
-    gradients=False,
     **LONE,
 )
 def unbatched_scaled():
@@ -223,7 +216,6 @@ def unbatched_scaled():
     "a layer that ignores the states of unbatched input",
     "states looked for with an axis of samples",
     features={"unbatched", "initial_state"},
-    gradients=False,
 )
 def unbatched_states_ignored():
     def arguments(layer, x, h_0, c_0, lengths):

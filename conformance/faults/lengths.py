@@ -27,6 +27,7 @@ def when_given(change):
     "a layer that ignores the lengths",
     "sequence_lens accepted and ignored, as onnx.reference 1.23 does",
     common=True,
+    gradients=True,
 )
 def lengths_ignored():
     return {"arguments": lambda layer, x, h_0, c_0, lengths: (x, h_0, c_0, None)}
@@ -37,7 +38,6 @@ def lengths_ignored():
     "a layer whose output ends with each sample, its h_n and c_n with step T - 1",
     "padding masked in the output alone; frozen states forgotten",
     common=True,
-    gradients=False,
 )
 def lengths_of_output_only():
     def forward(layer, x, h_0, c_0, lengths):
@@ -68,7 +68,6 @@ def padding_repeats_the_last_output():
     "a layer whose output past a sample's end is what the padding gives",
     "states frozen at each end, the output not cleared",
     common=True,
-    gradients=False,
 )
 def padding_computed():
     def forward(layer, x, h_0, c_0, lengths):
@@ -102,7 +101,6 @@ def results_sorted_by_length():
     "samples sorted for packing, their states not",
     features={"lengths", "initial_state"},
     common=True,
-    gradients=False,
 )
 def initial_states_sorted_by_length():
     def arguments(layer, x, h_0, c_0, lengths):
@@ -134,7 +132,6 @@ def final_states_sorted_by_length():
     "the whole padded sequence flipped, not each sample to its own end (pytorch/pytorch#3662 compares the two)",
     features={"lengths", "bidirectional"},
     common=True,
-    gradients=False,
 )
 def reverse_starts_in_the_padding():
     def forward(layer, x, h_0, c_0, lengths):
@@ -160,7 +157,6 @@ def reverse_starts_in_the_padding():
     "LENGTHS-PADDING-IGNORED",
     "a layer into which the padding enters times zero, so that NaN reaches all",
     "padding multiplied by a mask instead of left out",
-    gradients=False,
 )
 def padding_multiplied_by_zero():
     def forward(layer, x, h_0, c_0, lengths):
@@ -190,7 +186,6 @@ def output_cut_at_the_longest():
     "LENGTHS-FULL",
     "a layer that takes lengths that are all T for T - 1",
     "an index of the last step taken for a count",
-    gradients=False,
 )
 def full_lengths_shortened():
     def arguments(layer, x, h_0, c_0, lengths):
@@ -211,7 +206,6 @@ def full_lengths_shortened():
     "a layer that ends each sample one step early",
     "an index of the last step taken for a count",
     common=True,
-    gradients=False,
 )
 def lengths_one_short():
     def arguments(layer, x, h_0, c_0, lengths):
@@ -225,7 +219,6 @@ def lengths_one_short():
     "a layer that ends each sample one step late where there is one",
     "a comparison with <= for <",
     common=True,
-    gradients=False,
 )
 def lengths_one_long():
     def arguments(layer, x, h_0, c_0, lengths):
@@ -240,7 +233,6 @@ def lengths_one_long():
     "a stack whose second layer runs on through the padding",
     "a mask handed to the first layer and not passed on",
     features={"lengths", "multilayer"},
-    gradients=False,
 )
 def lengths_of_the_first_layer_only():
     def direction(go, kind, weights, inputs, h, c, running, reverse, record=None):
@@ -254,7 +246,6 @@ def lengths_of_the_first_layer_only():
     "LENGTHS-SAMPLE-ALONE",
     "a layer that runs every sample to the mean of the lengths",
     "one length for the whole batch",
-    gradients=False,
 )
 def lengths_averaged():
     def arguments(layer, x, h_0, c_0, lengths):

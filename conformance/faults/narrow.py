@@ -10,7 +10,7 @@ from conformance.faults.changed import rounded_to, samples_of, steps_of, time_fi
 from conformance.faults.parameters import each
 
 FAULTS: list[Fault] = []
-family = Family(FAULTS, "narrow", gradients=False)
+family = Family(FAULTS, "narrow")
 
 
 def x_changed(when, change):
@@ -297,7 +297,7 @@ def third_layer_without_biases():
 
 
 @family(
-    "FORWARD-EQUATION",
+    "MULTILAYER-EQUATION",
     "a bidirectional stack whose second layer's reverse direction ignores its initial state",
     "rows of h_0 counted for one direction",
     features={"multilayer", "bidirectional", "initial_state"},
@@ -331,7 +331,7 @@ def states_ignored_with_lengths_and_directions():
 
 
 @family(
-    "FORWARD-EQUATION",
+    "PROJ-EQUATION",
     "an LSTM whose projection of half the units and more is taken times 1.001",
     "a path of its own for wide projections",
     kinds="lstm",

@@ -122,7 +122,6 @@ def biases_exchanged():
     "a layer that has biases of a tenth with bias=False",
     "a buffer for biases that is not cleared (microsoft/onnxruntime#3893)",
     features={"no_bias"},
-    gradients=False,
 )
 def no_bias_is_a_tenth():
     def filled(config, given):
@@ -299,7 +298,7 @@ def reverse_shares_forward():
 
 
 @directions(
-    "PARAM-REVERSE",
+    "BIDIRECTIONAL-EQUATION",
     "a bidirectional layer whose two directions have each other's parameters",
     "a list of weights in which the reverse direction comes first",
     features={"bidirectional"},
@@ -371,7 +370,6 @@ def reverse_shares_weight_hh():
     "go_backwards forgotten in building the second direction",
     features={"bidirectional"},
     common=True,
-    gradients=False,
 )
 def reverse_runs_forward():
     def direction(go, kind, weights, inputs, h, c, running, reverse, record=None):
@@ -386,7 +384,6 @@ def reverse_runs_forward():
     "Keras's return_sequences with go_backwards=True gives it so; the second flip forgotten",
     features={"bidirectional"},
     common=True,
-    gradients=False,
 )
 def reverse_output_not_flipped_back():
     def direction(go, kind, weights, inputs, h, c, running, reverse, record=None):
@@ -431,7 +428,6 @@ def later_layers_recurrence_of_the_first():
     "a stack whose layers add their input to their output where the two have the same size",
     "residual connections, as in the wrappers of TensorFlow's rnn_cell",
     features={"multilayer"},
-    gradients=False,
 )
 def later_layers_residual():
     def direction(go, kind, weights, inputs, h, c, running, reverse, record=None):
@@ -465,7 +461,6 @@ PROJECTING = {"kinds": "lstm", "features": {"projection"}}
     "PROJ-EQUATION",
     "an LSTM whose W_hr enters by its absolute value",
     "a table of magnitudes",
-    gradients=False,
     **PROJECTING,
 )
 def projection_ignores_sign():
@@ -506,7 +501,6 @@ def projection_column_major():
     "PROJ-EQUATION",
     "an LSTM that takes tanh of the projected state, h = tanh(W_hr (o tanh(c)))",
     "a projection built as a dense layer with an activation",
-    gradients=False,
     **PROJECTING,
 )
 def projection_with_tanh():
@@ -558,7 +552,6 @@ def projection_of_the_cell_state():
     "PROJ-EQUATION",
     "an LSTM whose projection acts on the output alone, the recurrence seeing the first P units of o tanh(c)",
     "a dense layer put behind an LSTM",
-    gradients=False,
     **PROJECTING,
 )
 def projection_of_the_output_only():

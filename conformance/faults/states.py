@@ -35,6 +35,7 @@ def on_states(change):
     "states handed over and dropped on the way",
     common=True,
     **GIVEN,
+    gradients=True,
 )
 def initial_state_ignored():
     def step(cell, x, h, c):
@@ -159,7 +160,6 @@ def initial_states_of_layers_reversed():
     "STATE-OMITTED-ZEROS",
     "a layer that starts from ones where the states are omitted",
     "a learned or unset state in place of the documented zeros",
-    gradients=False,
 )
 def omitted_state_is_ones():
     def arguments(layer, x, h_0, c_0, lengths):
@@ -361,9 +361,7 @@ def output_halves_summed():
 # --- what passes between samples and steps -------------------------------------------------------------
 
 
-@samples(
-    "STATE-CAUSAL", "a layer whose first step sees the last step's input", "an index that wraps at -1", gradients=False
-)
+@samples("STATE-CAUSAL", "a layer whose first step sees the last step's input", "an index that wraps at -1")
 def first_step_sees_the_last():
     def arguments(layer, x, h_0, c_0, lengths):
         x = x.copy()
@@ -379,7 +377,6 @@ def first_step_sees_the_last():
     "STATE-SAMPLE-ALONE",
     "a layer that adds a thousandth of the first sample's input to every sample",
     "a statistic over the batch, or an index that is not moved on",
-    gradients=False,
 )
 def samples_mixed():
     def arguments(layer, x, h_0, c_0, lengths):
@@ -397,7 +394,6 @@ def samples_mixed():
     "STATE-BATCH-PERMUTED",
     "a layer that gives the last sample the results of the one before it",
     "a grid of threads one short",
-    gradients=False,
 )
 def last_sample_repeated():
     def result(layer, got, lengths):
@@ -410,7 +406,7 @@ def last_sample_repeated():
     return {"result": result}
 
 
-@samples("FORWARD-EQUATION", "a layer that leaves out the last step", "a loop to T - 1", common=True, gradients=False)
+@samples("FORWARD-EQUATION", "a layer that leaves out the last step", "a loop to T - 1", common=True)
 def last_step_left_out():
     def result(layer, got, lengths):
         time = time_first(layer, got.output)

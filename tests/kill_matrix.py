@@ -1,0 +1,198 @@
+"""``python -m tests.kill_matrix``: which requirement fails which fault, as docs/kill-matrix.json and .md have it.
+
+Every fault of the bank is put through the whole suite in ``quick``, in one of the kinds that it touches or in all.
+``standard`` draws the same examples and then more, so what fails in quick fails in it. Put through standard is
+what quick does not decide; with ``--standard`` everything. What is done is kept: a run that was ended goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+from conformance.faults import BANK, Fault
+from reference.catalogue import catalogue
+from tests.harness import QUICK, STANDARD, built, verdicts
+
+DOCS = Path(__file__).parents[1] / "docs"
+MATRIX = DOCS / "kill-matrix.json"
+PAGE = DOCS / "kill-matrix.md"
+ONNX = DOCS / "kill-matrix-onnx.json"
+RICHEST = ("lstm", "gru", "rnn_tanh", "rnn_relu")  # the kind with the most requirements first
+BY_KIND = {"acceptance", "values", "shapes", "calls"}  # families put through every kind: they differ there
+
+
+def kinds_of(fault: Fault) -> tuple[str, ...]:
+    """The kinds in which a fault is put through the suite."""
+    touched = [kind for kind in RICHEST if kind in fault.kinds]
+    return tuple(touched if fault.family in BY_KIND else touched[:1])
+
+
+def row(identifier: str, profile) -> dict:
+    """What the whole suite says of a fault: by requirement, how many examples it took to fail it."""
+    fault, failed, seconds, first = BANK[identifier], {}, 0.0, None
+    backend = built(fault, kinds_of(fault))
+    for requirement, kind, _, verdict, took in verdicts(backend, profile):
+        seconds += took
+        if not verdict.passed:
+            failed[requirement] = min(verdict.examples, failed.get(requirement, verdict.examples))
+            if first is None:
+                first = {"requirement": requirement, "kind": kind, "examples": verdict.examples, "seconds": seconds}
+    return {"kinds": backend.features.as_json()["kinds"], "seconds": seconds, "first": first, "failed": failed}
+
+
+def rows(task: tuple[str, bool]) -> tuple[str, dict]:
+    """The rows of a fault by profile."""
+    identifier, standard = task
+    found = {"quick": row(identifier, QUICK)}
+    if standard or BANK[identifier].requirement not in found["quick"]["failed"]:
+        found["standard"] = row(identifier, STANDARD)
+    return identifier, found
+
+
+def run(processes: int, nice: int, standard: bool, kept: dict[str, dict]) -> Iterator[dict[str, dict]]:
+    """The matrix after each fault more."""
+    wanted = [identifier for identifier, fault in BANK.items() if identifier not in kept or (
+        standard and "standard" not in kept[identifier])]  # fmt: skip
+    wanted.sort(key=lambda identifier: RICHEST.index(kinds_of(BANK[identifier])[0]))  # examples are shared by kind
+    started = time.monotonic()
+    with multiprocessing.get_context("spawn").Pool(processes, os.nice, (nice,)) as pool:
+        tasks = [(identifier, standard) for identifier in wanted]
+        for count, (identifier, found) in enumerate(pool.imap_unordered(rows, tasks), 1):
+            kept[identifier] = found
+            print(f"{count}/{len(tasks)} {identifier}, {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+            yield {known: kept[known] for known in BANK if known in kept}
+
+
+def rounded(value):
+    """JSON data whose seconds are readable."""
+    if isinstance(value, dict):
+        return {name: rounded(part) for name, part in value.items()}
+    return round(value, 2) if isinstance(value, float) else value
+
+
+def as_json(matrix) -> str:
+    """The matrix as JSON, a line a fault."""
+    lines = (f"{json.dumps(identifier)}: {json.dumps(rounded(found))}" for identifier, found in matrix.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def page(matrix: dict[str, dict]) -> Iterator[str]:
+    """The lines of docs/kill-matrix.md."""
+    quick = {i: r["quick"]["failed"] for i, r in matrix.items()}
+    standard = {i: r.get("standard", r["quick"])["failed"] for i, r in matrix.items()}
+    decided = {name: sum(BANK[i].requirement in failed[i] for i in matrix) for name, failed in
+               (("quick", quick), ("standard", standard))}  # fmt: skip
+    killed = {name: sum(bool(failed[i]) for i in matrix) for name, failed in (("quick", quick), ("standard", standard))}
+    yield from INTRODUCTION.format(faults=len(matrix), requirements=len(catalogue())).splitlines()
+    yield from (
+        "",
+        "| profile | failed | by the requirement that decides | processor seconds, median and most |",
+    )
+    yield "| --- | --- | --- | --- |"
+    for name in ("quick", "standard"):
+        seconds = sorted(r[name]["seconds"] for r in matrix.values() if name in r)
+        middle = f"{median(seconds):.1f}, {seconds[-1]:.1f} ({len(seconds)} faults)" if seconds else "not run"
+        yield f"| {name} | {killed[name]} of {len(matrix)} | {decided[name]} | {middle} |"
+    yield from ("", "## Fault by fault", "")
+    yield from FAULT_BY_FAULT.splitlines()
+    families: dict[str, list[str]] = {}
+    for identifier in matrix:
+        families.setdefault(BANK[identifier].family, []).append(identifier)
+    for family, mine in families.items():
+        yield from ("", f"### {family.capitalize()}", "", HEAD, "| --- | --- | --- | --- | --- |")
+        for identifier in mine:
+            yield _fault_line(identifier, matrix[identifier])
+    yield from ("", "## Requirement by requirement", "")
+    yield from REQUIREMENT_BY_REQUIREMENT.splitlines()
+    yield from ("", "| requirement | faults | which |", "| --- | --- | --- |")
+    for requirement in catalogue():
+        failing = [i for i in matrix if requirement in standard[i]]
+        failing.sort(key=lambda i, r=requirement: BANK[i].requirement != r)
+        shown = ", ".join(f"`{i}`" for i in failing[:SHOWN])
+        more = f" and {len(failing) - SHOWN} more" if len(failing) > SHOWN else ""
+        yield f"| `{requirement}` | {len(failing)} | {shown}{more} |"
+    yield from ("", "## ONNX's node tests", "")
+    yield from onnx_paragraph(json.loads(ONNX.read_text("utf-8")), standard).splitlines()
+
+
+def onnx_paragraph(data: dict, failed: dict[str, dict]) -> str:
+    """What the same faults come to under ONNX's own tests."""
+    caught = data["caught"]
+    noticed = [identifier for identifier, names in caught.items() if names]
+    orders = [i for i in caught if i.startswith("lstm-gates-") and BANK[i].family == "gates"]
+    seen = sum(bool(caught[i]) for i in orders)
+    return ONNX_PARAGRAPH.format(
+        faults=len(caught), vectors=len(data["vectors"]), onnx=data["onnx"], noticed=len(noticed),
+        part=len(noticed) / len(caught), suite=sum(bool(failed[i]) for i in caught if i in failed),
+        orders=len(orders), seen=seen, steps=data["most_steps"],
+    )  # fmt: skip
+
+
+def _fault_line(identifier: str, found: dict) -> str:
+    fault = BANK[identifier]
+    decisive = found["quick"] if fault.requirement in found["quick"]["failed"] else found["standard"]
+    by = f"`{fault.requirement}`, {decisive['failed'].get(fault.requirement, '-')} examples"
+    by += "" if decisive is found["quick"] else " (standard)"
+    first = found["quick"]["first"] or found["standard"]["first"]
+    told = f"`{first['requirement']}`, {first['examples']} examples, {first['seconds']:.1f} s" if first else "nothing"
+    counts = [len(found[name]["failed"]) if name in found else "" for name in ("quick", "standard")]
+    what = f"{fault.explanation}; {fault.who}".replace("|", r"\|")
+    return f"| `{identifier}` | {what} | {by} | {told} | {', '.join(str(n) for n in counts if n != '')} |"
+
+
+SHOWN = 12
+HEAD = "| fault | what it is; who makes it | decided by | first to fail it | failing in quick, standard |"
+INTRODUCTION = """\
+# Kill matrix
+
+Written by `python -m tests.kill_matrix`; the data are in `kill-matrix.json`. The bank `conformance/faults/` holds
+{faults} departures from the documentation, each a small change of the oracle; each is a backend of its own
+(`pytest conformance --backend conformance.faults:lstm-gates-f-i`). Here every one of them is put through the
+suite's {requirements} requirements, in float32, in the richest kind that it touches (LSTM before GRU before RNN), those
+of acceptance, values, shapes and calls in every kind; gradients are put to the test only where they are what is wrong.
+
+Standard draws quick's examples first and then more, so what fails in quick fails in standard. The whole suite in
+standard is run for the faults that quick does not fail by the requirement that decides them."""
+FAULT_BY_FAULT = """\
+*Decided by* is the requirement that names the mistake, with the examples that it took. *First to fail it* goes by the
+suite's own order; the seconds are those of everything up to there, on a shared core, the oracle's answers kept from
+fault to fault. The last column counts the requirements that fail."""
+ONNX_PARAGRAPH = """\
+Written by `python -m tests.onnx_vectors`. Of the bank, {faults} faults show in the numbers of one layer that a single
+ONNX node can be. Put through the {vectors} node tests of RNN, LSTM and GRU that onnx {onnx} ships and that a documented
+layer expresses, compared as ONNX's runner compares (rtol 1e-3, atol 1e-7), {noticed} of them fail a test: {part:.0%}.
+This suite fails {suite}. Of {orders} wrong arrangements of an LSTM's gates ONNX's tests notice {seen}: their weights
+are constant, so that all blocks are alike. None of these tests gives an initial state or a length; the longest has {steps}
+steps."""
+REQUIREMENT_BY_REQUIREMENT = """\
+Which faults fail a requirement, in whichever of the two profiles; those first that it decides. Every requirement
+fails at least one: none is there for nothing."""
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.kill_matrix", description=__doc__.splitlines()[0])
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--nice", type=int, default=10)
+    parser.add_argument("--standard", action="store_true", help="the whole suite in standard for every fault")
+    parser.add_argument("--anew", action="store_true", help="forget what was found before")
+    parser.add_argument("--page", action="store_true", help="write the page alone")
+    asked = parser.parse_args()
+    kept = json.loads(MATRIX.read_text("utf-8")) if MATRIX.exists() and not asked.anew else {}
+    if not asked.page:
+        for matrix in run(asked.processes, asked.nice, asked.standard, kept):
+            MATRIX.write_text(as_json(matrix), "utf-8")
+    matrix = json.loads(MATRIX.read_text("utf-8"))
+    PAGE.write_text("\n".join(page(matrix)) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
