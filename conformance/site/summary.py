@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from textwrap import shorten
 
 from conformance.report import Row
 from conformance.site.changes import Change, Comparison
@@ -11,6 +12,7 @@ from conformance.site.matrix import MARKS, WORDS, Area, matrix
 from conformance.site.reading import Report, counted
 
 MOST_LISTED = 20  # requirements under one heading: a step summary is to be read
+LONGEST = 400  # characters of a text
 LABEL = "rnn-conformance"
 
 
@@ -107,5 +109,5 @@ def _change(change: Change) -> str:
 
 
 def _safe(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
-    return re.sub(r"([\\`*_\[\]<>|~#&])", r"\\\1", " ".join(text.split()))
+    """Text of bearable length that Markdown shows as it is, on one line."""
+    return re.sub(r"([\\`*_\[\]<>|~#&])", r"\\\1", shorten(text, LONGEST, placeholder="..."))

@@ -1,0 +1,477 @@
+"""Reports to look at: what is read, folded, compared and written; the page in a browser is test_site_browser.py's."""
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conformance import __main__ as command_line
+from conformance import registry
+from conformance.checks import Plans
+from conformance.compare import Failed
+from conformance.faults import BANK
+from conformance.report import Row
+from conformance.site.changes import compare, direction, pairs
+from conformance.site.matrix import Cell, columns, documented_at, matrix
+from conformance.site.page import data, page
+from conformance.site.picture import longest_worst, margins, margins_picture
+from conformance.site.reading import BEYOND, BadReport, read, read_all
+from conformance.site.summary import badge, markdown
+from conformance.strategies import layers
+from conformance.subject import Subject, trial_of
+from reference.precision import REPLICAS_ON_FAILURE
+from tests.harness import PLANS, QUICK, all_checks
+from tests.sample_reports import HOSTILE, report, right, row, wrong
+
+ROOT = Path(__file__).parents[1]
+RESULTS = sorted((ROOT / "results").glob("*.json"))
+SITE = ROOT / "docs" / "site" / "index.html"
+VOID = {"meta", "link", "br", "img", "input", "base", "embed", "source"}
+
+
+def written(folder, *reports, name="report.json"):
+    file = folder / name
+    file.write_text(json.dumps(list(reports) if len(reports) > 1 else reports[0]), "utf-8")
+    return file
+
+
+def loaded(folder, *reports):
+    return read(written(folder, *reports))
+
+
+def run(monkeypatch, capsys, *arguments):
+    """Exit status of ``python -m conformance report`` and what it printed as error."""
+    monkeypatch.setattr(sys, "argv", ["conformance", "report", *map(str, arguments)])
+    status = 0
+    try:
+        command_line.main()
+    except SystemExit as ended:
+        status = ended.code
+    return status, capsys.readouterr().err
+
+
+# Reading
+
+
+@pytest.mark.parametrize("file", RESULTS, ids=lambda file: file.stem)
+def test_what_runs_wrote_is_read(file):
+    (one,) = read(file)
+    raw = json.loads(file.read_text("utf-8"))
+    assert [found.id for found in one.rows] == [found["id"] for found in raw["requirements"]]
+    assert one.conformant == raw["summary"]["conformant"]
+
+
+def test_keys_that_are_not_known_are_no_error(tmp_path):
+    extended = right() | {"host": "x"}
+    extended["requirements"][0]["colour"] = "red"
+    assert loaded(tmp_path, extended)[0].rows[0].id == "SHAPE-H-N"
+
+
+def changed(**changes):
+    return right() | changes
+
+
+BAD = {
+    "text": ("not json {", "is not JSON"),
+    "nan": ('{"schema": NaN}', "is not JSON (NaN is no number of JSON)"),
+    "number": ("3", "is not a conformance report: it has no schema number"),
+    "other object": ('{"name": "x"}', "is not a conformance report: it has no schema number"),
+    "other schema": (json.dumps(changed(schema=2)), "has schema 2; this version reads schema 1"),
+    "true for a schema": (json.dumps(changed(schema=True)), "has schema True; this version reads schema 1"),
+    "nothing else": ('{"schema": 1}', "is a required property"),
+    "status": (json.dumps(changed(requirements=[row("A", status="fine")])), "'fine' is not one of"),
+    "margin": (json.dumps(changed(requirements=[row("A", margin="small")])), "$.requirements[0].margin"),
+    "twice": (json.dumps(changed(requirements=[row("A"), row("A")])), "it has A lstm float32 twice"),
+    "empty list": ("[]", "is an empty list: it holds no report"),
+    "second of two": (json.dumps([right(), {"schema": 7}]), "report 2 has schema 7"),
+    "latin-1": ("\xe4".encode("latin-1"), "is not JSON"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_sentence_and_exit_status_2(name, tmp_path, monkeypatch, capsys):
+    content, said = BAD[name]
+    file = tmp_path / "bad.json"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    status, told = run(monkeypatch, capsys, file, "--badge", tmp_path / "badge.json")
+    assert status == 2
+    assert said in told
+    assert len(told.strip().splitlines()) == 1, told
+    assert "bad.json" in told
+    assert not (tmp_path / "badge.json").exists()
+
+
+def test_a_wrong_command_line_is_told_in_one_sentence(tmp_path, monkeypatch, capsys):
+    file = written(tmp_path, right())
+    for arguments, said in (
+        ([tmp_path / "none.json", "--badge", tmp_path / "b"], "none.json cannot be read (No such file or directory)."),
+        ([tmp_path, "--badge", tmp_path / "b"], "cannot be read (Is a directory)."),
+        ([file], "nothing to write: add --html DIR, --markdown FILE or --badge FILE."),
+        (["--badge", tmp_path / "b"], "no report was named"),
+        ([file, file, file, "--badge", tmp_path / "b"], "backend right has 3 reports: give at most two"),
+        ([file, "--badge", file / "b"], "cannot be written"),
+    ):
+        status, told = run(monkeypatch, capsys, *arguments)
+        assert status == 2, arguments
+        assert said in told.strip().splitlines()[-1]
+
+
+def test_the_command_works_as_it_is_documented(tmp_path):
+    written(tmp_path, wrong())
+    done = subprocess.run(
+        [sys.executable, "-m", "conformance", "report", tmp_path / "report.json", "--markdown", tmp_path / "new/s.md"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert "GRU-EQUATION" in (tmp_path / "new/s.md").read_text("utf-8")
+
+
+def test_without_its_libraries_the_page_says_what_to_install_and_the_rest_is_written(tmp_path, monkeypatch, capsys):
+    file = written(tmp_path, right())
+    for module in ("jinja2", "matplotlib"):
+        monkeypatch.setitem(sys.modules, module, None)
+    for name in [name for name in sys.modules if name.startswith(("conformance.site.page", "conformance.site.pict"))]:
+        monkeypatch.delitem(sys.modules, name)
+    status, told = run(monkeypatch, capsys, file, "--html", tmp_path / "site")
+    assert status == 2
+    assert "pip install 'rnn-conformance[report]'" in told
+    assert len(told.strip().splitlines()) == 1
+    assert run(monkeypatch, capsys, file, "--markdown", tmp_path / "s.md", "--badge", tmp_path / "b.json") == (0, "")
+
+
+# Folding
+
+
+def test_a_cell_shows_its_worst_row(tmp_path):
+    rows = {found.status: found for found in loaded(tmp_path, wrong())[0].rows}
+    worst_first = ["failed", "blocked", "known_failure", "passed", "not_claimed"]
+    for place, status in enumerate(worst_first):
+        cell = Cell(tuple(rows[other] for other in reversed(worst_first[place:])))
+        assert cell.status == status
+        assert cell.part == (f"1/{5 - place}" if place < 4 else "")
+    assert Cell(()).status is None
+
+
+def test_the_matrix_has_a_line_for_every_requirement_in_the_catalogues_order(tmp_path):
+    areas = matrix(loaded(tmp_path, wrong(), right()))
+    assert [area.name for area in areas] == ["shapes", "state", "numerics", "cases", "elsewhere"]
+    lines = {line.id: line for area in areas for line in area.lines}
+    assert set(lines) == {found["id"] for one in (wrong(), right()) for found in one["requirements"]}
+    assert [cell.status for cell in lines["GRU-EQUATION"].cells] == ["failed", "passed"]
+    assert [cell.status for cell in lines["CASE-ONE"].cells] == [None, "passed"]
+    assert lines["STATE-ARGUMENTS-UNTOUCHED"].ruling.startswith("The documentation names outputs")
+    numerics = next(area for area in areas if area.name == "numerics")
+    assert numerics.counts(0) == [("failed", 1), ("blocked", 1), ("known_failure", 1), ("not_claimed", 1)]
+
+
+def test_the_pages_that_a_source_names():
+    assert documented_at("torch.nn.RNN, LSTM, GRU: Inputs, h_0") == ["torch.nn.RNN", "torch.nn.LSTM", "torch.nn.GRU"]
+    assert documented_at("torch.nn.LSTMCell: Outputs; torch.nn.utils.rnn.pack_padded_sequence: lengths") == [
+        "torch.nn.LSTMCell",
+        "torch.nn.utils.rnn.pack_padded_sequence",
+    ]
+    assert documented_at("https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html") == []
+
+
+# Comparing two runs
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "is_"),
+    [
+        ("failed", "passed", "better"),
+        ("blocked", "passed", "better"),
+        ("known_failure", "passed", "better"),
+        ("not_claimed", "passed", "better"),
+        ("passed", "failed", "worse"),
+        ("passed", "blocked", "worse"),
+        ("passed", "known_failure", "worse"),
+        ("passed", "not_claimed", "worse"),
+        ("passed", None, "worse"),
+        ("not_claimed", "failed", "worse"),
+        ("known_failure", "failed", "worse"),
+        (None, "failed", "worse"),
+        (None, "passed", "other"),
+        ("failed", "blocked", "other"),
+        ("failed", "known_failure", "other"),
+        ("failed", "not_claimed", "other"),
+        ("failed", None, "other"),
+    ],
+)
+def test_what_is_better_and_what_is_worse(was, now, is_):
+    assert direction(was, now) == is_
+
+
+def test_two_runs_are_compared_row_by_row(tmp_path):
+    old = [row("A"), row("A", "gru"), row("B", status="failed"), row("C"), row("D", margin=0.2), row("E", margin=0.2)]
+    new = [
+        *(row("A", status="failed"), row("A", "gru", status="failed"), row("B"), row("C", examples=12)),
+        *(row("D", margin=0.4), row("E", margin=0.21)),
+    ]
+    found = compare(*loaded(tmp_path, report("x", old), report("x", new, profile="quick")))
+    told = {
+        name: [(change.id, change.before, change.after, change.where) for change in getattr(found, name)]
+        for name in ("worse", "better", "other", "margins")
+    }
+    assert told == {
+        "worse": [
+            ("A", "passed", "failed", ("lstm float32", "gru float32")),
+            ("C", "passed 50 examples", "passed 12", ("lstm float32",)),
+        ],
+        "better": [("B", "failed", "passed", ("lstm float32",))],
+        "other": [],
+        "margins": [("D", "20%", "40%", ("lstm float32",))],
+    }
+    assert found.caution.startswith("The runs differ: suite 0.1.0, profile standard")
+    same = compare(*loaded(tmp_path, report("x", old), report("x", old)))
+    assert (same.caution, [changes for _, changes in same.parts if changes]) == ("", [])
+
+
+def test_a_backend_that_comes_twice_is_a_column_and_a_comparison(tmp_path):
+    old, new, other = loaded(tmp_path, wrong("x"), right("x"), right("y"))
+    assert columns([old, other, new]) == ([new, other], [(old, new)])
+    assert pairs([old], [other]) == [(old, other)]
+    assert pairs([other, old], [new]) == [(old, new)]
+    with pytest.raises(BadReport, match="nothing to compare: x before, y, y after"):
+        pairs([old], [other, other])
+
+
+# Markdown and badge
+
+
+def test_the_summary_says_verdict_areas_failures_and_known_failures(tmp_path):
+    text = "\n".join(markdown(loaded(tmp_path, wrong(), right())))
+    assert "- ✗ **wrong** (1.0) does not conform: 2 requirements failed." in text
+    assert "- ✓ **right** (1.0) conforms in all that it claims." in text
+    assert "| numerics | ✗ 1 failed, ◌ 1 blocked, △ 1 known failure | ✓ 2 passed |" in text
+    assert "- **GRU-EQUATION** (gru float64): What GRU-EQUATION states." in text
+    assert "  - Diagnosis: these are the numbers of a GRU without a reset gate" in text
+    assert "  - Reproducer: report-reproducers/gru-equation.py" in text
+    assert "<details><summary>Known failures: wrong, 1 requirement</summary>" in text
+    assert text.index("## Failed: wrong") < text.index("Known failures: wrong")
+
+
+def test_text_from_a_report_is_no_markup_in_the_summary(tmp_path):
+    text = "\n".join(markdown(loaded(tmp_path, wrong())))
+    assert re.findall(r"(?<!\\)<\w+", text) == ["<details", "<summary"]
+    table = [line for line in text.splitlines() if line.startswith("| ")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {3}
+
+
+def test_the_summary_stays_short(tmp_path):
+    rows = [row(f"R-{n}", status="failed", message="word " * 10_000 + f"\n{n}") for n in range(300)]
+    text = "\n".join(markdown(loaded(tmp_path, report("x", rows))))
+    assert "- and 280 more" in text
+    assert len(text.encode()) < 2**16  # of 2**20 that a step summary holds
+
+
+def test_the_summary_tells_what_changed(tmp_path):
+    old, new = loaded(tmp_path, right("x"), wrong("x"))
+    text = "\n".join(markdown([new], [compare(old, new)]))
+    assert "## Compared: x (1.0)" in text
+    assert "  - **GRU-EQUATION** (gru float64): passed → failed" in text
+    assert "Nothing changed." in "\n".join(markdown([new], [compare(new, new)]))
+
+
+@pytest.mark.parametrize(
+    ("reports", "message", "color"),
+    [
+        ([right()], "conforms", "brightgreen"),
+        ([wrong()], "2 requirements failed", "red"),
+        ([report("x", [row("A")], complete=False)], "incomplete", "orange"),
+        ([report("x", [row("A", status="known_failure")])], "conforms, 1 known failure", "green"),
+        ([right("a"), right("b")], "2 backends conform", "brightgreen"),
+        ([right(), wrong()], "1 of 2 backends conform", "red"),
+    ],
+)
+def test_the_badge_is_that_of_shields(reports, message, color, tmp_path):
+    assert badge(loaded(tmp_path, *reports)) == {
+        "schemaVersion": 1,
+        "label": "rnn-conformance",
+        "message": message,
+        "color": color,
+    }
+
+
+# The page
+
+
+class Parsed(HTMLParser):
+    """A page's elements, what it would load, and what is wrong with its nesting or its ids."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.elements, self.problems, self.loads, self.content = [], [], [], [], {}
+        self.feed(text)
+        self.problems += [f"{tag} is not closed" for tag in self.open]
+        ids = [attributes["id"] for _, attributes in self.elements if "id" in attributes]
+        self.problems += [f"{id_} is no id of its own" for id_ in set(ids) if ids.count(id_) > 1]
+        style = " ".join(self.content.get("style", []) + [a.get("style", "") for _, a in self.elements])
+        self.loads += re.findall(r"@import[^;]*|url\((?!#)[^)]*\)", style)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = {name: value or "" for name, value in attributes}
+        self.elements.append((tag, attributes))
+        if tag not in VOID:
+            self.open.append(tag)
+        for name in ("src", "srcset", "data", "poster", "action", "background", *(["href"] if tag != "a" else [])):
+            if name in attributes and not attributes[name].startswith(("#", "data:")):
+                self.loads.append(f"{tag} {name}={attributes[name]}")
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.problems.append(f"</{tag}> closes nothing, line {self.getpos()[0]}")
+
+    def handle_data(self, text):
+        self.content.setdefault(self.open[-1] if self.open else "", []).append(text)
+
+    def all(self, tag, **wanted):
+        return [a for t, a in self.elements if t == tag and all(a.get(k) == v for k, v in wanted.items())]
+
+
+def test_the_parser_sees_what_is_wrong():
+    parsed = Parsed("<p id=a><b id=a></p><img src='https://x.org/y'><style>a{background:url(z.png)}</style>")
+    assert parsed.loads == ["img src=https://x.org/y", "url(z.png)"]
+    assert "</p> closes nothing, line 1" in parsed.problems
+    assert "a is no id of its own" in parsed.problems
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The reports, the page of them and the page parsed."""
+    folder = tmp_path_factory.mktemp("reports")
+    reports = loaded(folder, wrong(), right())
+    text = page(reports, [compare(*reversed(reports))])
+    return reports, text, Parsed(text)
+
+
+def test_the_page_is_whole_html_and_loads_nothing(made):
+    _, text, parsed = made
+    assert parsed.problems == []
+    assert parsed.loads == []
+    assert not re.search(r"\b(fetch|XMLHttpRequest|WebSocket|import)\s*\(", text)
+    (policy,) = parsed.all("meta", **{"http-equiv": "Content-Security-Policy"})
+    assert policy["content"].startswith("default-src 'none';")
+
+
+def test_the_page_has_a_row_for_every_requirement_and_a_cell_for_every_backend(made):
+    reports, text, parsed = made
+    ids = {found.id for one in reports for found in one.rows}
+    assert {a["id"] for a in parsed.all("tr") if "id" in a} == ids
+    for id_ in ids:
+        line = re.search(rf'<tr id="{id_}">.*?</tr>', text, re.DOTALL)[0]
+        assert line.count('<th scope="row">') == 1
+        assert line.count("<td") == len(reports)
+    assert re.search(r'<td class="s-failed">.*?✗.*?failed</span> 1/2', text)
+
+
+def test_the_page_can_be_read_without_seeing_it(made):
+    reports, text, parsed = made
+    assert all("scope" in a for a in parsed.all("th"))
+    assert all(a.get("aria-labelledby") or a.get("aria-label") for a in parsed.all("div", role="region"))
+    assert parsed.all("html") == [{"lang": "en"}]
+    for one in reports:  # a picture's numbers are there as a table, whose rows are the picture's
+        shown = margins(one)
+        assert f'The numbers<span class="hidden"> of {one.name}' in text
+        for found in shown:
+            assert f'<th scope="row">{found.kind} {found.dtype}</th>' in text
+    assert len(parsed.all("svg", **{"aria-hidden": "true"})) == len(parsed.all("svg")) == 4
+
+
+def test_text_from_a_report_is_no_markup_in_the_page(made):
+    _, text, parsed = made
+    assert len(parsed.all("script")) == 2
+    assert parsed.all("img") == []
+    inside = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
+    assert HOSTILE in inside["texts"]
+
+
+def test_every_row_of_a_report_is_behind_its_cell(made):
+    reports, _, _ = made
+    inside = data(reports, matrix(reports))
+    for column, one in enumerate(reports):
+        for found in one.rows:
+            cells = inside["requirements"][found.id]["cells"][column]
+            place = [inside["kinds"].index(found.kind), inside["dtypes"].index(found.dtype)]
+            status, examples, margin, *rest = next(cell for cell in cells if cell[:2] == place)[2:]
+            assert inside["statuses"][status]["key"] == found.status
+            assert examples == found.examples
+            assert margin == found.margin or min(margin, found.margin) > BEYOND
+            text, faults, reproducer = rest + [0, [], 0][len(rest) :]
+            assert inside["texts"][text] == found.message
+            assert [inside["faults"][fault][0] for fault in faults] == [fault["fault"] for fault in found.diagnosis]
+            assert inside["texts"][reproducer] == (found.reproducer or "")
+
+
+def test_the_pictures_show_what_is_beyond_the_tolerance(made):
+    reports, _, _ = made
+    drawn = {one.name: margins_picture(margins(one), "m") for one in reports}
+    assert "2.5e+05 x" in drawn["wrong"]
+    assert "beyond any" in drawn["wrong"]
+    assert " x<" not in drawn["right"]
+    assert "http" not in drawn["right"]
+    assert [found.id for found in longest_worst(reports[0])] == ["GRU-EQUATION"]
+    assert longest_worst(reports[1])[0].steps[2] == 0.25
+
+
+def embedded(text):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
+
+
+def test_the_committed_page_shows_the_committed_results():
+    shown, _ = columns(read_all(RESULTS))
+    now = json.loads(json.dumps(data(shown, matrix(shown))))
+    text = SITE.read_text("utf-8")
+    again = "write it again: python -m conformance report results/*.json --html docs/site"
+    assert embedded(text) == now, again
+    assert len(text.encode()) < 2e6
+    parsed = Parsed(text)
+    assert (parsed.problems, parsed.loads) == ([], [])
+
+
+# What a run leaves for the pictures
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_a_comparison_leaves_its_margin_and_that_of_each_step(batch_first):
+    backend = registry.backend("reference")
+    plans = Plans(0).block(layers, backend.features, False, 0)
+    calls = (plan.build("gru", "float32") for plan in plans)
+    call = next(
+        c for c in calls if c.config.batch_first == batch_first and not c.unbatched and c.N != c.T > 2 and not c.lengths
+    )
+    trial = trial_of(Subject(backend, "gru", "float32"), call)
+    trial.agrees()
+    assert len(trial.steps) == call.T
+    assert max(trial.steps) <= trial.margin < 1
+
+    growing = 10.0 * (1 + np.arange(call.T)).reshape((1, -1, 1) if batch_first else (-1, 1, 1))
+    wrong = trial.want.output + growing * trial.allowed(REPLICAS_ON_FAILURE[-1]).output
+    with pytest.raises(Failed) as failed:
+        trial.agrees(trial.got._replace(output=wrong))
+    assert failed.value.margin == pytest.approx(10 * call.T)
+    assert trial.steps == pytest.approx(growing.ravel())
+
+
+def test_the_report_of_a_failure_has_its_margin_by_step():
+    (check,) = (check for check in all_checks() if check.requirement == "GRU-RESET-GATE")
+    verdict = check.run(Subject(BANK["gru-reset-unused"].build(), "gru", "float32"), PLANS, {}, QUICK)
+    assert not verdict.passed
+    assert verdict.margin > 1
+    assert max(verdict.steps) == pytest.approx(verdict.margin)
+    found = Row.of(check.entry, "gru", "float32", "failed", margin=verdict.margin, steps=[*verdict.steps, float("inf")])
+    assert found.as_json()["steps"][-1] > 1e308
+    assert len(found.as_json()["steps"]) == len(verdict.steps) + 1
