@@ -225,6 +225,7 @@
     filter(refold);
   };
   form.addEventListener("input", changed);
+  form.addEventListener("change", changed); // of a select that is set otherwise than by hand
   form.addEventListener("reset", () => setTimeout(changed));
   form.addEventListener("submit", (event) => event.preventDefault());
   for (const [id, open] of [["unfold", true], ["fold", false]]) {
