@@ -204,8 +204,10 @@ class Probe:
                     return False
         replicas = [first, *(self.deviations(build, plain, n) for n in range(1, REPLICAS))]
         for k in off:
-            spread = factor * np.sqrt(np.mean([deviation[k] ** 2 for deviation in replicas], axis=0))
-            limit = allowed(spread, self.arithmetic)
+            square = np.mean([deviation[k] ** 2 for deviation in replicas], axis=0)
+            # Where a unit happens to be hardly moved from outside, rounding within still moves it as its neighbours.
+            square = np.where(square > 0, square + np.mean(square, axis=-1, keepdims=True), 0.0)
+            limit = allowed(factor * np.sqrt(square), self.arithmetic)
             if np.any(margin(self.heard[k][1], plain[k][1], limit, self.arithmetic.largest) > 1):
                 return False
         return True
@@ -439,6 +441,8 @@ def diagnose(
             if numeric and known.evidence:
                 known.suspects = suspects
     sure = explaining(suspects or [], known.controls)
+    if not sure and suspects and not any(isinstance(value, np.ndarray) for _, value in probe.heard):
+        suspects = []  # it raises, as they do, but they do always
     surer = explaining(sure, [probe for other in others for probe in forms[other].everything])
     told = Diagnosis([{"fault": c.fault, "explanation": c.explanation} for c in surer or sure or suspects or []])
     if numeric:
