@@ -324,14 +324,14 @@ def known_faults(kind: str, exclude: frozenset[str]) -> list[Any]:
 
 
 def explaining_pairs(known: Sequence[Any], probes: Sequence[Probe]) -> list[Candidate]:
-    """The pairs of common faults that explain all of the probes.
+    """The pairs of common faults, of different families, that explain all of the probes.
 
     Where one of the two alone changes nothing, the pair is the other: only where both do they are evaluated.
     """
     from conformance.faults import compose
 
     alone = [(fault, Candidate(fault.id, fault.explanation, fault.build)) for fault in known if fault.common]
-    left = list(combinations(range(len(alone)), 2))
+    left = [(a, b) for a, b in combinations(range(len(alone)), 2) if alone[a][0].family != alone[b][0].family]
     together: dict[tuple[int, int], Candidate | None] = {}
     for probe in probes:
         documented = probe.numbers(OracleBackend())
