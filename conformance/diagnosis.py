@@ -30,7 +30,7 @@ from conformance.subject import Subject, Trial, trial_of
 from reference.precision import REPLICAS, REPLICAS_ON_FAILURE, allowed
 
 LONG = 12  # of those drawn that take more than MOST_STEPS, the number that is sorted
-EVIDENCE, CONTROLS = 8, 8  # calls on which the backend is wrong, and right, that are put to the faults
+EVIDENCE, CONTROLS = 8, 16  # calls on which the backend is wrong, and right, that are put to the faults
 MOST_STEPS = 150  # steps, times layers, times directions, of further calls that are put to the faults
 LARGEST = 600  # the same of the failing call
 CERTAIN = 30.0  # times what 8 replicas allow: from there on more of them change nothing
@@ -400,7 +400,7 @@ class Known:
         self.survey = Survey.of(trial for trial in trials if steps(trial.call) <= MOST_STEPS or trial in long)
         self.evidence = [Probe(subject, plain, trial) for trial in chosen(self.survey.wrong, EVIDENCE)]
         self.controls = [Probe(subject, plain, trial) for trial in chosen(self.survey.right, CONTROLS)]
-        self.everything = [*self.evidence[:2], *self.controls[:2]]  # for failures of calls of other forms
+        self.everything = [*self.evidence, *self.controls]  # for failures of calls of other forms
         self.suspects: list[Candidate] | None = None  # those that explain all the evidence, once they were looked for
 
 
