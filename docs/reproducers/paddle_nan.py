@@ -5,9 +5,7 @@ paddlepaddle and numpy. Exits with 1 while the fault is there.
 """
 
 import sys
-import warnings
 
-warnings.simplefilter("ignore")
 import numpy as np
 import paddle
 
