@@ -169,9 +169,9 @@ ONNX_PARAGRAPH = """\
 Written by `python -m tests.onnx_vectors`. Of the bank, {faults} faults show in the numbers of one layer that a single
 ONNX node can be. Put through the {vectors} node tests of RNN, LSTM and GRU that onnx {onnx} ships and that a documented
 layer expresses, compared as ONNX's runner compares (rtol 1e-3, atol 1e-7), {noticed} of them fail a test: {part:.0%}.
-This suite fails {suite}. Of {orders} wrong arrangements of an LSTM's gates ONNX's tests notice {seen}: their weights are
-constant, so that all blocks are alike. None of these tests gives an initial state or a length; the longest has {steps}
-steps."""
+This suite fails {suite}. Of {orders} wrong arrangements of an LSTM's gates ONNX's tests notice {seen}: their weights
+are constant, so that all blocks are alike. None of these tests gives an initial state or a length; the longest has
+{steps} steps."""
 REQUIREMENT_BY_REQUIREMENT = """\
 Which faults fail a requirement, in whichever of the two profiles; those first that it decides. Every requirement
 fails at least one: none is there for nothing."""
