@@ -28,6 +28,8 @@ WORDS = {
     "projection": ("a projection", "no projection"),
     "bias": ("biases", "no biases"),
     "states": ("initial states", "no initial states"),
+    "square": ("N = T", "N other than T"),
+    "as wide": ("I = H", "I other than H"),
     "nan": ("NaN in the arguments", "no NaN in the arguments"),
     "saturating": ("saturating values", "no saturating values"),
     "second half": ("the second half of the batch", "the first half of the batch"),
@@ -54,6 +56,7 @@ def of_call(call) -> Attributes:
         "N": 1 if call.unbatched else len(call.x) if isinstance(call, CellCall) else call.N,
         "H": call.config.hidden_size,
         "I": call.config.input_size,
+        "as wide": call.config.input_size == call.config.hidden_size,
     }
     if isinstance(call, CellCall):
         return attributes | {"states": call.h is not None}
@@ -67,6 +70,7 @@ def of_call(call) -> Attributes:
         "projection": config.proj_size > 0,
         "states": call.h_0 is not None,
         "T": call.T,
+        "square": call.T == call.N,
         "num_layers": config.num_layers,
     }
 

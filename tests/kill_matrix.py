@@ -1,6 +1,6 @@
 """``python -m tests.kill_matrix``: which requirement fails which fault, as docs/kill-matrix.json and .md have it.
 
-Every fault of the bank is put through the whole suite in ``quick``, in one of the kinds that it touches or in all.
+Every fault of the bank is put through the whole suite in ``quick``, in the richest of the kinds that it touches.
 ``standard`` draws the same examples and then more, so what fails in quick fails in it. Put through standard is
 what quick does not decide; with ``--standard`` everything. What is done is kept: a run that was ended goes on.
 """
@@ -26,13 +26,13 @@ MATRIX = DOCS / "kill-matrix.json"
 PAGE = DOCS / "kill-matrix.md"
 ONNX = DOCS / "kill-matrix-onnx.json"
 RICHEST = ("lstm", "gru", "rnn_tanh", "rnn_relu")  # the kind with the most requirements first
-BY_KIND = {"acceptance", "values", "shapes", "calls"}  # families put through every kind: they differ there
+BESIDES = {"acceptance": "gru", "values": "rnn_relu"}  # a family, and a kind with requirements of its own for it
 
 
 def kinds_of(fault: Fault) -> tuple[str, ...]:
     """The kinds in which a fault is put through the suite."""
     touched = [kind for kind in RICHEST if kind in fault.kinds]
-    return tuple(touched if fault.family in BY_KIND else touched[:1])
+    return tuple(kind for kind in touched if kind in (touched[0], BESIDES.get(fault.family)))
 
 
 def row(identifier: str, profile) -> dict:
@@ -157,7 +157,8 @@ Written by `python -m tests.kill_matrix`; the data are in `kill-matrix.json`. Th
 {faults} departures from the documentation, each a small change of the oracle; each is a backend of its own
 (`pytest conformance --backend conformance.faults:lstm-gates-f-i`). Here every one of them is put through the
 suite's {requirements} requirements, in float32, in the richest kind that it touches (LSTM before GRU before RNN), those
-of acceptance, values, shapes and calls in every kind; gradients are put to the test only where they are what is wrong.
+of acceptance in a GRU and those of values in an RNN with ReLU besides. Gradients are put to the test only where they
+are what is wrong.
 
 Standard draws quick's examples first and then more, so what fails in quick fails in standard. The whole suite in
 standard is run for the faults that quick does not fail by the requirement that decides them."""
@@ -170,8 +171,8 @@ Written by `python -m tests.onnx_vectors`. Of the bank, {faults} faults show in 
 ONNX node can be. Put through the {vectors} node tests of RNN, LSTM and GRU that onnx {onnx} ships and that a documented
 layer expresses, compared as ONNX's runner compares (rtol 1e-3, atol 1e-7), {noticed} of them fail a test: {part:.0%}.
 This suite fails {suite}. Of {orders} wrong arrangements of an LSTM's gates ONNX's tests notice {seen}: their weights
-are constant, so that all blocks are alike. None of these tests gives an initial state or a length; the longest has {steps}
-steps."""
+are constant, so that all blocks are alike. None of these tests gives an initial state or a length; the longest has
+{steps} steps."""
 REQUIREMENT_BY_REQUIREMENT = """\
 Which faults fail a requirement, in whichever of the two profiles; those first that it decides. Every requirement
 fails at least one: none is there for nothing."""

@@ -29,10 +29,10 @@ def test_a_fault_of_the_bank_is_named_first(fault):
 UNKNOWN = {
     "lstm-gates-f-i": ("layer 0, forward direction, step 0",),
     "reverse-shares-forward": ("those and no others with two directions", "reverse direction"),
-    "lengths-ignored": ("those and no others with a sample shorter than T",),
+    "lengths-averaged": ("those and no others with lengths in another order",),
     "rows-direction-major": ("with two directions and num_layers", "of these only h_n"),
     "batches-over-8-slightly-off": ("with N > 8",),
-    "final-states-masked": ("lengths", "of these only h_n"),
+    "final-states-masked": ("those and no others with a sample shorter than T", "of these only h_n"),
 }
 
 

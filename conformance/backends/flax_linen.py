@@ -65,7 +65,7 @@ class LinenCell(JaxCell):
 class Linen(CheckedBackend):
     """Flax linen's recurrent layers, compiled by XLA for the CPU."""
 
-    name = "flax"
+    name, forks = "flax", False
     version = f"{flax.__version__}, jax {jax.__version__}"
     features = Features(
         multilayer=False,

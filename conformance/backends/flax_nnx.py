@@ -67,7 +67,7 @@ class NNXCell(JaxCell):
 class NNX(CheckedBackend):
     """Flax nnx's recurrent layers, compiled by XLA for the CPU."""
 
-    name = "flax-nnx"
+    name, forks = "flax-nnx", False
     version = f"{flax.__version__}, jax {jax.__version__}"
     features = Features(
         kinds={"rnn_tanh", "rnn_relu", "lstm"},

@@ -175,7 +175,7 @@ class PaddleCell(CheckedCell):
 
     def compute(self, x, h, c):
         states = [to_tensor(s) for s in (h, c) if s is not None]
-        with paddle.no_grad():
+        with paddle.no_grad(), default_dtype(self.config.dtype):  # that of the states where they are omitted
             _, states = self.cell(to_tensor(x), (states if c is not None else states[0]) if states else None)
         if self.config.kind == "lstm":
             return tuple(map(to_numpy, states))

@@ -18,7 +18,7 @@ from conformance.backends.torch_eager import Platform, Switched, TorchEager
 class TorchCUDA(TorchEager):
     """Eager torch on CUDA, cuDNN where torch chooses it, float32 in float32. Raises Unsupported without a device."""
 
-    name = "torch-cuda"
+    name, forks = "torch-cuda", False
     features = replace(TorchEager.features, deterministic=False)
     cudnn, tf32 = True, False
 

@@ -54,7 +54,7 @@ def any_input_accepted():
 @family(
     "REFUSE-STATE-BATCH",
     "a layer that brings states of any shape and dtype, and any number of them, into shape",
-    "broadcasting, as torch.nn.LSTMCell does with a state of one sample",
+    "broadcasting, as a cell exported to ONNX does with a state of one sample",
     numeric=False,
 )
 def any_state_accepted():
@@ -189,7 +189,7 @@ def broken_by_a_rejected_call():
 @family(
     "REFUSE-CELL-STATE-BATCH",
     "a cell that brings x and its states into shape, whatever came",
-    "broadcasting, as torch.nn.LSTMCell does with a state of one sample",
+    "broadcasting, as a cell exported to ONNX does with a state of one sample",
     numeric=False,
 )
 def cells_accept_anything():

@@ -31,7 +31,7 @@ def thinned(array, probability, seed):
 @family(
     "DROPOUT-BETWEEN-LAYERS",
     "a layer in training that drops the last layer's output too",
-    "Keras's dropout, which acts on every layer",
+    "a dropout put behind every layer, the last one too",
     kinds="gru",
 )
 def dropout_after_the_last_layer():

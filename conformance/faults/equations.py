@@ -397,7 +397,7 @@ def lstm_output_of_the_old_state():
 @family(
     "LSTM-EQUATION",
     "an LSTM whose cell state is clipped to [-1, 1]",
-    "the option cell_clip of TensorFlow's LSTMCell, clip of ONNX's LSTM",
+    "the option cell_clip of TensorFlow's LSTMCell",
     kinds="lstm",
 )
 def lstm_cell_state_clipped():
