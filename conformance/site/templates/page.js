@@ -61,7 +61,7 @@
     cell.className = `s-${status.key}`;
     cell.replaceChildren(make("button",
       { type: "button", "aria-haspopup": "dialog", "aria-label": `${line.row.id}, ${data.backends[column]}: ${status.word}${part}` },
-      mark(status), " ", make("span", { class: "word" }, status.word), part));
+      mark(status), "\u00a0", make("span", { class: "word" }, status.word), part));
   }
 
   function showCounts(area, column) {
