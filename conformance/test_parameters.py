@@ -15,6 +15,9 @@ from reference.layers import evaluate
 from reference.parameters import GATES, parameter_shapes
 
 
+ENOUGH = 16
+
+
 @decides("LSTM-GATE-ORDER", draw=plain_layers, when=lambda call: call.config.bias)
 @decides("GRU-GATE-ORDER", draw=plain_layers, when=lambda call: call.config.bias)
 def test_gate_order(trial):
@@ -48,7 +51,8 @@ def explaining_arrangement(trial):
     for named, rows, whose in arrangements(call.config.kind, call.config.hidden_size):
         read = {n: v[rows] if n.startswith(whose) else v for n, v in trial.parameters64.items()}
         wrong = evaluate(call.config, read, x, h_0, c_0).output
-        told_apart = np.any(np.abs(wrong - trial.want.output) > 2 * limit)
+        # Few elements tell whole orders apart, but not the many arrangements of a part of the parameters.
+        told_apart = np.any(np.abs(wrong - trial.want.output) > 2 * limit) and (len(whose) > 1 or wrong.size >= ENOUGH)
         if told_apart and np.all(np.abs(trial.got.output - wrong) <= limit):
             return named
     return ""
