@@ -14,7 +14,6 @@ from conformance.test_state import free_of_lengths, optional, single_layer
 from reference.layers import evaluate
 from reference.parameters import GATES, parameter_shapes
 
-
 ENOUGH = 16
 
 
@@ -44,18 +43,18 @@ def arrangements(kind, H):
 
 
 def explaining_arrangement(trial):
-    """The wrong arrangement of rows whose numbers the backend returned, in words, or nothing."""
+    """The wrong arrangement of rows whose numbers the backend returned, in words; nothing if it is none or several."""
     call = trial.call
     x, h_0, c_0 = (None if a is None else a.astype(np.float64) for a in (call.x, call.h_0, call.c_0))
-    limit = trial.allowed().output * 4 + 1e-30
+    limit, explaining = trial.allowed().output * 4 + 1e-30, []
     for named, rows, whose in arrangements(call.config.kind, call.config.hidden_size):
         read = {n: v[rows] if n.startswith(whose) else v for n, v in trial.parameters64.items()}
         wrong = evaluate(call.config, read, x, h_0, c_0).output
         # Few elements tell whole orders apart, but not the many arrangements of a part of the parameters.
         told_apart = np.any(np.abs(wrong - trial.want.output) > 2 * limit) and (len(whose) > 1 or wrong.size >= ENOUGH)
         if told_apart and np.all(np.abs(trial.got.output - wrong) <= limit):
-            return named
-    return ""
+            explaining.append(named)
+    return explaining[0] if len(explaining) == 1 else ""
 
 
 def moved_biases(call):
