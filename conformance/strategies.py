@@ -23,7 +23,8 @@ from reference.parameters import GATES, parameter_shapes
 SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16, 17)
 MODERATE = SIZES[:8]
 FEW = (1, 2, 3, 4)
-LONG, MANY, WIDE = (33, 48, 65, 80), (33, 40), (65, 129)  # steps, samples, units
+# Steps, samples, units. The first of each is what the first few examples have, whatever the profile.
+LONG, MANY, WIDE = (65, 33, 48, 80), (33, 40), (65, 129)
 VERY_LONG = (1000, 2000)  # steps
 
 # How arrays are filled. The first is what shrinking ends at: halves and quarters, easy to read.

@@ -255,6 +255,9 @@ def test_a_call_leaves_nothing_behind(trial):
     shorter = np.concatenate([call.x[::-1] * 2 + 1, call.x[:1]], axis=0)
     trial.run(x=np.repeat(shorter, 2, axis=1), h_0=None, c_0=None)
     expect_repeated(trial, trial.run())
+    if call.h_0 is not None:  # nor do states that were given serve a call without
+        without = {"h_0": None, "c_0": None}
+        trial.other(call.replace(**without)).same(trial.run(**without))
 
 
 @decides("STATE-LAYERS-INDEPENDENT", when=free_of_lengths)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from conformance.registry import BUILT_IN
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -82,11 +84,14 @@ def test_an_entry_point_of_another_package_is_found(tmp_path, installed):
     assert status == 0, printed
     status, printed = pytest_from(tmp_path, path, "--backend", "another")
     assert status == 4
-    assert ", my-gru, or package.module:attribute" in printed
+    assert ", my-gru, package.module:attribute, or exec:COMMAND." in printed
 
 
 def test_every_command_of_the_readme_exists():
     text = (ROOT / "README.md").read_text("utf-8") + (ROOT / ".ci" / "run").read_text("utf-8")
-    environments = re.findall(r"^\[testenv:(\w+)\]", (ROOT / "tox.ini").read_text("utf-8"), re.MULTILINE)
-    asked = set(re.findall(r"tox (?:run )?\"?-e (\w+)", text))
-    assert asked == set(environments)
+    tox = (ROOT / "tox.ini").read_text("utf-8")
+    plain = re.findall(r"^\[testenv:([\w-]+)\]", tox, re.MULTILINE)
+    (adapters,) = re.findall(r"^\[testenv:adapter-\{([\w,-]+)\}\]", tox, re.MULTILINE)
+    assert set(adapters.split(",")) <= set(BUILT_IN)
+    asked = set(re.findall(r"tox (?:run )?\"?-e ([\w-]+)", text))
+    assert asked - {f"adapter-{name}" for name in adapters.split(",")} == set(plain)

@@ -230,7 +230,7 @@ def odd_input_size_tail():
     return {"load": load}
 
 
-@family("FORWARD-EQUATION", "a layer of one unit whose W_hh is left out", "an axis of one squeezed away")
+@family("LONG-SEQUENCE-EQUATION", "a layer of one unit whose W_hh is left out", "an axis of one squeezed away")
 def one_unit_without_recurrence():
     def load(config, p):
         return each(np.zeros_like, "weight_hh")["load"](config, p) if config.hidden_size == 1 else p
