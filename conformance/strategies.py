@@ -522,6 +522,9 @@ def dropping(rates: tuple[float, ...] = RATES, upper: str = "") -> Callable[[Fea
     return draw
 
 
+AWAKE = 4.0
+
+
 @st.composite
 def many_masked(draw, features: Features, projecting: bool) -> LayerPlan:
     """Calls of two or three layers whose results show thousands of elements of the masks."""
@@ -562,6 +565,9 @@ def _showing(call: LayerCall) -> dict[str, np.ndarray]:
     H, O, gates = config.hidden_size, config.output_size, GATES[config.kind]
     shown = {"lstm": "g", "gru": "n"}.get(config.kind, "h")
     parameters = dict(call.parameters)
+    if config.kind == "rnn_relu":  # where the first layer's units rest at 0 its mask shows nothing
+        for name in (name for name in call.parameters if name.startswith("bias_ih_l0")):
+            parameters[name] = parameters[name] + parameters[name].dtype.type(AWAKE)
     for name in (name for name in call.parameters if "_l0" not in name):
         value = parameters[name] = np.zeros_like(call.parameters[name])
         start = gates.index(shown) * H
