@@ -13,10 +13,11 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import median
 
+from conformance.cascade import Cascade, ranks
 from conformance.faults import BANK, Fault
 from reference.catalogue import catalogue
 from tests.harness import QUICK, STANDARD, built, verdicts
@@ -101,6 +102,10 @@ def page(matrix: dict[str, dict]) -> Iterator[str]:
         seconds = sorted(r[name]["seconds"] for r in matrix.values() if name in r)
         middle = f"{median(seconds):.1f}, {seconds[-1]:.1f} ({len(seconds)} faults)" if seconds else "not run"
         yield f"| {name} | {killed[name]} of {len(matrix)} | {decided[name]} | {middle} |"
+    counts = [len(unblocked(failed)) for failed in quick.values()]
+    one, two = (sum(count <= most for count in counts) for most in (1, 2))
+    mean = sum(map(len, quick.values())) / len(quick)
+    yield from ("", *CASCADES.format(mean=mean, one=one, two=two, faults=len(matrix), most=max(counts)).splitlines())
     yield from ("", "## Fault by fault", "")
     yield from FAULT_BY_FAULT.splitlines()
     families: dict[str, list[str]] = {}
@@ -121,6 +126,17 @@ def page(matrix: dict[str, dict]) -> Iterator[str]:
         yield f"| `{requirement}` | {len(failing)} | {shown}{more} |"
     yield from ("", "## ONNX's node tests", "")
     yield from onnx_paragraph(json.loads(ONNX.read_text("utf-8")), standard).splitlines()
+
+
+def unblocked(failed: Iterable[str]) -> list[str]:
+    """Those of the failing requirements that a run tells as failures: the others build on them and are blocked."""
+    told, entries, key = [], catalogue(), lambda identifier: (identifier, "", "", "")
+    cascade, rank = Cascade(entries), ranks(entries)
+    for identifier in sorted(entries, key=rank.__getitem__):
+        if cascade.cause(key(identifier)) is None and identifier in failed:
+            cascade.failed(key(identifier))
+            told.append(identifier)
+    return told
 
 
 def onnx_paragraph(data: dict, failed: dict[str, dict]) -> str:
@@ -162,6 +178,10 @@ are what is wrong.
 
 Standard draws quick's examples first and then more, so what fails in quick fails in standard. The whole suite in
 standard is run for the faults that quick does not fail by the requirement that decides them."""
+CASCADES = """\
+A fault fails {mean:.0f} requirements in the mean. In a run most of them are blocked by one that they build on: {one} of
+the {faults} faults are told as one failure, {two} as one or two. The most, {most}, are of backends that take whatever
+arguments come: their failures are mistakes of their own."""
 FAULT_BY_FAULT = """\
 *Decided by* is the requirement that names the mistake, with the examples that it took. *First to fail it* goes by the
 suite's own order; the seconds are those of everything up to there, on a shared core, the oracle's answers kept from
