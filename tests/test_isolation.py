@@ -238,6 +238,8 @@ def test_no_process_outlives_the_run(name, number):
         env=os.environ | {"MARK_OF_TEST": mark},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        # Started in the background by a shell, these tests ignore the interrupt, and so would what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         wait_for(lambda: len(marked(mark)) >= 3, "pytest, the server and a worker run")
