@@ -37,7 +37,7 @@ BETWEEN_CALLS = 10  # times the limit of a call, for the suite's own work and fo
 HANGS = 3  # of a kind and dtype, each the limit long; what is left of its requirements is blocked then
 MADE_SMALLER = 2  # crashes of a kind and dtype; each attempt is a process
 ATTEMPTS = 60  # to make such an example smaller
-FLOOD = 16 << 20  # bytes printed in one call
+FLOOD = 16 << 20  # bytes printed in one call, or in one check
 GIB = 1 << 30
 EXCERPT = 6  # lines, of the first and of the last that were printed
 
@@ -303,6 +303,9 @@ class Isolated:
         if done:
             verdict, seconds = found
             clock.seconds.update(seconds)
+            self.output.read()
+            if self.output.total > FLOOD and verdict.passed:  # too fast to be seen at it
+                verdict.failure = f"the backend's process printed more than {FLOOD >> 20} MiB in one check"
             if not task.careful:
                 sys.stdout.write(self.output.text)  # where pytest shows what a failing test printed
             return verdict

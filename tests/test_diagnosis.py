@@ -29,7 +29,7 @@ def test_a_fault_of_the_bank_is_named_first(fault):
 UNKNOWN = {
     "lstm-gates-f-i": ("layer 0, forward direction, step 0",),
     "reverse-shares-forward": ("those and no others with two directions", "reverse direction"),
-    "lengths-averaged": ("those and no others with lengths in another order",),
+    "lengths-averaged": ("those and no others with a sample shorter than T",),
     "rows-direction-major": ("with two directions and num_layers", "of these only h_n"),
     "batches-over-8-slightly-off": ("with N > 8",),
     "final-states-masked": ("those and no others with a sample shorter than T", "of these only h_n"),

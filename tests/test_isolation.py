@@ -44,7 +44,7 @@ HOSTILE = {
     "Loops": "forward: the backend's process gave no answer within 4 s and was killed",
     "LoopsHoldingTheInterpreter": "forward: the backend's process gave no answer within 4 s and was killed",
     "LoopsDeafToSignals": "forward: the backend's process gave no answer within 4 s and was killed",
-    "Floods": "forward: the backend's process printed more than 16 MiB in one call and was killed",
+    "Floods": "the backend's process printed more than 16 MiB in one",
     "Forks": "the backend forked, and the new process returned from the call as well",
     "LeavesAProcess": "forward: the backend's process ended with exit status 3",
     "ThreadRaises": "a thread of the backend raised ZeroDivisionError",
@@ -96,7 +96,7 @@ def test_a_run_in_which_every_forward_pass_crashes_is_complete(tmp_path):
     status, printed, report = report_of(tmp_path, "--backend", "tests.hostile:Segfaults")
     assert status == 1, printed
     assert report["summary"]["complete"]
-    assert report["summary"]["blocked"] == 0
+    assert report["summary"]["blocked"] > 100
     # What calls no layer's forward pass is decided all the same.
     passed = {row["id"] for row in report["requirements"] if row["status"] == "passed"}
     assert {"PARAM-NAMES", "CELL-SHAPES", "REFUSE-KIND"} <= passed
