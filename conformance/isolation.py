@@ -44,6 +44,8 @@ EXCERPT = 6  # lines, of the first and of the last that were printed
 # In what Python's fault handler prints: frames of the suite, and the list of everything imported.
 OWN = re.compile(rf'  File "(<string>|{re.escape(os.path.dirname(__file__))}/\w+\.py)"|Extension modules:')
 
+PLACES = re.compile(r'(?<=")/[^"\n]*/site-packages/')
+
 START = "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); from conformance.worker import main; "
 
 
@@ -124,9 +126,12 @@ class Output:
         return self.first.decode("utf-8", "replace") + left_out + self.last.decode("utf-8", "replace")
 
     def excerpt(self) -> str:
-        """The first and the last lines, without the suite's own frames and addresses that change from run to run."""
+        """The first and the last lines, without the suite's own frames, and what changes from run to run and place."""
         printed = re.sub(r"\b0x[0-9a-f]+", "0x...", self.text).splitlines()
-        lines = [line[:200] for line in printed if line.strip() and not OWN.match(line)]
+        here = os.path.join(os.getcwd(), "")
+        lines = [
+            PLACES.sub("", line).replace(here, "")[:200] for line in printed if line.strip() and not OWN.match(line)
+        ]
         if len(lines) > 2 * EXCERPT:
             lines[EXCERPT:-EXCERPT] = ["[...]"]
         return "\n".join(lines)
