@@ -51,7 +51,7 @@ class Row:
         if self.steps is None:
             del data["steps"]
         else:
-            data["steps"] = [float(f"{min(margin, LARGEST):.3g}") for margin in self.steps]
+            data["steps"] = [min(float(f"{margin:.3g}"), LARGEST) for margin in self.steps]
         return data
 
 

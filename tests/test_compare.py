@@ -1,9 +1,12 @@
 """The comparison and the tolerance, on numbers chosen to pass and to fail."""
 
+import json
+
 import numpy as np
 import pytest
 
 from conformance.compare import Failed, check_numbers, margin
+from conformance.report import Row
 from reference import LayerConfig, forward, parameter_shapes
 from reference.layers import evaluate
 from reference.precision import ARITHMETICS, Disturbed, _Noise, allowed, spreads
@@ -108,3 +111,9 @@ def test_errors_are_drawn_anew_however_large_the_arrays():
     noisy = Disturbed.replicate(x, 8, ARITHMETICS["float32"], _Noise())
     assert not np.array_equal((noisy * 1.0).values, (noisy * 1.0).values)
     assert np.all((noisy * 1.0 - noisy * 1.0).values.std(axis=0) > 0)
+
+
+def test_an_infinite_margin_is_a_number_of_json():
+    row = Row("A", "state", "It holds.", "a page", "gru", "float32", "failed", margin=np.inf, steps=[0.5, np.inf])
+    data = json.loads(json.dumps(row.as_json(), allow_nan=False))
+    assert data["margin"] == data["steps"][1] == np.finfo(float).max
