@@ -15,7 +15,6 @@ from reference.catalogue import AREAS, Requirement
 
 MOST_NAMED = 8  # of the blocked
 LARGEST = sys.float_info.max
-STATUSES = ("passed", "failed", "blocked", "known_failure", "not_claimed")
 
 
 @dataclass

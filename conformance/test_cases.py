@@ -3,7 +3,7 @@
 from conformance.cases import Case, CaseError, check, check_read_back, load_cases, replay
 from conformance.checks import Verdict
 from conformance.compare import Failed
-from reference.catalogue import Requirement, area_builds_on
+from reference.catalogue import Requirement, ids
 
 
 class CaseCheck:
@@ -14,7 +14,7 @@ class CaseCheck:
         self.entry = Requirement(
             id=f"CASE-{case.id.upper()}",
             area="cases",
-            builds_on=area_builds_on("cases"),
+            builds_on=ids(["combined"]),
             statement=f"{case.description}.",
             source=case.source,
             kinds=tuple(sorted(case.kinds)),

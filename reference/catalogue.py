@@ -69,9 +69,8 @@ def catalogue() -> dict[str, Requirement]:
         require(set(kinds) <= set(KINDS), "kinds", f"some of {', '.join(KINDS)}", kinds)
         known = set(Requirement.__dataclass_fields__)
         require(set(raw) <= known, raw["id"], f"keys among {', '.join(sorted(known))}", sorted(set(raw) - known))
-        builds_on = _ids(raw["builds_on"]) if "builds_on" in raw else area_builds_on(raw["area"])
         raw = raw | {"kinds": kinds, "needs": frozenset(raw.get("needs", ()))}
-        raw["builds_on"] = tuple(id_ for id_ in builds_on if id_ != raw["id"])
+        raw["builds_on"] = ids(raw.get("builds_on", ()))
         entries[raw["id"]] = Requirement(**raw)
     for entry in entries.values():
         unknown = sorted(set(entry.builds_on) - set(entries))
@@ -83,15 +82,11 @@ def catalogue() -> dict[str, Requirement]:
     return entries
 
 
-def area_builds_on(area: str) -> tuple[str, ...]:
-    """What the entries of an area build on that do not say so themselves."""
-    return _ids(_file()["areas"].get(area, ()))
-
-
-def _ids(names: Iterable[str]) -> tuple[str, ...]:
-    """Ids, groups replaced by theirs."""
+def ids(names: Iterable[str]) -> tuple[str, ...]:
+    """The ids that these ids and groups of ids stand for."""
     groups = _file()["groups"]
-    return tuple(dict.fromkeys(id_ for name in names for id_ in groups.get(name, (name,))))
+    found = (ids(groups[name]) if name in groups else (name,) for name in names)
+    return tuple(dict.fromkeys(id_ for those in found for id_ in those))
 
 
 @lru_cache(maxsize=1)
