@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -84,7 +85,7 @@ def spreads(
     ``function`` is code of the oracle; ``arrays`` (None passes through) are what reaches it as disturbed
     arrays. An element that overflows in a replica has an infinite or NaN spread.
     """
-    noise = _Noise()
+    noise = _Noise(arithmetic.u)
     with np.errstate(all="ignore"):
         disturbed = [None if a is None else Disturbed.replicate(a, replicas, arithmetic, noise) for a in arrays]
         results = function(*disturbed)
@@ -99,12 +100,12 @@ def _deviation(result, expected):
 
 
 class _Noise:
-    """Standard normal numbers, the same in every run, drawn once and read in order."""
+    """Normal numbers of deviation u, the same in every run, drawn once and read in order; and norms, computed once."""
 
-    _drawn = np.random.Generator(np.random.SFC64(20111)).standard_normal(1 << 18)
-
-    def __init__(self) -> None:
+    def __init__(self, u: float) -> None:
+        self._u, self._drawn = u, _drawn(u)
         self._at = self._passes = 0
+        self._norms: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def __call__(self, shape: tuple[int, ...]) -> np.ndarray:
         size = math.prod(shape)
@@ -112,9 +113,21 @@ class _Noise:
             self._passes += 1
             self._at = self._passes * 7919 % 4099
             if size > self._drawn.size - self._at:
-                return np.random.Generator(np.random.SFC64(self._passes)).standard_normal(shape)
+                return np.random.Generator(np.random.SFC64(self._passes)).standard_normal(shape) * self._u
         start, self._at = self._at, self._at + size
         return self._drawn[start : start + size].reshape(shape)
+
+    def norms(self, weight: np.ndarray) -> np.ndarray:
+        """The norms of a weight's columns. A recurrence asks for them at every step."""
+        known = self._norms.get(id(weight))
+        if known is None:  # the weight is kept, so that no other takes its id
+            known = self._norms[id(weight)] = weight, _norm(weight, -2)
+        return known[1]
+
+
+@cache
+def _drawn(u: float) -> np.ndarray:
+    return np.random.Generator(np.random.SFC64(20111)).standard_normal(1 << 19) * u
 
 
 class Disturbed:
@@ -161,39 +174,45 @@ class Disturbed:
 
     def _relative(self, values: np.ndarray) -> Disturbed:
         """Off by u relative to the result."""
-        arithmetic = self.arithmetic
         error = self._noise(values.shape) * values
-        error *= arithmetic.u
-        if arithmetic.least:
-            error += self._noise(values.shape) * arithmetic.least
+        if self.arithmetic.least:
+            error += self._noise(values.shape) * (self.arithmetic.least / self.arithmetic.u)
         error += values
-        return self._exact(error, 1)
+        return Disturbed(error, self.arithmetic, self._noise)
 
     def _absolute(self, values: np.ndarray, size, terms: int = 1) -> Disturbed:
-        """Off by ``size``, a number or an array that broadcasts to the result."""
-        return self._exact(values + self._noise(values.shape) * size, terms)
+        """Off by ``size`` in units of u, a number or an array that broadcasts to the result."""
+        error = self._noise(values.shape) * size
+        error += values
+        return Disturbed(error, self.arithmetic, self._noise, terms)
+
+    def _sized(self, size: np.ndarray, factor: float) -> np.ndarray:
+        """``size`` times ``factor``, in place, and what underflow adds, in units of u."""
+        size *= factor
+        if self.arithmetic.least:
+            size += self.arithmetic.least / self.arithmetic.u
+        return size
 
     def _added(self, other) -> Disturbed:
         """A sum, as part of a longer summation where one of the two is a product."""
-        other = self._aligned(other)
         terms = self.terms + (other.terms if isinstance(other, Disturbed) else 1)
-        other = other.values if isinstance(other, Disturbed) else other
+        other = self._other(other)
         values = self.values + other
         if terms == 2:
             return self._relative(values)
-        largest = np.maximum(np.maximum(np.abs(self.values), np.abs(other)), np.abs(values))
-        return self._absolute(values, largest * (self.arithmetic.u * math.sqrt(terms)) + self.arithmetic.least, terms)
-
-    def _aligned(self, other):
-        """The other operand, its axes counted from the last so that the replicas' axis stays first."""
-        if isinstance(other, Disturbed) and other.values.ndim < self.values.ndim:
-            gap = (1,) * (self.values.ndim - other.values.ndim)
-            return other._exact(other.values.reshape(other.values.shape[0], *gap, *other.shape))
-        return other
+        largest = np.abs(values)
+        np.maximum(largest, np.abs(self.values), out=largest)
+        np.maximum(largest, np.abs(other), out=largest)
+        return self._absolute(values, self._sized(largest, math.sqrt(terms)), terms)
 
     def _other(self, other):
-        other = self._aligned(other)
-        return other.values if isinstance(other, Disturbed) else other
+        """The other operand, its axes counted from the last so that the replicas' axis stays first."""
+        if not isinstance(other, Disturbed):
+            return other
+        if other.values.ndim < self.values.ndim:
+            gap = (1,) * (self.values.ndim - other.values.ndim)
+            return other.values.reshape(other.values.shape[0], *gap, *other.shape)
+        return other.values
 
     def __add__(self, other):
         return self._added(other)
@@ -229,15 +248,15 @@ class Disturbed:
         return self._product(other, self.values)
 
     def _product(self, x: np.ndarray, w: np.ndarray) -> Disturbed:
-        norms = _norm(x, -1, True) * _norm(w, -2, True)
-        u = self.arithmetic.u * np.sqrt(x.shape[-1]) + self.arithmetic.product_u
-        return self._absolute(x @ w, norms * u + self.arithmetic.least, x.shape[-1])
+        norms = _norm(x, -1) * (self._noise.norms(w) if w.ndim == 2 else _norm(w, -2))
+        factor = math.sqrt(x.shape[-1]) + self.arithmetic.product_u / self.arithmetic.u
+        return self._absolute(x @ w, self._sized(norms, factor), x.shape[-1])
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
         if method != "__call__" or kwargs:
             return NotImplemented
         if ufunc is np.tanh:
-            return self._absolute(np.tanh(self.values), self.arithmetic.tanh_error * self.arithmetic.u)
+            return self._absolute(np.tanh(self.values), self.arithmetic.tanh_error)
         if ufunc is np.maximum:
             return self._exact(np.maximum(*(self._other(i) for i in inputs)))
         reflected = {
@@ -255,8 +274,9 @@ class Disturbed:
         return NotImplemented if moved is None else moved(self, *args, **kwargs)
 
 
-def _norm(a: np.ndarray, axis: int, keepdims: bool) -> np.ndarray:
-    return np.sqrt(np.sum(a * a, axis=axis, keepdims=keepdims))
+def _norm(a: np.ndarray, axis: int) -> np.ndarray:
+    squares = np.add.reduce(a * a, axis=axis, keepdims=True)
+    return np.sqrt(squares, out=squares)
 
 
 def _values(like: Disturbed, arrays):
@@ -289,8 +309,8 @@ def _sum(self, array, axis):
     """A sum of n numbers errs like their dot product with ones, but for |x| * |w| the sum of |x| will do."""
     n = array.shape[axis]
     axis = axis if axis < 0 else axis + 1
-    size = np.sum(np.abs(array.values), axis=axis) * (np.sqrt(n) * self.arithmetic.u)
-    return self._absolute(np.sum(array.values, axis=axis), size + self.arithmetic.least)
+    size = self._sized(np.sum(np.abs(array.values), axis=axis), math.sqrt(n))
+    return self._absolute(np.sum(array.values, axis=axis), size)
 
 
 _MOVES = {
