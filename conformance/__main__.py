@@ -1,12 +1,13 @@
-"""``python -m conformance``: the catalogue as a page of Markdown, reports as pages to look at."""
+"""``python -m conformance``: the catalogue as a page of Markdown, reports to look at, to compare and to merge."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
 
+from conformance import baseline, shards
 from conformance.site import command
-from reference.catalogue import AREAS, catalogue
+from reference.catalogue import AREAS, catalogue, version
 from reference.config import KINDS
 
 
@@ -16,7 +17,7 @@ def requirements_page() -> Iterator[str]:
     yield "# Requirements"
     yield ""
     yield (
-        f"The {len(entries)} entries of `reference/requirements.toml`, written by "
+        f"The {len(entries)} entries of `reference/requirements.toml`, version {version()}, written by "
         "`python -m conformance requirements`. Each case of `cases/` is a requirement besides. *Needs* are the "
         "features without which an entry is not claimed; *dtypes* says whether it is checked in every claimed dtype "
         "or in one."
@@ -54,6 +55,8 @@ def main() -> None:
     requirements = commands.add_parser("requirements", help="print the catalogue of requirements as Markdown")
     requirements.set_defaults(run=print_requirements)
     command.add_to(commands)
+    baseline.add_to(commands)
+    shards.add_to(commands)
     arguments = parser.parse_args()
     arguments.run(arguments)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -51,6 +51,30 @@ class Cascade:
         self._causes.setdefault((id_, backend, kind), {})[dtype] = cause
 
 
+def not_run(cause: str) -> dict[str, Any]:
+    """What is found where nothing is run, because of that cause."""
+    return {"status": "blocked", "message": f"not run: it builds on {cause}, which failed"}
+
+
+def blocks(found: Mapping[str, Any]) -> bool:
+    """Whether it is a failure that says that the backend is wrong, so that what builds on it says nothing.
+
+    Such a one leaves a reproducer; a known failure that passes now and a traceback of the suite itself do not.
+    """
+    return found["status"] == "failed" and found.get("reproducer") is not None
+
+
+def replay(results: dict[Key, dict[str, Any]], order: Iterable[Key], requirements: Mapping[str, Requirement]) -> None:
+    """Make the results of separate runs those of one, which would have gone in that order and skipped the blocked."""
+    cascade = Cascade(requirements)
+    for key in order:
+        cause = cascade.cause(key)
+        if cause is not None:
+            results[key] = not_run(cause)
+        elif blocks(results[key]):
+            cascade.failed(key)
+
+
 def settle(results: dict[Key, dict[str, Any]], requirements: Mapping[str, Requirement]) -> None:
     """Mark as blocked what failed of another failure in a run whose parts did not know of each other."""
     cascade, rank = Cascade(requirements), ranks(requirements)
@@ -60,7 +84,8 @@ def settle(results: dict[Key, dict[str, Any]], requirements: Mapping[str, Requir
             continue
         cause = cascade.cause(key)
         if cause is None:
-            cascade.failed(key)
+            if blocks(found):
+                cascade.failed(key)
         elif found["status"] == "failed":
             found["status"] = "blocked"
             found["message"] = f"{cause}, on which it builds, failed as well\n{found['message']}"

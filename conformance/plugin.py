@@ -17,8 +17,12 @@ from typing import Any
 
 import pytest
 
+from conformance.cascade import Cascade, not_run
+from conformance.recorder import Recorder
+from conformance.tally import all_requirements, asked_of, combinations
+
 STATE = pytest.StashKey["Run"]()
-PROPERTY = "conformance"
+FOUND = pytest.StashKey[dict[str, Any]]()  # of an item: what the report is to say of it
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,6 +46,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         help="TOML file of known failures, each with reason and issue; may be given several times. Those of the "
         "shipped adapters are known without it.",
+    )
+    group.addoption(
+        "--baseline",
+        metavar="FILE",
+        default=None,
+        help="an earlier report: the exit status tells whether something got worse since, and nothing else",
+    )
+    group.addoption(
+        "--shard",
+        metavar="I/N",
+        default=None,
+        help="run the I-th of N parts alone, on as many machines; "
+        "python -m conformance merge makes one report of theirs",
     )
     group.addoption(
         "--conformance-examples",
@@ -107,15 +124,16 @@ class Run:
     profile: Any = None
     seed: int = 0
     known: list[Any] = field(default_factory=list)
-    results: dict[tuple[str, str, str, str], dict[str, Any]] = field(default_factory=dict)
     subjects: dict[tuple[str, str, str], Any] = field(default_factory=dict)
     streams: dict[Any, Any] = field(default_factory=dict)
     streams_of: Any = None
     plans: Any = None
     problem: pytest.UsageError | None = None
     cascade: Any = None
-    outcomes: list[Any] = field(default_factory=list)
-    unmatched: list[Any] = field(default_factory=list)
+    keys: list[Any] = field(default_factory=list)  # what is asked, in the order of the run; of a shard, its part
+    unmatched: list[str] = field(default_factory=list)
+    shard: Any = None
+    baseline: Any = None
 
     def prepare(self) -> None:
         """Find backends, profile, seed and known failures. Raises UsageError, one sentence each."""
@@ -151,12 +169,45 @@ class Run:
         for name in names:
             if names.count(name) > 1:
                 raise pytest.UsageError(f"two of the backends call themselves {name!r}: run them one by one.")
+        self.keys = asked_of(self.backends)
+        self.split_and_gate()
         try:
             shipped = [path for name in wanted if (path := registry.known_failures(name)) is not None]
             for path in dict.fromkeys(Path(path).resolve() for path in (*shipped, *option("--known-failures"))):
                 self.known += read(path, all_requirements())
         except BrokenFile as error:
             raise pytest.UsageError(f"{error}") from None
+        self.unmatched = [str(entry) for entry in self.known if not any(entry.matches(*key) for key in self.keys)]
+        if self.shard is not None:
+            try:
+                self.keys = self.shard.part(self.keys)
+            except ValueError as error:
+                raise pytest.UsageError(f"--shard {self.shard}: {error}") from None
+
+    def split_and_gate(self) -> None:
+        """The shard that this is and the baseline that it is held against. Raises UsageError."""
+        from conformance.baseline import baseline
+        from conformance.shards import Shard
+        from conformance.site.reading import BadReport
+
+        shard, file = self.config.getoption("--shard"), self.config.getoption("--baseline")
+        try:
+            if shard is not None:
+                self.shard = Shard.of(shard)
+            if file is not None:
+                self.baseline = baseline(file, self.profile.name)
+        except ValueError as error:
+            raise pytest.UsageError(f"--shard: {error}") from None
+        except BadReport as error:
+            raise pytest.UsageError(f"--baseline: {error}") from None
+        if self.shard and self.baseline:
+            raise pytest.UsageError(
+                "--baseline is of a whole run, --shard of a part: merge the shards, then python -m conformance compare."
+            )
+        if self.shard and self.config.getoption("--conformance-seed") is None and not self.profile.derandomize:
+            raise pytest.UsageError(
+                f"--shard in profile {self.profile.name}: give all shards the same --conformance-seed N."
+            )
 
     def built(self, names: list[str]) -> list[Any]:
         """The backends of these names, here or in processes of their own. Raises UnknownBackend, UsageError."""
@@ -219,17 +270,11 @@ class Run:
         return next((entry for entry in self.known if entry.matches(*key)), None)
 
 
-def all_requirements() -> dict[str, Any]:
-    """Every requirement by its id: the catalogue's entries, and one for each case."""
-    from conformance.test_cases import test_case
-    from reference.catalogue import catalogue
-
-    return catalogue() | {check.requirement: check.entry for check in test_case.checks}
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     run = config.stash[STATE] = Run(config)
+    if not hasattr(config, "workerinput"):  # xdist's processes report to the one that started them
+        config.pluginmanager.register(Recorder(config, run), "conformance.recorder")
     if config.getoption("--hypothesis-profile", None):
         from hypothesis import settings
 
@@ -239,7 +284,7 @@ def pytest_configure(config: pytest.Config) -> None:
             settings.register_profile(
                 profile.name, max_examples=profile.examples, derandomize=profile.derandomize, deadline=None
             )
-    if config.getoption("--backend") or config.getoption("--known-failures"):
+    if any(config.getoption(name) for name in ("--backend", "--known-failures", "--baseline", "--shard")):
         run.prepare()
 
 
@@ -254,7 +299,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     if not run.backends:
         return []
     backends = ", ".join(f"{b.name} ({b.version})" for b in run.backends)
-    return [f"conformance: {backends}; profile {run.profile.name}, seed {run.seed}"]
+    shard = f", shard {run.shard}" if run.shard else ""
+    return [f"conformance: {backends}; profile {run.profile.name}, seed {run.seed}{shard}"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -283,24 +329,6 @@ def _jobs(run: Run, check, place: tuple[str, str, int]) -> list[Job]:
     return jobs
 
 
-def combinations(features, requirement) -> list[tuple[str, str]]:
-    """The kinds and dtypes in which a requirement is put to a backend that claims these features; none if it is not.
-
-    What is asked for although it is not claimed, a kind or a dtype, is asked for in those alone.
-    """
-    from reference.config import DTYPES
-
-    unless = requirement.unless
-    if not all(features.claims(need) for need in requirement.needs):
-        return []
-    if unless not in ("", "kinds", "dtypes") and features.claims(unless):
-        return []
-    kinds = [kind for kind in requirement.kinds if (kind in features.kinds) != (unless == "kinds")]
-    dtypes = [dtype for dtype in DTYPES if (dtype in features.dtypes) != (unless == "dtypes")]
-    every = requirement.every_dtype or unless == "dtypes"
-    return [(kind, dtype) for kind in kinds for dtype in (dtypes if every else dtypes[:1])]
-
-
 def job_of(item: pytest.Item) -> Job | None:
     """The item's job, None for a test that is not of the suite."""
     callspec = getattr(item, "callspec", None)
@@ -321,23 +349,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if run.problem is not None:
         raise run.problem
     from conformance import test_cases
-    from conformance.cascade import Cascade, ranks
 
     if test_cases.broken is not None:
         raise pytest.UsageError(f"{test_cases.broken}")
     # A test of the suite that no backend's claims call for has no job; pytest would call it skipped.
     items[:] = [i for i in items if job_of(i) is not None or not hasattr(getattr(i, "function", None), "checks")]
-    from reference.config import DTYPES, KINDS
-
-    def by_subject(item: pytest.Item) -> tuple[int, int, int]:
-        job = job_of(item)
-        if job is None:
-            return (-1, 0, 0)
-        return (job.backend_index, KINDS.index(job.subject.kind), DTYPES.index(job.subject.dtype))
-
-    # One subject after the other: its examples are shared, then let go. What others build on comes before them.
-    rank = ranks(all_requirements())
-    items.sort(key=lambda item: (by_subject(item), rank[job.requirement.id] if (job := job_of(item)) else 0))
+    place = {key: number for number, key in enumerate(run.keys)}
+    left_out = [item for item in items if (job := job_of(item)) is not None and key_of(job) not in place]
+    if left_out:  # the other shards'
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if (job := job_of(item)) is None or key_of(job) in place]
+    items.sort(key=lambda item: place[key_of(job)] if (job := job_of(item)) else -1)
     run.cascade = Cascade(all_requirements())
 
 
@@ -353,7 +375,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     try:
         cause = run.cascade.cause(key)
         if cause is not None:
-            found |= {"status": "blocked", "message": f"not run: it builds on {cause}, which failed"}
+            found |= not_run(cause)
             pytest.skip(found["message"])
         known = run.known_failure(key)
         # The suite's own warnings are errors where it is developed; an adapter may warn as it likes.
@@ -381,13 +403,21 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
             found["reproducer"] = _reproducer(job, verdict, run)
     finally:
         found["seconds"] = time.perf_counter() - started
-        pyfuncitem.user_properties += [("requirement", key[0]), (PROPERTY, json.dumps(found))]
+        pyfuncitem.stash[FOUND] = found
+        pyfuncitem.user_properties += properties(found)
     if found["status"] == "known_failure":
         pytest.xfail(found["message"].splitlines()[0])
     if found["status"] in ("failed", "blocked"):
         left = f"\n  reproducer: {found['reproducer']}" if found.get("reproducer") else ""
         pytest.fail(found["message"] + left, pytrace=False)
     return True
+
+
+def properties(found: dict[str, Any]) -> list[tuple[str, Any]]:
+    """What JUnit's XML says of a check beside its outcome."""
+    told = dict(zip(("requirement", "backend", "kind", "dtype"), found["key"], strict=True))
+    told |= {name: found[name] for name in ("status", "examples", "margin") if found.get(name) is not None}
+    return list(told.items())
 
 
 def _reproducer(job: Job, verdict, run: Run) -> str:
@@ -429,82 +459,9 @@ def _name_as_asked(job: Job, run: Run) -> str:
     return asked[job.backend_index] if asked else job.subject.backend.name
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    if report.when == "call":
-        for name, value in report.user_properties:
-            if name == PROPERTY:
-                found = json.loads(value)
-                _results[tuple(found.pop("key"))] = found
-
-
-_results: dict[tuple[str, ...], dict[str, Any]] = {}  # the report hook is handed no config
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    config = session.config
-    run = config.stash[STATE]
-    asked = run.asked or _results  # under xdist the tests are in the other processes
-    if not asked or not run.backends or config.getoption("collectonly") or hasattr(config, "workerinput"):
-        return
-    from conformance.cascade import settle
-
-    run.results = dict(_results)
-    _results.clear()
-    settle(run.results, all_requirements())
-    every = {
-        (r.id, b.name, kind, dtype)
-        for b in run.backends
-        for r in all_requirements().values()
-        for kind, dtype in combinations(b.features, r)
-    }
-    run.unmatched = [entry for entry in run.known if not any(entry.matches(*key) for key in every)]
-    if run.unmatched and session.exitstatus == 0:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    run.outcomes = [_outcome(run, backend, every) for backend in run.backends]
-    path = config.getoption("--conformance-report")
-    if path:
-        from conformance.report import as_text
-
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(as_text(run.outcomes, run.profile.name, run.seed), "utf-8")
-
-
-def _outcome(run: Run, backend, every):
-    from conformance.report import Outcome, Row
-    from reference.config import DTYPES
-
-    first = next(dtype for dtype in DTYPES if dtype in backend.features.dtypes)
-    rows = []
-    for requirement in all_requirements().values():
-        asked = combinations(backend.features, requirement)
-        for kind in requirement.kinds:
-            for dtype in (dtype for mine, dtype in asked if mine == kind):
-                found = run.results.get((requirement.id, backend.name, kind, dtype))
-                if found is not None:
-                    rows.append(Row.of(requirement, kind, dtype, **found))
-            # Of what is asked for where it is not claimed there is nothing to say where it is.
-            if not requirement.unless and kind not in (mine for mine, _ in asked):
-                rows.append(Row.of(requirement, kind, first, "not_claimed"))
-    complete = all(key in run.results for key in every if key[1] == backend.name)
-    clock = next((s.clock for s in run.subjects.values() if s.backend is backend), None)
-    seconds = dict(clock.seconds) if clock else {}
-    return Outcome(backend, rows, complete, seconds)
-
-
-def pytest_terminal_summary(terminalreporter, exitstatus: int, config: pytest.Config) -> None:
-    run = config.stash[STATE]
-    outcomes = run.outcomes
-    if not outcomes:
-        return
-    from conformance.report import lines
-
-    terminalreporter.section("conformance")
-    for outcome in outcomes:
-        for line in lines(outcome):
-            terminalreporter.write_line(line)
-        terminalreporter.write_line("")
-    for entry in run.unmatched:
-        terminalreporter.write_line(f"known failure {entry} matches no requirement of this run: mend or remove it.")
-    if path := config.getoption("--conformance-report"):
-        terminalreporter.write_line(f"report: {path}")
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    report = yield
+    if call.when == "call" and FOUND in item.stash:
+        report.conformance = json.dumps(item.stash[FOUND])  # it travels from xdist's processes as a report's attribute
+    return report

@@ -1,19 +1,17 @@
-"""The report: what was found, as JSON for machines and as a page of text for the terminal."""
+"""The report: what was found, as JSON for machines."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from conformance import __version__
 from conformance.backend import Backend
-from reference.catalogue import AREAS, Requirement
+from reference.catalogue import Requirement, version
 
-MOST_NAMED = 8  # of the blocked
 LARGEST = sys.float_info.max
 
 
@@ -62,17 +60,19 @@ class Outcome:
     rows: list[Row]
     complete: bool
     seconds: dict[str, float]
+    unmatched: tuple[str, ...] = ()
+    """The known failures that match no requirement of the run."""
 
     @property
     def conformant(self) -> bool:
         return self.complete and not any(row.status in ("failed", "blocked") for row in self.rows)
 
-    def as_json(self, profile: str, seed: int) -> dict[str, Any]:
-        """The object of the contract, schema 1."""
+    def as_json(self, suite: dict[str, Any]) -> dict[str, Any]:
+        """The object of the contract, schema 1, of a run of that suite."""
         counted = Counter(row.status for row in self.rows)
         return {
             "schema": 1,
-            "suite": {"version": __version__, "profile": profile, "seed": seed},
+            "suite": suite,
             "backend": {
                 "name": self.backend.name,
                 "version": str(self.backend.version),
@@ -86,17 +86,24 @@ class Outcome:
                 "blocked": counted["blocked"],
                 "known_failures": counted["known_failure"],
                 "not_claimed": counted["not_claimed"],
+                "unmatched_known_failures": list(self.unmatched),
                 "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             },
             "requirements": [row.as_json() for row in self.rows],
         }
 
 
-def as_text(outcomes: list[Outcome], profile: str, seed: int) -> str:
+def suite_of(profile: str, examples: int, seed: int, shard: str = "") -> dict[str, Any]:
+    """Which suite it is and how hard it looks; ``1/2`` if it is the first shard of two."""
+    suite = {"version": __version__, "catalogue": version(), "profile": profile, "examples": examples, "seed": seed}
+    return suite | ({"shard": shard} if shard else {})
+
+
+def as_text(outcomes: list[Outcome], suite: dict[str, Any]) -> str:
     """The report's JSON, a requirement on a line: an object for one backend, a list of them for several."""
     texts = []
     for outcome in outcomes:
-        data = outcome.as_json(profile, seed)
+        data = outcome.as_json(suite)
         rows = ",\n".join(f"  {json.dumps(row)}" for row in data["requirements"])
         head = json.dumps(data | {"requirements": []}, indent=1)
         texts.append(head.removesuffix("[]\n}") + f"[\n{rows}\n ]\n}}")
@@ -108,65 +115,3 @@ def percent(margin: float | None) -> str:
     if margin is None:
         return "-"
     return f"{margin:.0%}" if margin < 10 else f"{margin:.2g} x"
-
-
-def _alike(rows: Iterable[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]]:
-    """The rows by what they have in common, in the order of the first of each."""
-    groups: dict[Any, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(key(row), []).append(row)
-    return groups
-
-
-def _where(rows: Iterable[Row]) -> str:
-    return ", ".join(f"{row.kind} {row.dtype}" for row in rows)
-
-
-def lines(outcome: Outcome, width: int = 100) -> Iterable[str]:
-    """The terminal's summary of one backend: a line per area, then a paragraph per failing requirement."""
-    backend, rows = outcome.backend, outcome.rows
-    yield f"{backend.name} ({backend.version})"
-    yield (
-        f"  {'area':<14}{'passed':>8}{'failed':>8}{'blocked':>8}{'known':>8}{'unclaimed':>10}"
-        f"{'examples':>10}{'margin':>9}"
-    )
-    for area in AREAS:
-        mine = [row for row in rows if row.area == area]
-        if not mine:
-            continue
-        count = Counter(row.status for row in mine)
-        margins = [r.margin for r in mine if r.margin is not None and r.status == "passed"]
-        yield (
-            f"  {area:<14}{count['passed']:>8}{count['failed']:>8}{count['blocked']:>8}{count['known_failure']:>8}"
-            f"{count['not_claimed']:>10}{sum(r.examples for r in mine):>10}{percent(max(margins, default=None)):>9}"
-        )
-    spent = ", ".join(f"{name} {s:.1f} s" for name, s in outcome.seconds.items())
-    yield f"  time: {spent}"
-    failed = [row for row in rows if row.status == "failed"]
-    if failed:
-        yield ""
-    by_id = _alike(failed, lambda row: row.id)
-    for id_, those in by_id.items():
-        yield f"  FAILED {id_} ({_where(those)})"
-        yield f"    {those[0].statement}"
-        yield f"    {those[0].message.splitlines()[0]}"
-        for fault in those[0].diagnosis[:1]:
-            yield f"    these are the numbers of {fault['explanation']}"
-    blocked = [row for row in rows if row.status == "blocked"]
-    if blocked:
-        ids = list(dict.fromkeys(row.id for row in blocked))
-        shown = ", ".join(ids[:MOST_NAMED]) + (f" and {len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else "")
-        yield f"  blocked: {len(ids)} requirements that build on what failed: {shown}"
-    noted = [row for row in rows if row.status == "passed" and row.message]
-    for message, those in _alike(noted, lambda row: row.message).items():
-        yield f"  noted: {message} ({_where(those)})"
-    known = [row for row in rows if row.status == "known_failure"]
-    for (id_, reason), those in _alike(known, lambda row: (row.id, row.message.splitlines()[0])).items():
-        yield f"  known: {id_} ({_where(those)}): {reason}"
-    if outcome.conformant:
-        verdict = "conforms in all that it claims"
-    elif failed:
-        verdict = f"does not conform: {len(by_id)} requirements failed"
-    else:
-        verdict = "is not known to conform: not everything was run"
-    yield f"  {backend.name} {verdict}."

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,23 @@ def catalogue() -> dict[str, Requirement]:
     except CycleError as error:
         raise ValueError(f"builds_on: expected no circle, got {' -> '.join(error.args[1])}") from None
     return entries
+
+
+def version() -> str:
+    """The version of the catalogue, which reports name: ``1.0``. docs/changes.md says when which part is raised."""
+    return _file()["version"]
+
+
+def fingerprint() -> str:
+    """16 hexadecimal digits that change with whatever of a requirement decides a verdict; not with its source."""
+    fields = ("id", "statement", "ruling", "kinds", "needs", "unless", "every_dtype", "builds_on")
+    content = [[getattr(entry, name) for name in fields] for entry in catalogue().values()]
+    return blake2b(json.dumps(content, default=sorted).encode(), digest_size=8).hexdigest()  # needs is a set
+
+
+def fingerprints() -> dict[str, str]:
+    """The fingerprint of every version of the catalogue there was, the present one last."""
+    return dict(_file()["fingerprints"])
 
 
 def ids(names: Iterable[str]) -> tuple[str, ...]:

@@ -202,8 +202,9 @@ def test_the_pages_that_a_source_names():
         (None, "passed", "other"),
         ("failed", "blocked", "other"),
         ("failed", "known_failure", "other"),
-        ("failed", "not_claimed", "other"),
-        ("failed", None, "other"),
+        ("failed", "not_claimed", "worse"),
+        ("known_failure", None, "worse"),
+        ("not_claimed", None, "other"),
     ],
 )
 def test_what_is_better_and_what_is_worse(was, now, is_):

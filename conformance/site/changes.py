@@ -10,18 +10,31 @@ from conformance.site.matrix import WORDS
 from conformance.site.reading import BadReport, Report
 
 UNRESOLVED = ("failed", "blocked")
+UNCLAIMED = ("not_claimed", None)  # None: not in the report
 MARGIN_MOVED = 0.1  # a tenth of the tolerance: less is not worth a line
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is different, for the kinds and dtypes of one requirement that differ alike."""
+    """What is different, for the kinds and dtypes of one requirement that differ alike: both sides in words."""
 
     id: str
     statement: str
     before: str
     after: str
-    where: tuple[str, ...]
+    was: tuple[Row | None, ...]
+    now: tuple[Row | None, ...]
+
+    @property
+    def where(self) -> tuple[str, ...]:
+        """The kinds and dtypes."""
+        rows = (now or was for was, now in zip(self.was, self.now, strict=True))
+        return tuple(f"{row.kind} {row.dtype}" for row in rows)
+
+    @property
+    def status(self) -> str | None:
+        """What it is now; None where it is not in the newer report."""
+        return self.now[0] and self.now[0].status
 
 
 @dataclass(frozen=True)
@@ -62,21 +75,20 @@ class Comparison:
 def compare(old: Report, new: Report) -> Comparison:
     """Every row of either run that differs, alike ones in one Change."""
     before, after = ({(row.id, row.kind, row.dtype): row for row in report.rows} for report in (old, new))
-    groups: dict[str, dict[tuple[str, str, str], list[Row]]] = {"worse": {}, "better": {}, "other": {}, "margins": {}}
+    groups: dict[str, dict[tuple[str, ...], list]] = {"worse": {}, "better": {}, "other": {}, "margins": {}}
     for key in dict.fromkeys([*after, *before]):
         was, now = before.get(key), after.get(key)
         change = _change(was, now)
         if change is not None:
             group, told = change
-            row = now or was
-            groups[group].setdefault((row.id, *told), []).append(row)
+            groups[group].setdefault((key[0], *told), []).append((was, now))
     return Comparison(
         old,
         new,
         **{
             group: tuple(
-                Change(id_, rows[0].statement, was, now, tuple(f"{row.kind} {row.dtype}" for row in rows))
-                for (id_, was, now), rows in found.items()
+                Change(id_, (rows[-1][1] or rows[-1][0]).statement, *words, *zip(*rows, strict=True))
+                for (id_, *words), rows in found.items()
             )
             for group, found in groups.items()
         },
@@ -100,11 +112,14 @@ def _change(was: Row | None, now: Row | None) -> tuple[str, tuple[str, str]] | N
 def direction(was: str | None, now: str | None) -> str:
     """``better``, ``worse`` or ``other``, of two different statuses, None for a row that is not there.
 
-    A failure that becomes a known one is neither, and so is what is passed by the newer run alone.
+    A failure that becomes a known one is neither, and so is what is passed by the newer run alone. What is claimed no
+    longer or no longer run is worse, whatever it was.
     """
     if now == "passed":
         return "other" if was is None else "better"
     if was == "passed" or (now in UNRESOLVED and was not in UNRESOLVED):
+        return "worse"
+    if now in UNCLAIMED and was not in UNCLAIMED:
         return "worse"
     return "other"
 

@@ -28,13 +28,23 @@ class Report:
     suite: dict[str, Any]
     features: dict[str, Any]
     rows: tuple[Row, ...]
-    conformant: bool
-    complete: bool
+    summary: dict[str, Any]
+
+    @property
+    def conformant(self) -> bool:
+        return self.summary["conformant"]
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything was run that the backend claims."""
+        return self.summary.get("complete", True)
 
     @property
     def run(self) -> str:
         """Which suite it was and how hard it looked, in words."""
-        return f"suite {self.suite['version']}, profile {self.suite['profile']}, seed {self.suite['seed']}"
+        names = ("version", "catalogue", "profile", "seed", "shard")
+        told = (f"{name} {self.suite[name]}" for name in names if name in self.suite)
+        return ", ".join(told).replace("version", "suite", 1)
 
     @property
     def failing(self) -> list[str]:
@@ -64,9 +74,17 @@ def counted(number: int, noun: str) -> str:
 def read(path: str | Path) -> list[Report]:
     """The reports of a file, which holds one or a list of them. Raises BadReport."""
     try:
-        data = json.loads(Path(path).read_text("utf-8"), parse_constant=_no_number)
+        return reports_of(Path(path).read_text("utf-8"), str(path))
     except OSError as error:
         raise BadReport(f"{path} cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError as error:
+        raise BadReport(f"{path} is not JSON ({error}).") from None
+
+
+def reports_of(text: str, path: str) -> list[Report]:
+    """The same of the text of a file. Raises BadReport."""
+    try:
+        data = json.loads(text, parse_constant=_no_number)
     except ValueError as error:
         raise BadReport(f"{path} is not JSON ({error}).") from None
     found = data if isinstance(data, list) else [data]
@@ -108,8 +126,7 @@ def _report(data: Any, place: str) -> Report:
         suite=data["suite"],
         features=backend["features"],
         rows=rows,
-        conformant=summary["conformant"],
-        complete=summary.get("complete", True),
+        summary=summary,
     )
 
 
