@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from conformance import exploring
+
 STATE = pytest.StashKey["Run"]()
 PROPERTY = "conformance"
 
@@ -79,6 +81,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="a backend whose process grows beyond that fails, and the process is killed "
         "(default 16, or three quarters of the machine's memory where that is less)",
     )
+    exploring.add_options(group)
 
 
 @dataclass
@@ -116,6 +119,8 @@ class Run:
     cascade: Any = None
     outcomes: list[Any] = field(default_factory=list)
     unmatched: list[Any] = field(default_factory=list)
+    database: Any = None  # of failing examples
+    campaign: Any = None
 
     def prepare(self) -> None:
         """Find backends, profile, seed and known failures. Raises UsageError, one sentence each."""
@@ -135,6 +140,7 @@ class Run:
         self.seed = option("--conformance-seed")
         if self.seed is None:
             self.seed = 0 if self.profile.derandomize else random.SystemRandom().randrange(2**31)
+        campaign = exploring.prepare(self)
         wanted = option("--backend") or registry.installed_defaults()
         if not wanted and option("collectonly"):
             wanted = ["reference"]  # to list the tests there need be no framework
@@ -147,6 +153,8 @@ class Run:
             self.backends = self.built(list(dict.fromkeys(wanted)))
         except registry.UnknownBackend as error:
             raise pytest.UsageError(f"{error}") from None
+        for isolated in self.isolated:
+            isolated.database = self.database
         names = [backend.name for backend in self.backends]
         for name in names:
             if names.count(name) > 1:
@@ -157,6 +165,7 @@ class Run:
                 self.known += read(path, all_requirements())
         except BrokenFile as error:
             raise pytest.UsageError(f"{error}") from None
+        self.campaign = campaign and campaign()
 
     def built(self, names: list[str]) -> list[Any]:
         """The backends of these names, here or in processes of their own. Raises UnknownBackend, UsageError."""
@@ -167,7 +176,7 @@ class Run:
         for flag, value in (("--conformance-timeout", seconds), ("--conformance-memory", memory)):
             if value is not None and not value > 0:
                 raise pytest.UsageError(f"{flag}: give a number above 0.")
-        default = "none" if option("usepdb") or not isolation.available() else "process"
+        default = "none" if option("usepdb") or exploring.under_hypofuzz() or not isolation.available() else "process"
         if (option("--conformance-isolation") or default) == "none":
             return [registry.backend(name) for name in names]
         for name in names:
@@ -193,7 +202,7 @@ class Run:
         from conformance.checks import Plans
 
         if self.plans is None:
-            self.plans = Plans(self.seed)
+            self.plans = Plans(self.seed, self.database)
         if self.isolated:
             return self.in_its_process(job, known)
         if self.streams_of is not job.subject:
@@ -208,7 +217,8 @@ class Run:
 
         subject = job.subject
         example = None if known is None else known.example
-        task = Task(*job.place, subject.kind, subject.dtype, self.profile, self.seed, example=example)
+        shares = self.database is not None
+        task = Task(*job.place, subject.kind, subject.dtype, self.profile, self.seed, example=example, database=shares)
 
         def block(projecting: bool, number: int) -> list:
             return self.plans.block(job.check.draw, subject.backend.features, projecting, number)
@@ -339,6 +349,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     rank = ranks(all_requirements())
     items.sort(key=lambda item: (by_subject(item), rank[job.requirement.id] if (job := job_of(item)) else 0))
     run.cascade = Cascade(all_requirements())
+    if exploring.under_hypofuzz():
+        exploring.make_fuzzable(items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    run = session.config.stash[STATE]
+    if run.campaign is not None and not session.testsfailed and not session.config.getoption("collectonly"):
+        jobs = {key_of(job): job for item in session.items if (job := job_of(item)) is not None}
+        exploring.run_campaign(session.config, run.campaign, jobs, lambda job, v: _reproducer(job, v, run))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -351,7 +371,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     started = time.perf_counter()
     found: dict[str, Any] = {"key": key, "status": "failed", "message": "the suite itself failed; see the traceback"}
     try:
-        cause = run.cascade.cause(key)
+        cause = run.cascade.cause(key) if run.campaign is None else run.campaign.blocked(key)
         if cause is not None:
             found |= {"status": "blocked", "message": f"not run: it builds on {cause}, which failed"}
             pytest.skip(found["message"])
@@ -359,7 +379,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         # The suite's own warnings are errors where it is developed; an adapter may warn as it likes.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            verdict, asked = run.put_to_the_check(job, known)
+            verdict, asked = run.put_to_the_check(job, known) if run.campaign is None else run.campaign.verdict(key)
+        exploring.warn(pyfuncitem, run.database)
         found |= {"examples": verdict.examples, "margin": verdict.margin, "steps": verdict.steps}
         found["diagnosis"] = verdict.diagnosis
         found["status"] = "passed" if verdict.passed else "failed" if known is None else "known_failure"
@@ -416,10 +437,9 @@ def _message(job: Job, verdict, run: Run) -> str:
     ]
     if job.requirement.ruling:
         parts.append(f"  ruling: {job.requirement.ruling}")
-    seed = "" if run.profile.derandomize else f" --conformance-seed {run.seed}"
     parts.append(
         f"  again: pytest --pyargs conformance --backend {_name_as_asked(job, run)} "
-        f"--hypothesis-profile {run.profile.name}{seed} -k '{job}'"
+        f"--hypothesis-profile {run.profile.name}{exploring.again(run, verdict)} -k '{job}'"
     )
     return "\n".join(parts)
 
@@ -489,7 +509,7 @@ def _outcome(run: Run, backend, every):
     complete = all(key in run.results for key in every if key[1] == backend.name)
     clock = next((s.clock for s in run.subjects.values() if s.backend is backend), None)
     seconds = dict(clock.seconds) if clock else {}
-    return Outcome(backend, rows, complete, seconds)
+    return Outcome(backend, rows, complete, seconds, run.campaign.as_json() if run.campaign else None)
 
 
 def pytest_terminal_summary(terminalreporter, exitstatus: int, config: pytest.Config) -> None:

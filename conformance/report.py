@@ -62,6 +62,7 @@ class Outcome:
     rows: list[Row]
     complete: bool
     seconds: dict[str, float]
+    campaign: dict[str, Any] | None = None
 
     @property
     def conformant(self) -> bool:
@@ -88,6 +89,7 @@ class Outcome:
                 "not_claimed": counted["not_claimed"],
                 "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             },
+            **({} if self.campaign is None else {"campaign": self.campaign}),
             "requirements": [row.as_json() for row in self.rows],
         }
 
