@@ -13,13 +13,16 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from unittest import SkipTest
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.database import ExampleDatabase
 from hypothesis.errors import Flaky, HypothesisWarning
 from hypothesis.internal.conjecture import providers
 
 from conformance.backend import Features
 from conformance.compare import Failed
+from conformance.database import key_of, name_of
 from conformance.diagnosis import DRAWN, diagnose, sentences
 from conformance.examples import Example, call_of, example_of
 from conformance.examples import entry as known_failure
@@ -96,10 +99,15 @@ class Check:
         profile: Profile,
         example: Example | None = None,
     ) -> Verdict:
-        """Put the subject to the check, to the example of a known failure first. One that found no example fails."""
+        """Put the subject to the check, to the example of a known failure and those of the database first.
+
+        One that found no example fails.
+        """
         stream = streams.setdefault(self.draw, Stream(subject, self.draw, plans))
         verdict = Verdict()
         if example is not None and self.replay(subject, example, verdict):
+            return verdict
+        if plans.database is not None and self.recall(stream, streams, profile, verdict):
             return verdict
         for block, trial in stream.those(self.applies, max(1, round(profile.examples * self.share))):
             verdict.examples += 1
@@ -112,9 +120,7 @@ class Check:
                 smallest, call = failure, trial.call
                 if profile.shrink_attempts:
                     smallest, call = shrink(self, stream, block, (failure, call), profile.shrink_attempts)
-                verdict.failed(smallest, call)
-                if profile.shrink_attempts:
-                    self.explain(verdict, stream, streams, call, profile.shrink_attempts)
+                self.fails(verdict, stream, streams, (smallest, call), profile)
                 break
             verdict.note = verdict.note or trial.note
             if trial.margin is not None and (verdict.margin is None or trial.margin > verdict.margin):
@@ -122,6 +128,22 @@ class Check:
         if verdict.examples == 0:
             verdict.failure = "no example could be drawn that this requirement speaks of: nothing was checked"
         return verdict
+
+    def recall(self, stream: Stream, streams: dict[Draw, Stream], profile: Profile, verdict: Verdict) -> bool:
+        """Whether an example of the database fails; those that no longer do are taken out of it."""
+        phases = [Phase.reuse, Phase.shrink] if profile.shrink_attempts else [Phase.reuse]
+        replayed, found = hunt(self, stream, stream.plans.seed, phases, None, profile.shrink_attempts)
+        if found is not None:
+            verdict.recalled, verdict.margin = True, found[0].margin
+            self.fails(verdict, stream, streams, found, profile)
+        verdict.examples += replayed
+        return found is not None
+
+    def fails(self, verdict: Verdict, stream: Stream, streams: dict[Draw, Stream], found, profile: Profile) -> None:
+        """Note the failure and its call, and where one is to be shrunk, explain it."""
+        verdict.failed(*found)
+        if profile.shrink_attempts:
+            self.explain(verdict, stream, streams, found[1], profile.shrink_attempts)
 
     def replay(self, subject: Subject, example: Example, verdict: Verdict) -> bool:
         """Whether the example, if it is one of this kind and dtype, fails."""
@@ -206,6 +228,10 @@ class Verdict:
     """A standalone script."""
     replayed: str = ""
     """What became of the example of a known failure, if there is one for this kind and dtype."""
+    seed: int | None = None
+    """Of the campaign's round that found the failure."""
+    recalled: bool = False
+    """Whether it is an example of the database that fails."""
     known_failure: str = ""
     """The entry for a file of known failures, its reason and issue left open."""
 
@@ -231,10 +257,10 @@ class Verdict:
 
 
 class Plans:
-    """The plans that Hypothesis drew, by way of drawing: kinds and dtypes share them."""
+    """The plans that Hypothesis drew, by way of drawing: kinds and dtypes share them. Its database, if one is used."""
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    def __init__(self, seed: int, database: ExampleDatabase | None = None) -> None:
+        self.seed, self.database = seed, database
         self._blocks: dict[tuple, list] = {}
 
     def block(self, draw: Draw, features: Features, projecting: bool, number: int) -> list:
@@ -259,10 +285,6 @@ class Stream:
     plans: Plans
     blocks: list[list[Trial]] = field(default_factory=list)
 
-    @property
-    def projecting(self) -> bool:
-        return self.subject.kind == "lstm"
-
     def trial(self, plan) -> Trial:
         """The plan's call, put to the subject."""
         return trial_of(self.subject, plan.build(self.subject.kind, self.subject.dtype))
@@ -283,21 +305,29 @@ class Stream:
         if number < len(self.blocks):
             return self.blocks[number]
         with self.subject.clock("drawing"):
-            plans = self.plans.block(self.draw, self.subject.backend.features, self.projecting, number)
+            plans = self.plans.block(self.draw, self.subject.backend.features, self.subject.projecting, number)
             trials = [self.trial(plan) for plan in plans]
         if number < KEPT_BLOCKS:
             self.blocks.append(trials)
         return trials
 
 
-def hypothesis_run(function: Callable[[object], None], strategy, number: int, phases) -> None:
-    """Let Hypothesis draw BLOCK examples from that seed."""
+def hypothesis_run(
+    function: Callable[[object], None],
+    strategy,
+    number: int,
+    phases,
+    database: ExampleDatabase | None = None,
+    key: bytes = b"",
+) -> None:
+    """Let Hypothesis draw BLOCK examples from that seed, or replay those that the database has under the key."""
     run = given(strategy)(lambda example: function(example))
+    run._hypothesis_internal_database_key = key
     run = seed(number)(run)
     run = settings(
         max_examples=BLOCK,
         phases=phases,
-        database=None,
+        database=database,
         deadline=None,
         derandomize=False,
         suppress_health_check=list(HealthCheck),
@@ -332,19 +362,32 @@ def shrink(check: Check, stream: Stream, block: int, first: tuple[Failed, object
 
     Where it does not fail again, a sign of a backend that does not repeat itself, the first one stands.
     """
+    phases = [Phase.generate, Phase.shrink]
+    return hunt(check, stream, stream.plans.seed + block, phases, first, attempts)[1]
+
+
+def hunt(check: Check, stream: Stream, number: int, phases, first: tuple[Failed, object] | None, attempts: int):
+    """How many examples Hypothesis tried until one failed, and the simplest one that fails, with its failure, or None.
+
+    ``first`` is one that is known to fail; as soon as there is one, attempts and time are limited. What fails is kept
+    in the database.
+    """
     until = time.monotonic() + MOST_SHRINKING
     known: dict[str, tuple[object, str]] = {}
-    smallest = first
+    smallest, tried = first, 0
+    subject, plans = stream.subject, stream.plans
 
     def attempt(plan) -> None:
-        nonlocal smallest
+        nonlocal smallest, tried, until
         key = repr(plan)
         if key not in known:
-            if len(known) == attempts or time.monotonic() > until:
+            if smallest is not None and (len(known) >= attempts or time.monotonic() > until):
                 return
             known[key] = outcome(plan)
         call, message = known[key]
         if message:
+            if smallest is None:
+                tried, until = len(known), time.monotonic() + MOST_SHRINKING
             smallest = Failed(message), call
             raise Failed(message) from None  # from this line alone, or Hypothesis takes it for several bugs
 
@@ -357,10 +400,11 @@ def shrink(check: Check, stream: Stream, block: int, first: tuple[Failed, object
             return trial.call, str(failure)
         return trial.call, ""
 
+    key = key_of(name_of(check.requirement, subject.backend.name, subject.kind, subject.dtype))
     try:
-        with stream.subject.clock("shrinking"):
-            strategy = stream.draw(stream.subject.backend.features, stream.projecting)
-            hypothesis_run(attempt, strategy, stream.plans.seed + block, [Phase.generate, Phase.shrink])
-    except (Failed, Flaky):
+        with subject.clock("shrinking"):
+            strategy = stream.draw(subject.backend.features, subject.projecting)
+            hypothesis_run(attempt, strategy, number, phases, plans.database, key)
+    except (Failed, Flaky, SkipTest):  # the last where there is nothing to replay
         pass
-    return smallest
+    return tried or len(known), smallest

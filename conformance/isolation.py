@@ -24,6 +24,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hypothesis.database import ExampleDatabase
+
 from conformance.backend import Backend
 from conformance.checks import Verdict
 from conformance.registry import UnknownBackend
@@ -148,6 +150,7 @@ class Isolated:
         self.pid = 0
         self.crashes: Counter[tuple[str, str]] = Counter()
         self.hangs: Counter[tuple[str, str]] = Counter()
+        self.database: ExampleDatabase | None = None  # of failing examples, where one is used
         self.backend = self.start()
 
     # --- processes ------------------------------------------------------------------------------------
@@ -332,6 +335,10 @@ class Isolated:
                 said, *content = came
                 if said == "plans":
                     self.worker.send(block(*content))
+                elif said == "database":
+                    name, arguments = content
+                    kept = getattr(self.database, name)(*arguments)
+                    self.worker.send(None if kept is None else list(kept))
                 elif said == "verdict":
                     return tuple(content)
                 else:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from conformance import exploring
 from conformance.cascade import Cascade, not_run
 from conformance.recorder import Recorder
 from conformance.tally import all_requirements, asked_of, combinations
@@ -96,6 +97,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="a backend whose process grows beyond that fails, and the process is killed "
         "(default 16, or three quarters of the machine's memory where that is less)",
     )
+    exploring.add_options(group)
 
 
 @dataclass
@@ -134,6 +136,8 @@ class Run:
     unmatched: list[str] = field(default_factory=list)
     shard: Any = None
     baseline: Any = None
+    database: Any = None  # of failing examples
+    campaign: Any = None
 
     def prepare(self) -> None:
         """Find backends, profile, seed and known failures. Raises UsageError, one sentence each."""
@@ -153,6 +157,7 @@ class Run:
         self.seed = option("--conformance-seed")
         if self.seed is None:
             self.seed = 0 if self.profile.derandomize else random.SystemRandom().randrange(2**31)
+        campaign = exploring.prepare(self)
         wanted = option("--backend") or registry.installed_defaults()
         if not wanted and option("collectonly"):
             wanted = ["reference"]  # to list the tests there need be no framework
@@ -165,6 +170,8 @@ class Run:
             self.backends = self.built(list(dict.fromkeys(wanted)))
         except registry.UnknownBackend as error:
             raise pytest.UsageError(f"{error}") from None
+        for isolated in self.isolated:
+            isolated.database = self.database
         names = [backend.name for backend in self.backends]
         for name in names:
             if names.count(name) > 1:
@@ -183,6 +190,7 @@ class Run:
                 self.keys = self.shard.part(self.keys)
             except ValueError as error:
                 raise pytest.UsageError(f"--shard {self.shard}: {error}") from None
+        self.campaign = campaign and campaign()
 
     def split_and_gate(self) -> None:
         """The shard that this is and the baseline that it is held against. Raises UsageError."""
@@ -218,7 +226,7 @@ class Run:
         for flag, value in (("--conformance-timeout", seconds), ("--conformance-memory", memory)):
             if value is not None and not value > 0:
                 raise pytest.UsageError(f"{flag}: give a number above 0.")
-        default = "none" if option("usepdb") or not isolation.available() else "process"
+        default = "none" if option("usepdb") or exploring.under_hypofuzz() or not isolation.available() else "process"
         if (option("--conformance-isolation") or default) == "none":
             return [registry.backend(name) for name in names]
         for name in names:
@@ -244,7 +252,7 @@ class Run:
         from conformance.checks import Plans
 
         if self.plans is None:
-            self.plans = Plans(self.seed)
+            self.plans = Plans(self.seed, self.database)
         if self.isolated:
             return self.in_its_process(job, known)
         if self.streams_of is not job.subject:
@@ -259,7 +267,8 @@ class Run:
 
         subject = job.subject
         example = None if known is None else known.example
-        task = Task(*job.place, subject.kind, subject.dtype, self.profile, self.seed, example=example)
+        shares = self.database is not None
+        task = Task(*job.place, subject.kind, subject.dtype, self.profile, self.seed, example=example, database=shares)
 
         def block(projecting: bool, number: int) -> list:
             return self.plans.block(job.check.draw, subject.backend.features, projecting, number)
@@ -361,6 +370,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if (job := job_of(item)) is None or key_of(job) in place]
     items.sort(key=lambda item: place[key_of(job)] if (job := job_of(item)) else -1)
     run.cascade = Cascade(all_requirements())
+    if exploring.under_hypofuzz():
+        exploring.make_fuzzable(items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    run = session.config.stash[STATE]
+    if run.campaign is not None and not session.testsfailed and not session.config.getoption("collectonly"):
+        jobs = {key_of(job): job for item in session.items if (job := job_of(item)) is not None}
+        exploring.run_campaign(session.config, run.campaign, jobs, lambda job, v: _reproducer(job, v, run))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -373,7 +392,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     started = time.perf_counter()
     found: dict[str, Any] = {"key": key, "status": "failed", "message": "the suite itself failed; see the traceback"}
     try:
-        cause = run.cascade.cause(key)
+        cause = run.cascade.cause(key) if run.campaign is None else run.campaign.blocked(key)
         if cause is not None:
             found |= not_run(cause)
             pytest.skip(found["message"])
@@ -381,7 +400,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         # The suite's own warnings are errors where it is developed; an adapter may warn as it likes.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            verdict, asked = run.put_to_the_check(job, known)
+            verdict, asked = run.put_to_the_check(job, known) if run.campaign is None else run.campaign.verdict(key)
+        exploring.warn(pyfuncitem, run.database)
         found |= {"examples": verdict.examples, "margin": verdict.margin, "steps": verdict.steps}
         found["diagnosis"] = verdict.diagnosis
         found["status"] = "passed" if verdict.passed else "failed" if known is None else "known_failure"
@@ -446,10 +466,9 @@ def _message(job: Job, verdict, run: Run) -> str:
     ]
     if job.requirement.ruling:
         parts.append(f"  ruling: {job.requirement.ruling}")
-    seed = "" if run.profile.derandomize else f" --conformance-seed {run.seed}"
     parts.append(
         f"  again: pytest --pyargs conformance --backend {_name_as_asked(job, run)} "
-        f"--hypothesis-profile {run.profile.name}{seed} -k '{job}'"
+        f"--hypothesis-profile {run.profile.name}{exploring.again(run, verdict)} -k '{job}'"
     )
     return "\n".join(parts)
 

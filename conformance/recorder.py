@@ -96,7 +96,8 @@ class Recorder:
         for backend in run.backends:
             clock = next((s.clock for s in run.subjects.values() if s.backend is backend), None)
             seconds = clock.seconds if clock else {}
-            self.outcomes.append(outcome(backend, self.results, run.keys, seconds, run.unmatched))
+            campaign = run.campaign.as_json() if run.campaign else None
+            self.outcomes.append(outcome(backend, self.results, run.keys, seconds, run.unmatched, campaign))
         suite = suite_of(run.profile.name, run.profile.examples, run.seed, str(run.shard or ""))
         text = as_text(self.outcomes, suite)
         if self.path:

@@ -62,6 +62,7 @@ class Outcome:
     seconds: dict[str, float]
     unmatched: tuple[str, ...] = ()
     """The known failures that match no requirement of the run."""
+    campaign: dict[str, Any] | None = None
 
     @property
     def conformant(self) -> bool:
@@ -89,6 +90,7 @@ class Outcome:
                 "unmatched_known_failures": list(self.unmatched),
                 "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             },
+            **({} if self.campaign is None else {"campaign": self.campaign}),
             "requirements": [row.as_json() for row in self.rows],
         }
 

@@ -58,6 +58,7 @@ def outcome(
     asked: Collection[Key],
     seconds: Mapping[str, float],
     unmatched: Iterable[str] = (),
+    campaign: dict[str, Any] | None = None,
 ) -> Outcome:
     """What the results say of one backend; complete if they hold everything that was asked of it."""
     first = next(dtype for dtype in DTYPES if dtype in backend.features.dtypes)
@@ -73,4 +74,4 @@ def outcome(
             if not requirement.unless and kind not in (mine for mine, _ in where):
                 rows.append(Row.of(requirement, kind, first, "not_claimed"))
     complete = all(key in results for key in asked if key[1] == backend.name)
-    return Outcome(backend, rows, complete, dict(seconds), tuple(unmatched))
+    return Outcome(backend, rows, complete, dict(seconds), tuple(unmatched), campaign)

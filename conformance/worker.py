@@ -27,6 +27,8 @@ from dataclasses import dataclass, fields, replace
 from select import select
 from typing import Any
 
+from hypothesis.database import ExampleDatabase
+
 import conformance
 from conformance import registry
 from conformance.backend import Backend, Features
@@ -112,6 +114,31 @@ class Task:
     seed: int
     careful: bool = False
     example: dict[str, Any] | None = None  # of a known failure
+    database: bool = False  # whether there is one
+
+
+class AskedDatabase(ExampleDatabase):
+    """The database of the other side."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__()
+        self.channel = channel
+
+    def _ask(self, name: str, *arguments: bytes) -> Any:
+        self.channel.send(("database", name, arguments))
+        return self.channel.receive()
+
+    def fetch(self, key: bytes) -> list[bytes]:
+        """The examples that are kept under a key."""
+        return self._ask("fetch", key)
+
+    def save(self, key: bytes, value: bytes) -> None:
+        """Keep an example under a key."""
+        self._ask("save", key, value)
+
+    def delete(self, key: bytes, value: bytes) -> None:
+        """Keep it no longer."""
+        self._ask("delete", key, value)
 
 
 class AskedPlans(Plans):
@@ -120,8 +147,8 @@ class AskedPlans(Plans):
     It draws those of the check that is run; what diagnosis needs besides is drawn here.
     """
 
-    def __init__(self, seed: int, channel: Channel, draw) -> None:
-        super().__init__(seed)
+    def __init__(self, task: Task, channel: Channel, draw) -> None:
+        super().__init__(task.seed, AskedDatabase(channel) if task.database else None)
         self.channel, self.draw = channel, draw
 
     def block(self, draw, features: Features, projecting: bool, number: int) -> list:
@@ -150,6 +177,7 @@ class Worker:
         self.clock = Clock()
         self.subject: Subject | None = None
         self.streams: dict[Any, Any] = {}
+        self.examples: tuple[str, str, int] | None = None  # whose streams these are: kind, dtype, seed
         self.uncaught: list[str] = []  # exceptions that Python reports and goes on
         self.forked: list[int] = []  # descriptors that end with the processes that the adapter forks
         self._pipe: tuple[int, int] | None = None
@@ -181,15 +209,17 @@ class Worker:
 
     def verdict(self, task: Task) -> Verdict:
         """What the check finds, and what it could not see: stray processes, exceptions outside of calls."""
-        if self.subject is None or (self.subject.kind, self.subject.dtype) != (task.kind, task.dtype):
+        examples = task.kind, task.dtype, task.seed
+        if self.examples != examples:
             self.streams = {}  # first the old examples: their layers end in this requirement
+            self.examples = examples
             self.subject = Subject(self.backend, task.kind, task.dtype, self.clock, self.watch)
         check = getattr(importlib.import_module(task.module), task.test).checks[task.number]
         if isinstance(check, Check):
             check = replace(check, law=self.judged(check.law, task.careful), apart=task.careful)
         else:
             self.note.numbers[Note.JUDGED] = 1
-        plans = AskedPlans(task.seed, self.channel, getattr(check, "draw", None))
+        plans = AskedPlans(task, self.channel, getattr(check, "draw", None))
         for stream in self.streams.values():
             stream.plans = plans
         example = () if task.example is None else (task.example,)

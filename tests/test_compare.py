@@ -108,7 +108,8 @@ def test_an_operation_that_is_not_disturbed_is_an_error():
 
 def test_errors_are_drawn_anew_however_large_the_arrays():
     x = np.ones((300, 200))
-    noisy = Disturbed.replicate(x, 8, ARITHMETICS["float32"], _Noise())
+    float32 = ARITHMETICS["float32"]
+    noisy = Disturbed.replicate(x, 8, float32, _Noise(float32.u))
     assert not np.array_equal((noisy * 1.0).values, (noisy * 1.0).values)
     assert np.all((noisy * 1.0 - noisy * 1.0).values.std(axis=0) > 0)
 
