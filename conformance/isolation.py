@@ -56,9 +56,9 @@ def available() -> bool:
     return os.name == "posix"
 
 
-def default_memory() -> float:
-    """GiB that a worker may grow to: 16, or three quarters of the machine's memory where that is less."""
-    return min(16.0, 0.75 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB)
+def default_memory(processes: int = 1) -> float:
+    """GiB that each of so many workers may grow to: 16, or its share of three quarters of the machine's memory."""
+    return min(16.0, 0.75 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB / processes)
 
 
 class Described(Backend):
@@ -142,8 +142,12 @@ class Output:
 class Isolated:
     """A backend that runs in other processes. Raises UnknownBackend, one sentence, where it cannot be built."""
 
-    def __init__(self, name: str, seconds: float, memory: float) -> None:
+    def __init__(self, name: str, seconds: float, memory: float, threads: int | None = None) -> None:
+        """``threads``: how many OpenMP's libraries may use there, unless the environment says it."""
         self.name, self.seconds, self.memory = name, seconds, memory
+        self.environment = os.environ if threads is None else {"OMP_NUM_THREADS": str(threads)} | os.environ
+        self.tell: Callable[[str], object] = lambda text: sys.stdout.write(text)  # what it prints in a check
+        self.abandoned = False
         self.process: subprocess.Popen | None = None
         self.control: Channel | None = None
         self.worker: Channel | None = None
@@ -172,6 +176,7 @@ class Isolated:
                 stderr=prints,
                 pass_fds=(theirs.fileno(), shared.fileno()),
                 start_new_session=True,
+                env=self.environment,
             )
         theirs.close()
         os.close(prints)
@@ -192,6 +197,8 @@ class Isolated:
 
     def renew(self) -> None:
         """A worker that can be put to a check. Raises UnknownBackend where the backend cannot be started again."""
+        if self.abandoned:
+            raise UnknownBackend(f"backend {self.name!r}: the run is over.")
         if self.worker is not None:
             return
         if self.process is None:
@@ -213,6 +220,12 @@ class Isolated:
         finally:
             theirs.close()
         self.worker = Channel(ours)
+
+    def abandon(self) -> None:
+        """Kill its processes from another thread; whoever waits for them finds them gone, and starts no others."""
+        self.abandoned = True
+        if (process := self.process) is not None:
+            kill_group(process.pid)
 
     def close(self) -> None:
         """End every process of the backend, at once."""
@@ -315,7 +328,7 @@ class Isolated:
             if self.output.total > FLOOD and verdict.passed:  # too fast to be seen at it
                 verdict.failure = f"the backend's process printed more than {FLOOD >> 20} MiB in one check"
             if not task.careful:
-                sys.stdout.write(self.output.text)  # where pytest shows what a failing test printed
+                self.tell(self.output.text)
             return verdict
         clock.seconds["backend"] += time.perf_counter() - started
         if found.by_itself:

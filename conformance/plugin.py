@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import threading
 import time
 import warnings
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from conformance.recorder import Recorder
 from conformance.tally import all_requirements, asked_of, combinations
 
 STATE = pytest.StashKey["Run"]()
+MOST_PROCESSES = 8  # more than there are kinds helps where there are several backends
 FOUND = pytest.StashKey[dict[str, Any]]()  # of an item: what the report is to say of it
 
 
@@ -95,12 +97,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=float,
         default=None,
         help="a backend whose process grows beyond that fails, and the process is killed "
-        "(default 16, or three quarters of the machine's memory where that is less)",
+        "(default 16, or its share of three quarters of the machine's memory where that is less)",
+    )
+    group.addoption(
+        "--conformance-processes",
+        metavar="N",
+        type=int,
+        default=None,
+        help="how many processes of a backend run at a time, each for a kind of its own (default: one for each "
+        f"processor, at most {MOST_PROCESSES}); its OpenMP threads share the processors unless OMP_NUM_THREADS says it",
     )
     exploring.add_options(group)
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
     """One test to run: a check, the subject that is put to it, the requirement that it decides."""
 
@@ -138,6 +148,8 @@ class Run:
     baseline: Any = None
     database: Any = None  # of failing examples
     campaign: Any = None
+    ahead: Any = None  # runs checks before pytest asks for them, if several processes do
+    adding_up: Any = field(default_factory=threading.Lock)  # seconds
 
     def prepare(self) -> None:
         """Find backends, profile, seed and known failures. Raises UsageError, one sentence each."""
@@ -223,16 +235,49 @@ class Run:
 
         option = self.config.getoption
         seconds, memory = option("--conformance-timeout"), option("--conformance-memory")
-        for flag, value in (("--conformance-timeout", seconds), ("--conformance-memory", memory)):
+        processes = option("--conformance-processes")
+        numbers = {
+            "--conformance-timeout": seconds,
+            "--conformance-memory": memory,
+            "--conformance-processes": processes,
+        }
+        for flag, value in numbers.items():
             if value is not None and not value > 0:
                 raise pytest.UsageError(f"{flag}: give a number above 0.")
         default = "none" if option("usepdb") or exploring.under_hypofuzz() or not isolation.available() else "process"
         if (option("--conformance-isolation") or default) == "none":
             return [registry.backend(name) for name in names]
-        for name in names:
-            self.isolated.append(isolation.Isolated(name, seconds, memory or isolation.default_memory()))
-            self.isolated[-1].backend.asked_as = name
+        self.isolated = [self.one_more(name) for name in names]
         return [isolated.backend for isolated in self.isolated]
+
+    def one_more(self, name: str):
+        """A process for that backend. Raises UnknownBackend."""
+        from conformance import ahead, isolation
+
+        option, count = self.config.getoption, self.processes
+        memory = option("--conformance-memory") or isolation.default_memory(count)
+        threads = None if count == 1 else max(1, ahead.processors() // count)
+        isolated = isolation.Isolated(name, option("--conformance-timeout"), memory, threads)
+        isolated.backend.asked_as = name
+        return isolated
+
+    @property
+    def processes(self) -> int:
+        """How many of a backend's processes run at a time."""
+        from conformance import ahead
+
+        option = self.config.getoption
+        if option("--campaign-time") or hasattr(self.config, "workerinput"):
+            return 1
+        return option("--conformance-processes") or min(ahead.processors(), MOST_PROCESSES)
+
+    def go_ahead(self, jobs: list[Job]) -> None:
+        """Start the checks, if several processes run them."""
+        from conformance.ahead import Ahead
+
+        if self.isolated and self.processes > 1 and self.campaign is None:
+            names = [isolated.name for isolated in self.isolated]
+            self.ahead = Ahead(jobs, self.processes, self.isolated, lambda n: self.one_more(names[n]), self.judge)
 
     def subject(self, backend, kind: str, dtype: str):
         from conformance.subject import Clock, Subject
@@ -254,15 +299,17 @@ class Run:
         if self.plans is None:
             self.plans = Plans(self.seed, self.database)
         if self.isolated:
-            return self.in_its_process(job, known)
+            return self.in_its_process(job, known, self.isolated[job.backend_index])
         if self.streams_of is not job.subject:
             self.streams_of, self.streams = job.subject, {}
         example = () if known is None or known.example is None else (known.example,)
         with job.subject.clock("suite"):
             return job.check.run(job.subject, self.plans, self.streams, self.profile, *example), True
 
-    def in_its_process(self, job: Job, known):
-        """The same by the backend's own processes; the examples are drawn here."""
+    def in_its_process(self, job: Job, known, isolated, draw=lambda block: block()):
+        """The same by one of the backend's own processes; the examples are drawn here."""
+        from conformance.checks import Plans
+        from conformance.subject import Clock
         from conformance.worker import Task
 
         subject = job.subject
@@ -271,9 +318,54 @@ class Run:
         task = Task(*job.place, subject.kind, subject.dtype, self.profile, self.seed, example=example, database=shares)
 
         def block(projecting: bool, number: int) -> list:
-            return self.plans.block(job.check.draw, subject.backend.features, projecting, number)
+            def drawn() -> list:
+                if self.plans is None:
+                    self.plans = Plans(self.seed, self.database)
+                return self.plans.block(job.check.draw, subject.backend.features, projecting, number)
 
-        return self.isolated[job.backend_index].run(task, block, subject.clock, known is not None)
+            return draw(drawn)
+
+        clock = Clock()
+        try:
+            return isolated.run(task, block, clock, known is not None)
+        finally:
+            with self.adding_up:
+                subject.clock.seconds.update(clock.seconds)
+
+    def judge(self, job: Job, isolated=None, *draw) -> dict[str, Any]:
+        """What the report is to say of a job, put to the backend by ``isolated`` if that is given."""
+        key = key_of(job)
+        started = time.perf_counter()
+        cause = self.cascade.cause(key) if self.campaign is None else self.campaign.blocked(key)
+        if cause is not None:
+            return {"key": key, **not_run(cause), "seconds": time.perf_counter() - started}
+        known = self.known_failure(key)
+        if self.campaign is not None:
+            verdict, asked = self.campaign.verdict(key)
+        elif isolated is not None:
+            verdict, asked = self.in_its_process(job, known, isolated, *draw)
+        else:
+            verdict, asked = self.put_to_the_check(job, known)
+        found = {"key": key, "examples": verdict.examples, "margin": verdict.margin, "steps": verdict.steps}
+        found["diagnosis"] = verdict.diagnosis
+        found["status"] = "passed" if verdict.passed else "failed" if known is None else "known_failure"
+        found["message"] = _message(job, verdict, self) if not verdict.passed else verdict.note
+        if known is not None and verdict.passed:
+            found["status"] = "failed"
+            found["message"] = f"known failure {known} passes now: take the entry out of the file ({known.issue})"
+        elif not asked:
+            found["status"] = "blocked"
+        elif known is not None and verdict.replayed not in ("", "fails"):
+            found["status"] = "failed"
+            told = f"known failure {known}: its example {verdict.replayed}, and another call fails; mend the entry"
+            found["message"] = f"{told} ({known.issue})\n{found['message']}"
+        elif known is not None:
+            found["message"] = f"{known.reason} ({known.issue})\n{found['message']}"
+        if found["status"] == "failed" and not verdict.passed:
+            self.cascade.failed(key)
+        if not verdict.passed and asked:
+            found["reproducer"] = _reproducer(job, verdict, self)
+        return found | {"seconds": time.perf_counter() - started}
 
     def known_failure(self, key: tuple[str, str, str, str]):
         return next((entry for entry in self.known if entry.matches(*key)), None)
@@ -299,6 +391,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     run = config.stash.get(STATE, None)
+    if run is not None and run.ahead is not None:
+        run.ahead.close()
     for isolated in run.isolated if run else ():
         isolated.close()
 
@@ -380,6 +474,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     if run.campaign is not None and not session.testsfailed and not session.config.getoption("collectonly"):
         jobs = {key_of(job): job for item in session.items if (job := job_of(item)) is not None}
         exploring.run_campaign(session.config, run.campaign, jobs, lambda job, v: _reproducer(job, v, run))
+    elif not session.testsfailed and not session.config.getoption("collectonly"):
+        run.go_ahead([job for item in session.items if (job := job_of(item)) is not None])
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -388,43 +484,19 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if job is None:
         return None
     run = pyfuncitem.config.stash[STATE]
-    key = key_of(job)
-    started = time.perf_counter()
-    found: dict[str, Any] = {"key": key, "status": "failed", "message": "the suite itself failed; see the traceback"}
+    found: dict[str, Any] = {"key": key_of(job), "status": "failed"}
+    found["message"] = "the suite itself failed; see the traceback"
     try:
-        cause = run.cascade.cause(key) if run.campaign is None else run.campaign.blocked(key)
-        if cause is not None:
-            found |= not_run(cause)
-            pytest.skip(found["message"])
-        known = run.known_failure(key)
         # The suite's own warnings are errors where it is developed; an adapter may warn as it likes.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            verdict, asked = run.put_to_the_check(job, known) if run.campaign is None else run.campaign.verdict(key)
+            found = run.judge(job) if run.ahead is None else run.ahead.found(job)
         exploring.warn(pyfuncitem, run.database)
-        found |= {"examples": verdict.examples, "margin": verdict.margin, "steps": verdict.steps}
-        found["diagnosis"] = verdict.diagnosis
-        found["status"] = "passed" if verdict.passed else "failed" if known is None else "known_failure"
-        found["message"] = _message(job, verdict, run) if not verdict.passed else verdict.note
-        if known is not None and verdict.passed:
-            found["status"] = "failed"
-            found["message"] = f"known failure {known} passes now: take the entry out of the file ({known.issue})"
-        elif not asked:
-            found["status"] = "blocked"
-        elif known is not None and verdict.replayed not in ("", "fails"):
-            found["status"] = "failed"
-            told = f"known failure {known}: its example {verdict.replayed}, and another call fails; mend the entry"
-            found["message"] = f"{told} ({known.issue})\n{found['message']}"
-        elif known is not None:
-            found["message"] = f"{known.reason} ({known.issue})\n{found['message']}"
-        if found["status"] == "failed" and not verdict.passed:
-            run.cascade.failed(key)
-        if not verdict.passed and asked:
-            found["reproducer"] = _reproducer(job, verdict, run)
     finally:
-        found["seconds"] = time.perf_counter() - started
         pyfuncitem.stash[FOUND] = found
         pyfuncitem.user_properties += properties(found)
+    if found["status"] == "blocked" and "examples" not in found:
+        pytest.skip(found["message"])
     if found["status"] == "known_failure":
         pytest.xfail(found["message"].splitlines()[0])
     if found["status"] in ("failed", "blocked"):
