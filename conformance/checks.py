@@ -283,7 +283,7 @@ class Stream:
     subject: Subject
     draw: Draw
     plans: Plans
-    blocks: list[list[Trial]] = field(default_factory=list)
+    blocks: list[tuple[list, list[Trial]]] = field(default_factory=list)  # plans, and trials of the first of them
 
     def trial(self, plan) -> Trial:
         """The plan's call, put to the subject."""
@@ -295,21 +295,28 @@ class Stream:
         while found < count and fruitless < MOST_BLOCKS:
             fruitless += 1
             for trial in self.block(block):
-                if found < count and applies(trial.call):
+                if applies(trial.call):
                     found, fruitless = found + 1, 0
                     yield block, trial
+                    if found == count:
+                        return
             block += 1
 
-    def block(self, number: int) -> list[Trial]:
-        """The trials of a block, those of the first blocks kept."""
+    def block(self, number: int) -> Iterator[Trial]:
+        """The trials of a block, each built when it is asked for, those of the first blocks kept."""
         if number < len(self.blocks):
-            return self.blocks[number]
-        with self.subject.clock("drawing"):
-            plans = self.plans.block(self.draw, self.subject.backend.features, self.subject.projecting, number)
-            trials = [self.trial(plan) for plan in plans]
-        if number < KEPT_BLOCKS:
-            self.blocks.append(trials)
-        return trials
+            plans, trials = self.blocks[number]
+        else:
+            with self.subject.clock("drawing"):
+                features = self.subject.backend.features
+                plans, trials = self.plans.block(self.draw, features, self.subject.projecting, number), []
+            if number < KEPT_BLOCKS:
+                self.blocks.append((plans, trials))
+        for position, plan in enumerate(plans):
+            if position == len(trials):
+                with self.subject.clock("drawing"):
+                    trials.append(self.trial(plan))
+            yield trials[position]
 
 
 def hypothesis_run(

@@ -61,6 +61,11 @@ def default_memory(processes: int = 1) -> float:
     return min(16.0, 0.75 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB / processes)
 
 
+def environment(threads: int | None) -> dict[str, str]:
+    """That of a backend's process, which may use so many threads of OpenMP unless the environment says it."""
+    return dict(os.environ) if threads is None else {"OMP_NUM_THREADS": str(threads)} | dict(os.environ)
+
+
 class Described(Backend):
     """What the suite knows of a backend that lives elsewhere."""
 
@@ -145,7 +150,7 @@ class Isolated:
     def __init__(self, name: str, seconds: float, memory: float, threads: int | None = None) -> None:
         """``threads``: how many OpenMP's libraries may use there, unless the environment says it."""
         self.name, self.seconds, self.memory = name, seconds, memory
-        self.environment = os.environ if threads is None else {"OMP_NUM_THREADS": str(threads)} | os.environ
+        self.environment = environment(threads)
         self.tell: Callable[[str], object] = lambda text: sys.stdout.write(text)  # what it prints in a check
         self.abandoned = False
         self.process: subprocess.Popen | None = None

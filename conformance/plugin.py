@@ -243,7 +243,7 @@ class Run:
         }
         for flag, value in numbers.items():
             if value is not None and not value > 0:
-                raise pytest.UsageError(f"{flag}: give a number above 0.")
+                raise pytest.UsageError(f"--conformance-{flag}: give a number above 0.")
         default = "none" if option("usepdb") or exploring.under_hypofuzz() or not isolation.available() else "process"
         if (option("--conformance-isolation") or default) == "none":
             return [registry.backend(name) for name in names]

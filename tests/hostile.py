@@ -226,3 +226,33 @@ class HangsOnce(Hostile):
         if config.kind == "gru":
             layer.hurt = Loops.hurt
         return layer
+
+
+class InSeveralKinds(Hostile):
+    """What its layers do in forward depends on the kind."""
+
+    features = Features(kinds={"rnn_tanh", "lstm", "gru"}, dtypes={"float32"}, cells=True, parameters=True)
+
+    def layer(self, config, parameters):
+        return Hurting(OracleBackend.layer(self, config, parameters), lambda x: self.by_kind(config.kind))
+
+    def by_kind(self, kind):
+        """What happens in forward."""
+
+
+class SegfaultsInTwoKinds(InSeveralKinds):
+    def by_kind(self, kind):
+        if kind != "lstm":
+            ctypes.string_at(0)
+
+
+class PrintsItsKind(InSeveralKinds):
+    def by_kind(self, kind):
+        print(f"printed by {kind}")
+        raise ValueError
+
+
+class Slow(InSeveralKinds):
+    def by_kind(self, kind):
+        time.sleep(0.2)
+        raise ValueError

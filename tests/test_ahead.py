@@ -1,0 +1,90 @@
+"""Several processes at a time: the same report as from one, and an end of the run that leaves none of them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from conformance.worker import children
+from tests.test_isolation import report_of
+from tests.test_plugin import ROOT
+
+SOME = ("-k", "STATE or GATE-ORDER or CELL or REFUSE-LENGTHS")
+TIMES = ("seconds", "steps")
+
+
+def rows(tmp_path, backend, processes, *more):
+    options = ("--backend", backend, "--conformance-processes", processes, *SOME, *more)
+    status, printed, report = report_of(tmp_path, *options)
+    return status, printed, [{k: v for k, v in row.items() if k not in TIMES} for row in report["requirements"]]
+
+
+@pytest.mark.parametrize(
+    "backend", ["reference", "conformance.faults:lstm-gates-f-i", "tests.hostile:SegfaultsInTwoKinds"]
+)
+def test_the_report_is_that_of_one_process(backend, tmp_path):
+    """Failures, what they block, messages, diagnoses and reproducers too."""
+    one, several = rows(tmp_path, backend, "1"), rows(tmp_path, backend, "3")
+    assert one[0] == several[0]
+    assert one[2] == several[2]
+    assert (backend == "reference") == all(row["status"] in ("passed", "not_claimed") for row in one[2])
+
+
+def test_what_failing_tests_print_is_theirs(tmp_path):
+    _, printed, _ = rows(tmp_path, "tests.hostile:PrintsItsKind", "2", "-rA")
+    sections = [part for part in printed.split("_ test_") if "printed by rnn_tanh" in part or "printed by gru" in part]
+    assert sections
+    for part in sections:
+        kind = "gru" if "-gru-" in part.splitlines()[0] else "rnn_tanh"
+        assert f"printed by {kind}" in part
+        assert f"printed by {'rnn_tanh' if kind == 'gru' else 'gru'}" not in part
+
+
+def test_the_first_failure_ends_the_run_where_asked(tmp_path):
+    started = time.monotonic()
+    status, printed, _ = rows(tmp_path, "tests.hostile:Slow", "2", "-x")
+    assert status == 1
+    assert "1 failed" in printed
+    assert time.monotonic() - started < 60
+    assert children(os.getpid()) == []
+
+
+def test_an_interrupt_ends_every_process(tmp_path):
+    command = (sys.executable, "-m", "pytest", "-q", "--pyargs", "conformance", "--backend", "tests.hostile:Slow")
+    run = subprocess.Popen((*command, "--conformance-processes", "3", *SOME), cwd=ROOT, stdout=subprocess.PIPE)
+    try:
+        until = time.monotonic() + 60
+        while len(started := children(run.pid)) < 3 and time.monotonic() < until:
+            time.sleep(0.1)
+        assert len(started) == 3
+        run.send_signal(signal.SIGINT)
+        printed, _ = run.communicate(timeout=30)
+        assert run.returncode == 2
+        assert b"KeyboardInterrupt" in printed
+        time.sleep(0.5)
+        for pid in started:
+            with pytest.raises(ProcessLookupError):
+                os.kill(pid, 0)
+    finally:
+        run.kill()
+
+
+def test_a_number_of_processes_is_above_0(tmp_path):
+    command = (sys.executable, "-m", "pytest", "conformance", "--backend", "reference", "--conformance-processes", "0")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 4
+    assert "--conformance-processes: give a number above 0." in done.stderr
+
+
+def test_memory_and_threads_are_shared(monkeypatch):
+    from conformance import isolation
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert isolation.default_memory(2) <= isolation.default_memory() <= 2 * isolation.default_memory(2)
+    assert isolation.environment(3)["OMP_NUM_THREADS"] == "3"
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    assert isolation.environment(3)["OMP_NUM_THREADS"] == "5"
+    assert isolation.environment(None) == dict(os.environ)
