@@ -11,8 +11,11 @@ import yaml
 
 from conformance import __version__
 from conformance.baseline import baseline, judge
+from conformance.checks import PROFILES
+from conformance.faults import BANK
 from conformance.site.reading import BadReport, reports_of
 from reference.catalogue import version
+from tests.harness import all_checks
 from tests.sample_reports import report, row
 from tests.test_plugin import ROOT, run
 from tests.test_shards import NARROW
@@ -433,3 +436,17 @@ def test_the_hook_fails_what_is_wrong(project):
             project, "-m", "pytest", "-p", "conformance.plugin", *command[3:], "--backend", f"my_adapters:{name}"
         )
         assert done.returncode == expected, done.stdout + done.stderr
+
+
+def test_what_the_documentation_says_of_smoke_is_what_the_kill_matrix_has():
+    """smoke draws the first of quick's examples: what it fails is what quick fails by them."""
+    shares = {check.requirement: check.share for check in all_checks()}
+    matrix = json.loads((ROOT / "docs" / "kill-matrix.json").read_text())
+    quick = {fault: found["quick"]["failed"] for fault, found in matrix.items()}
+    most = {id_: max(1, round(PROFILES["smoke"].examples * share)) for id_, share in shares.items()}
+    seen = {fault: {id_ for id_, needed in failed.items() if needed <= most[id_]} for fault, failed in quick.items()}
+    decided = sum(BANK[fault].requirement in failed for fault, failed in seen.items())
+    told = " ".join((ROOT / "docs" / "gate.md").read_text().split())
+    assert f"of {len(quick)} wrong implementations in the bank it fails {sum(map(bool, seen.values()))} (" in told
+    assert f"), {decided} of them by the requirement that names the mistake" in told
+    assert all(quick.values()) == ("`quick` all of them" in told)
