@@ -50,6 +50,7 @@ class Profile:
 PROFILES = {
     p.name: p
     for p in (
+        Profile("smoke", 3, 60),
         Profile("quick", 12, 150),
         Profile("standard", 50, 400),
         Profile("thorough", 1000, 5000, derandomize=False),

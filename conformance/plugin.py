@@ -37,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME",
         help="backend to test: a registered name (torch-cpu, onnxruntime, reference, ...) or "
         "package.module:attribute; may be given several times. How hard it is looked at: "
-        "--hypothesis-profile quick, standard (default) or thorough.",
+        "--hypothesis-profile smoke, quick, standard (default) or thorough.",
     )
     group.addoption(
         "--conformance-report", metavar="FILE", default=None, help="write the machine-readable result to this JSON file"

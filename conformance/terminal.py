@@ -13,16 +13,21 @@ from conformance.cascade import Key
 from conformance.report import Outcome, Row, percent
 from reference.catalogue import AREAS
 
-MOST_TOLD = 6  # failing requirements with a paragraph each, in pytest's list of failures and in ours
+MOST_TOLD = 4  # failing requirements with a paragraph each, in pytest's list of failures and in ours
 MOST_LINES = 10  # of any other list
 MOST_NAMED = 8  # ids in a line
-LONGEST = 300  # characters of a text
+LONGEST = 200  # characters of a text
 PATIENCE = 3.0  # seconds before the time that is left is told: the first checks say little
 
 
 def and_more(number: int, report: str | None) -> str:
     """What ends a list that was cut."""
-    return f"and {number} more, see {report}" if report else f"and {number} more; --conformance-report FILE keeps all"
+    return f"and {number} more, {source(report)}"
+
+
+def source(report: str | None) -> str:
+    """Where all of it is."""
+    return f"see {report}" if report else "--conformance-report FILE keeps all"
 
 
 def cut(lines: Sequence[str], most: int, report: str | None) -> Iterator[str]:
@@ -82,7 +87,7 @@ def failures(outcome: Outcome, report: str | None) -> Iterator[str]:
             yield f"    reproducer: {those[0].reproducer}"
     if len(by_id) > MOST_TOLD:
         rest = list(by_id)[MOST_TOLD:]
-        yield f"  FAILED {named(rest)}: {and_more(len(rest), report)}"
+        yield f"  FAILED besides: {named(rest)}; {source(report)}"
     if blocked:
         count = len(set(blocked))
         yield f"  blocked: {count} requirements that build on what failed: {named(blocked)}"
@@ -208,8 +213,7 @@ class Progress:
             self.started = None
 
     def _write(self, line: str) -> None:
-        width = self.reporter._tw.fullwidth - 1
-        self.reporter.rewrite(shorten(line, width, placeholder="...") if len(line) > width else line, erase=True)
+        self.reporter.rewrite(line[: self.reporter._tw.fullwidth - 1], erase=True)
         self.reporter.flush()
 
 

@@ -44,10 +44,10 @@ def test_another_kind_is_not_blocked_and_another_dtype_only_by_what_is_checked_i
 
 def test_failures_of_separate_processes_are_settled():
     results = {
-        key("C"): {"status": "failed", "message": "c"},
-        key("A"): {"status": "failed", "message": "a"},
+        key("C"): {"status": "failed", "message": "c", "reproducer": "c.py"},
+        key("A"): {"status": "failed", "message": "a", "reproducer": "a.py"},
         key("B"): {"status": "passed", "message": ""},
-        key("D"): {"status": "failed", "message": "d"},
+        key("D"): {"status": "failed", "message": "d", "reproducer": "d.py"},
     }
     settle(results, SOME)
     assert results[key("A")]["status"] == "failed"

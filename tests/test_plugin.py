@@ -183,7 +183,7 @@ def test_a_backend_whose_features_raise_is_one_sentence(tmp_path):
 def test_an_unknown_profile_is_refused():
     status, printed = run("conformance", "--backend", "reference", "--hypothesis-profile", "default", "-q")
     assert status == 4
-    assert "the suite has quick, standard, thorough" in printed
+    assert "the suite has smoke, quick, standard, thorough" in printed
 
 
 def test_the_same_run_gives_the_same_report(tmp_path):
