@@ -22,31 +22,31 @@ def place(request, tmp_path):
 
 
 def test_what_one_run_finds_another_replays_first(place, tmp_path):
-    seed = ("--conformance-seed", "5")
+    seed = ("--conformance-seed", "7")
     status, printed, rows = explored(tmp_path / "one", "--example-database", place, "--conformance-seed", "4")
     assert (status, rows["FORWARD-EQUATION"]["status"]) == (1, "failed"), printed
-    assert rows["FORWARD-EQUATION"]["examples"] > 20
+    assert rows["FORWARD-EQUATION"]["examples"] > 10
     status, printed, rows = explored(tmp_path / "other", "--example-database", place, *seed)
     assert (status, rows["FORWARD-EQUATION"]["status"]) == (1, "failed"), printed
     assert rows["FORWARD-EQUATION"]["examples"] == 1
     assert f"--example-database {place} -k" in printed
     status, printed, rows = explored(tmp_path / "without", *seed)
-    assert rows["FORWARD-EQUATION"]["examples"] > 20, "the same seed finds it as late without the database"
+    assert rows["FORWARD-EQUATION"]["examples"] > 100, "the same seed finds it as late without the database"
 
 
 def test_an_example_that_ends_the_process_is_replayed_first(tmp_path):
     place = ("--example-database", str(tmp_path / "examples"))
     options = {"backend": "tests.rare:RarelyKilled", "only": "FORWARD-EQUATION-rarely-killed"}
     _, printed, rows = explored(tmp_path / "one", *place, "--conformance-seed", "4", **options)
-    assert rows["FORWARD-EQUATION"]["examples"] > 20, printed
-    _, printed, rows = explored(tmp_path / "other", *place, "--conformance-seed", "5", **options)
+    assert rows["FORWARD-EQUATION"]["examples"] > 10, printed
+    _, printed, rows = explored(tmp_path / "other", *place, "--conformance-seed", "7", **options)
     assert rows["FORWARD-EQUATION"]["examples"] == 1
     assert "the backend's process ended by signal 9" in rows["FORWARD-EQUATION"]["message"]
 
 
 def test_an_example_that_no_longer_fails_is_taken_out(tmp_path, monkeypatch):
     kept = DirectoryBasedExampleDatabase(tmp_path / "examples")
-    place = ("--example-database", str(tmp_path / "examples"), "--conformance-examples", "400")
+    place = ("--example-database", str(tmp_path / "examples"), "--conformance-examples", "30")
     options = {"backend": "tests.rare:MendedSince"}
     status, printed, _ = explored(tmp_path / "one", *place, "--conformance-seed", "4", **options)
     assert status == 1, printed
@@ -54,7 +54,7 @@ def test_an_example_that_no_longer_fails_is_taken_out(tmp_path, monkeypatch):
     monkeypatch.setenv("MENDED", "yes")
     status, printed, rows = explored(tmp_path / "one", *place, **options)
     assert status == 0, printed
-    assert rows["FORWARD-EQUATION"]["examples"] > 400, "the replayed ones count"
+    assert rows["FORWARD-EQUATION"]["examples"] > 30, "the replayed ones count"
     assert not list(kept.fetch(KEY))
 
 
@@ -64,9 +64,8 @@ def test_redis_gone_in_mid_run_is_one_warning_and_no_lost_verdict(tmp_path):
     port = free_port()
     place = f"redis://127.0.0.1:{port}/0"
     with redis_server(tmp_path, port) as server:
-        process = started(
-            tmp_path / "run", "--example-database", place, "--conformance-seed", "4", only="rare and not REFUSE"
-        )
+        options = ("--example-database", place, "--conformance-seed", "4", "--conformance-examples", "30")
+        process = started(tmp_path / "run", *options, only="rare and (SHAPE or STATE or EQUATION)")
         until(lambda: Redis(port=port).info("commandstats").get("cmdstat_smembers", {}).get("calls", 0) > 10)
         server.kill()
         server.wait()
@@ -75,7 +74,7 @@ def test_redis_gone_in_mid_run_is_one_warning_and_no_lost_verdict(tmp_path):
     assert printed.count(f"the database of examples {place} failed") == 1
     assert "Traceback" not in printed
     rows = rows_of(tmp_path / "run" / "report.json")
-    assert len(rows) > 30
+    assert len(rows) > 20
     assert {row["status"] for row in rows.values()} == {"passed", "failed"}
     assert rows["FORWARD-EQUATION"]["status"] == "failed"
 
