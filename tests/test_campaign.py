@@ -13,7 +13,7 @@ from conformance.campaign import clock_time, duration, round_seed
 from conformance.checks import Plans
 from conformance.database import key_of, name_of, opened
 from conformance.strategies import layers
-from tests.exploring import ONE, THOROUGH, explored, started, until
+from tests.exploring import ONE, THOROUGH, explored, rows_of, started, until
 from tests.rare import Rare
 from tests.test_plugin import ROOT, run
 
@@ -78,10 +78,15 @@ def test_killed_and_resumed_a_campaign_loses_nothing(tmp_path):
         file.write('{"judged": ["SHAPE-')  # the write that was cut off
     before = journal.merged(state, {"campaign": lines(state)[0]["campaign"]})
 
-    status, printed, rows = explored(
-        tmp_path / "run", "--campaign-time", "5s", "--campaign-state", str(state), only=SHAPES
-    )
-    assert status == 1
+    written = len(lines(state))
+    process = started(tmp_path / "run", "--campaign-time", "1h", "--campaign-state", state, only=SHAPES)
+    try:
+        until(lambda: any("SHAPE-DTYPE" in line.get("judged", ()) for line in lines(state)[written:]))
+        process.send_signal(signal.SIGINT)  # a Ctrl-C ends the rounds, not the report
+        assert process.wait(60) == 1
+    finally:
+        process.kill()
+    printed, rows = (tmp_path / "run" / "printed").read_text("utf-8"), rows_of(tmp_path / "run" / "report.json")
     assert printed.index("campaign resumed: ") < printed.index("FAILS AGAIN FORWARD-EQUATION") < printed.index("left |")
     assert "FOUND" not in printed, "it is not found anew"
     assert rows["FORWARD-EQUATION"]["status"] == "failed"
