@@ -11,7 +11,7 @@ import re
 import socket
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
@@ -76,11 +76,13 @@ class Campaign:
 
         self.jobs, self.told, self.drop = jobs, told, drop
         self.cascade = Cascade(all_requirements())
+        self.note(self.all.found)
         self.progress = Progress(self, reporter)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # an adapter may warn as it likes
-                self.replay()
+                if self.seconds > 0:
+                    self.replay()
                 while self.progress.left > 0 and self.open_jobs():
                     self.round()
         except KeyboardInterrupt:
@@ -89,6 +91,7 @@ class Campaign:
         self.progress.end()
         if self.folder:
             self.all = merged(self.folder, self.head)
+            self.note(self.all.found)
 
     def open_jobs(self) -> dict[Key, Any]:
         """Those that have not failed."""
@@ -107,7 +110,6 @@ class Campaign:
             fails = not verdict.passed
             self.progress.tell(f"{'FAILS AGAIN' if fails else 'PASSES NOW'} {self.line(key, before)}")
             self.write({"replayed": key, "fails_again": fails})
-            self.noted(key)
 
     def round(self) -> None:
         """One round, or what is left of one that was not finished."""
@@ -142,17 +144,19 @@ class Campaign:
             self.write(line)
         if "verdict" in line:
             where = self.told(job, verdict)
-            self.progress.tell(f"FOUND {self.line(key, line)}", f"  reproducer: {where}")
-            self.noted(key)
+            what = "FOUND" if self.run.known_failure(key) is None else "KNOWN"
+            self.progress.tell(f"{what} {self.line(key, line)}", f"  reproducer: {where}")
+            self.note([key])
         if problem := self.run.database.news():
             self.progress.tell(f"warning: {problem}")
         self.drop()
         self.progress.tick()
 
-    def noted(self, key: Key) -> None:
-        """What builds on that failure is not run from here on."""
-        if self.run.known_failure(key) is None:
-            self.cascade.failed(key)
+    def note(self, failures: Iterable[Key]) -> None:
+        """What builds on these is not run from here on."""
+        for key in failures:
+            if self.run.known_failure(key) is None:
+                self.cascade.failed(key)
 
     def line(self, key: Key, found: dict[str, Any]) -> str:
         """A find in a line."""
@@ -191,6 +195,7 @@ class Campaign:
         found = [
             dict(zip(("requirement", "backend", "kind", "dtype"), key, strict=True))
             | {name: value for name, value in find.items() if name != "verdict"}
+            | ({"fails_again": self.all.replayed[key]} if key in self.all.replayed else {})
             for key, find in self.all.found.items()
         ]
         return {"seconds": round(self.progress.spent, 1), "rounds": self.all.rounds, "found": found}

@@ -127,6 +127,14 @@ def under_hypofuzz() -> bool:
     return detection is not None and detection.in_hypofuzz_run()
 
 
+class Fuzzed(pytest.Function):
+    """A test under HypoFuzz, which makes the key of its examples of this name: here one without paths."""
+
+    @property
+    def nodeid(self) -> str:
+        return str(self.callspec.params["trial"])
+
+
 def make_fuzzable(items: list[pytest.Item]) -> None:
     """Make the tests of the suite ones that HypoFuzz collects; it leaves the others out."""
     from conformance.fuzzing import fuzzable
@@ -134,7 +142,5 @@ def make_fuzzable(items: list[pytest.Item]) -> None:
     for item in items:
         job = item.callspec.params.get("trial") if hasattr(item, "callspec") else None
         if job is not None and (test := fuzzable(job)) is not None:
-            item.obj = test
-            # What HypoFuzz calls the test goes into the key of its examples: a name that does not depend on paths.
-            item._nodeid = str(job)
+            item.__class__, item.obj = Fuzzed, test
             item.add_marker("hypothesis")

@@ -12,6 +12,7 @@ from typing import Any
 
 from hypothesis import assume, given, settings
 from hypothesis.database import ExampleDatabase
+from hypothesis.internal.conjecture.data import ConjectureResult
 
 from conformance.checks import Check
 from conformance.subject import trial_of
@@ -39,5 +40,7 @@ def fuzzable(job: Any) -> Callable | None:
     """The job of a check as a test of Hypothesis; None if its examples are not drawn."""
     if not isinstance(job.check, Check):
         return None
+    if not hasattr(ConjectureResult, "slice_comments"):  # HypoFuzz 25.11.1 asks for what Hypothesis calls otherwise now
+        ConjectureResult.slice_comments = {}
     strategy = job.check.draw(job.subject.backend.features, job.subject.projecting)
     return given(plan=strategy)(law_on_plans())

@@ -49,11 +49,15 @@ class Total:
 
 @dataclass
 class Record:
-    """What journals tell: totals by key, the rounds, and of the last one whether it is done and what it judged."""
+    """What journals tell: totals by key, the rounds, and of the last one whether it is done and what it judged.
+
+    ``replayed`` says of a failure whether it failed again.
+    """
 
     totals: dict[Key, Total] = field(default_factory=dict)
     rounds: list[Line] = field(default_factory=list)
     judged: set[Key] = field(default_factory=set)
+    replayed: dict[Key, bool] = field(default_factory=dict)
     done: bool = True
 
     @property
@@ -71,8 +75,8 @@ class Record:
             self.totals.setdefault(key, Total()).add(line)
             self.judged.add(key)
             self.rounds[-1]["examples"] += line["examples"]
-        elif "replayed" in line and (found := self.totals[tuple(line["replayed"])].found) is not None:
-            found["fails_again"] = line["fails_again"]
+        elif "replayed" in line:
+            self.replayed[tuple(line["replayed"])] = line["fails_again"]
         elif "done" in line:
             self.done = True
         elif "seed" in line:

@@ -1,0 +1,49 @@
+"""A backend that is wrong rarely: for tests of campaigns and of what they keep."""
+
+import os
+import signal
+
+from conformance import Features
+from conformance.backends.oracle import OracleBackend
+from tests.hostile import Hurting
+
+
+class Rare(OracleBackend):
+    """The oracle, but a GRU of 13 units returns what is not its h_n."""
+
+    name = "rare"
+    features = Features(kinds={"gru"}, dtypes={"float32"})
+
+    def layer(self, config, parameters):
+        layer = super().layer(config, parameters)
+        if config.hidden_size != 13:
+            return layer
+        return self.wrong(layer)
+
+    @staticmethod
+    def wrong(layer):
+        def forward(*arguments):
+            result = right(*arguments)
+            result.h_n[...] += 1
+            return result
+
+        right, layer.forward = layer.forward, forward
+        return layer
+
+
+class RarelyKilled(Rare):
+    """The same, but its process ends there."""
+
+    name = "rarely-killed"
+
+    @staticmethod
+    def wrong(layer):
+        return Hurting(layer, lambda x: os.kill(os.getpid(), signal.SIGKILL))
+
+
+class MendedSince(Rare):
+    """The same by its name and version, where the variable MENDED is set no longer wrong."""
+
+    @staticmethod
+    def wrong(layer):
+        return layer if "MENDED" in os.environ else Rare.wrong(layer)
