@@ -6,6 +6,7 @@ import os
 import pickle
 import struct
 import tempfile
+import weakref
 from collections.abc import Callable, Hashable
 from threading import Lock
 from typing import Any
@@ -26,7 +27,9 @@ class Once:
     """
 
     def __init__(self) -> None:
-        self.file = tempfile.TemporaryFile()  # noqa: SIM115  open as long as the processes are there
+        with tempfile.TemporaryFile() as file:
+            self.file = os.dup(file.fileno())  # a descriptor: open as long as this object is, in each process
+        weakref.finalize(self, os.close, self.file)
         self.known: dict[Hashable, Any] = {}
         self.read, self.lock = 0, Lock()
 
@@ -57,7 +60,7 @@ class Once:
 
     def _catch_up(self) -> None:
         """Read what other processes wrote. A record that one was killed over is none, and is written over."""
-        end = os.fstat(self.file.fileno()).st_size
+        end = os.fstat(self.file).st_size
         while self.read + LENGTH.size <= end:
             (length,) = LENGTH.unpack(self._at(self.read, LENGTH.size))
             start = self.read + LENGTH.size
@@ -68,14 +71,14 @@ class Once:
             self.read = start + length
 
     def _at(self, position: int, count: int) -> bytes:
-        return os.pread(self.file.fileno(), count, position)
+        return os.pread(self.file, count, position)
 
     def _append(self, key: Hashable, outcome: tuple[Any, str]) -> None:
         data = pickle.dumps((key, outcome))
-        record, descriptor = LENGTH.pack(len(data)) + data, self.file.fileno()
-        os.ftruncate(descriptor, self.read)
+        record = LENGTH.pack(len(data)) + data
+        os.ftruncate(self.file, self.read)
         written = 0
         while written < len(record):
-            written += os.pwrite(descriptor, record[written:], self.read + written)
+            written += os.pwrite(self.file, record[written:], self.read + written)
         self.read += len(record)
         self.known[key] = outcome

@@ -135,7 +135,7 @@ class ExportedLayer(Layer):
     """A torch.nn.RNN, LSTM or GRU, exported."""
 
     def __init__(self, graphs, config, parameters):
-        # dropout is none in inference
+        module_of(config)  # torch's word on its dropout, too, which is none in inference
         self.loaded = Loaded(graphs, replace(config, dropout=0.0), parameters)
 
     def forward(self, x, h_0=None, c_0=None, lengths=None):
