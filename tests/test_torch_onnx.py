@@ -85,7 +85,7 @@ def test_one_export_serves_every_number_of_samples_and_every_set_of_parameters(m
     assert len(exports) == 3
 
 
-@pytest.mark.parametrize("kind", ["lstm", "rnn_tanh"])
+@pytest.mark.parametrize("kind", ["gru", "rnn_tanh"])
 def test_parameters_as_inputs_change_no_number(backend, kind):
     """The default export, whose parameters are constants, gives the same."""
     config = LayerConfig(kind, 3, 4, 2)
