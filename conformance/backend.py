@@ -19,6 +19,7 @@ from reference.precision import ARITHMETICS, Arithmetic
 __all__ = ["Backend", "Cell", "CellConfig", "Features", "Layer", "LayerConfig", "Result", "Unsupported"]
 
 
+EXTENTS = ("steps", "samples")
 FLOAT32_ARITHMETICS = ("float32", "tf32", "bfloat16-products", "approximate-activations")
 
 
@@ -58,9 +59,11 @@ class Features:
     configurations: int | None = None
     """How many configurations of a kind to ask for where building one is dear, an export or a compilation say;
     every other part of the examples varies all the same. None: no limit."""
-    fixed_shapes: bool = False
-    """Whether what is built holds for one shape of the arguments alone: then steps, samples and omitted states are
-    part of a configuration, and their number is limited with it."""
+    fixed_shapes: bool | Iterable[str] = False
+    """Whether what is built holds for one shape of the arguments alone, or for which of EXTENTS it does: then these,
+    omitted states and unbatched input are part of a configuration, and their number is limited with it."""
+    most_steps: int | None = None
+    """The most steps to ask for where what is built grows with them, an unrolled graph say. None: no limit."""
     float32_arithmetic: str | Mapping[str, str] = "float32"
     """What float32 is computed in, for all kinds or by kind: float32, or a coarser one of FLOAT32_ARITHMETICS,
     which widens the tolerance to its own rounding and is told in the report."""
@@ -72,8 +75,14 @@ class Features:
             allowed = f"some of {', '.join(known)}"
             require(bool(claimed) and claimed <= set(known), name, allowed, sorted(map(str, claimed)))
             object.__setattr__(self, name, claimed)
-        limit = self.configurations
-        require(limit is None or (is_integer(limit) and limit > 0), "configurations", "None or at least 1", limit)
+        for name in ("configurations", "most_steps"):
+            limit = getattr(self, name)
+            require(limit is None or (is_integer(limit) and limit > 0), name, "None or at least 1", limit)
+        if not isinstance(self.fixed_shapes, bool):
+            fixed = frozenset({self.fixed_shapes} if isinstance(self.fixed_shapes, str) else self.fixed_shapes)
+            allowed = f"True, False or some of {', '.join(EXTENTS)}"
+            require(bool(fixed) and fixed <= set(EXTENTS), "fixed_shapes", allowed, sorted(map(str, fixed)))
+            object.__setattr__(self, "fixed_shapes", fixed)
         for kind in self.kinds:
             declared = self._float32_arithmetic(kind)
             known = ", ".join(FLOAT32_ARITHMETICS)
@@ -83,6 +92,10 @@ class Features:
         """Whether a boolean feature is claimed. Raises ValueError for a name that is none."""
         require(feature in BOOLEAN_FEATURES, "feature", f"one of {', '.join(BOOLEAN_FEATURES)}", feature)
         return bool(getattr(self, feature))
+
+    def fixes(self, extent: str) -> bool:
+        """Whether what is built holds for one number of ``steps`` or of ``samples`` alone."""
+        return self.fixed_shapes if isinstance(self.fixed_shapes, bool) else extent in self.fixed_shapes
 
     def arithmetic(self, kind: str, dtype: str) -> Arithmetic:
         """How this backend rounds in ``dtype`` when it computes ``kind``."""
@@ -97,6 +110,8 @@ class Features:
         data = {f.name: getattr(self, f.name) for f in fields(self)}
         if not isinstance(self.float32_arithmetic, str):
             data["float32_arithmetic"] = dict(self.float32_arithmetic)
+        if not isinstance(self.fixed_shapes, bool):
+            data["fixed_shapes"] = [extent for extent in EXTENTS if extent in self.fixed_shapes]
         data["kinds"] = [k for k in KINDS if k in self.kinds]
         data["dtypes"] = [d for d in DTYPES if d in self.dtypes]
         return data

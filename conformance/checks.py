@@ -267,7 +267,7 @@ class Plans:
     def block(self, draw: Draw, features: Features, projecting: bool, number: int) -> list:
         """BLOCK plans, the same for the same seed and number."""
         claims = tuple(features.claims(name) for name in sorted(CALL_FEATURES))
-        limits = features.configurations, features.fixed_shapes
+        limits = features.configurations, features.fixed_shapes, features.most_steps
         key = (draw, claims, limits, projecting, number)
         if key not in self._blocks:
             drawn: list = []

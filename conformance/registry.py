@@ -24,7 +24,12 @@ BUILT_IN = {
     "torch-cuda-tf32": ("conformance.backends.torch_cuda:TorchCUDATF32", ("torch",), "torch"),
     "torch-cuda-native": ("conformance.backends.torch_cuda:TorchCUDANative", ("torch",), "torch"),
     "onnxruntime": (
-        "conformance.backends.torch_onnx:TorchOnnxRuntime",
+        "conformance.backends.torch_onnx_dynamo:DynamoOnnxRuntime",
+        ("torch", "onnx", "onnxscript", "onnxruntime"),
+        "onnxruntime",
+    ),
+    "onnxruntime-torchscript": (
+        "conformance.backends.torch_onnx_script:TorchScriptOnnxRuntime",
         ("torch", "onnx", "onnxruntime"),
         "onnxruntime",
     ),

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
@@ -340,23 +340,70 @@ def _lengths(rng: np.random.Generator, T: int, N: int) -> tuple[int, ...]:
     return tuple(int(n) for n in lengths)
 
 
-def _chooser(draw, features: Features):
-    """choose(options) for the parts of a configuration: drawn one by one, or read off one of a limited number."""
+class Member(NamedTuple):
+    """A configuration of ``POOL``, with the steps, samples and form of its call, for a backend that fixes them."""
+
+    input_size: int
+    hidden_size: int
+    num_layers: int
+    bidirectional: bool
+    no_bias: bool
+    batch_first: bool
+    T: int
+    N: int
+    unbatched: bool
+    initial_state: bool
+    projection: bool = False
+
+
+# What a backend is asked for that says that it can build no more than these. Everything that a configuration has is
+# there and not there; the first three share what laws compare them with: a direction, a layer, a layout, a single step.
+POOL = (
+    Member(3, 5, 1, False, False, False, 3, 2, False, True),
+    Member(3, 5, 1, True, False, False, 3, 4, False, True, projection=True),
+    Member(3, 5, 3, False, False, True, 3, 2, False, True, projection=True),
+    Member(5, 1, 2, True, True, False, 4, 3, False, False),
+    Member(1, 4, 1, False, True, True, 2, 1, True, True),
+)
+LARGE = (POOL[1],)  # what is large in one respect is so in these
+
+
+def pooled(features: Features) -> bool:
+    """Whether the configurations that a backend is asked for are those of ``POOL``."""
+    return features.configurations is not None and features.configurations <= len(POOL)
+
+
+def _chooser(draw, features: Features, large: bool = False):
+    """choose(options, name) for the parts of a configuration.
+
+    Drawn one by one, or read off one of a limited number, by name one of ``POOL``; there what has no name there is the
+    first option. ``large``: the call is large in one respect.
+    """
     if features.configurations is None:
-        return lambda options: draw(st.sampled_from(options))
-    return random.Random(draw(st.integers(0, features.configurations - 1))).choice
+        return lambda options, _="": draw(st.sampled_from(options))
+    if pooled(features):
+        member = draw(st.sampled_from(LARGE if large else POOL[: features.configurations]))
+        return lambda options, name="": getattr(member, name) if name else options[0]
+    choice = random.Random(draw(st.integers(0, features.configurations - 1))).choice
+    return lambda options, _="": choice(options)
+
+
+def _freely(draw):
+    """choose(options, name) for what is no part of a configuration."""
+    return lambda options, _="": draw(st.sampled_from(options))
 
 
 @st.composite
 def _layers(draw, features: Features, projecting: bool, reaches: tuple[str, ...]) -> LayerPlan:
-    def flag(feature: str, odds: tuple[bool, ...], choose=None) -> bool:
-        return features.claims(feature) and (choose(odds) if choose else draw(st.sampled_from(odds)))
+    def flag(feature: str, odds: tuple[bool, ...], choose) -> bool:
+        return features.claims(feature) and choose(odds, feature)
 
-    reach = draw(st.sampled_from(reaches))
+    freely = _freely(draw)
+    reach = freely(reaches)
     sizes = {"small": SIZES, "moderate": MODERATE}.get(reach, FEW)
-    choose = _chooser(draw, features)
-    I = choose(sizes)
-    H = choose(WIDE if reach == "wide" else sizes)
+    choose = _chooser(draw, features, large=reach in ("long", "very long", "wide"))
+    I = choose(sizes, "input_size")
+    H = choose(WIDE) if reach == "wide" else choose(sizes, "hidden_size")
     # of few configurations every second one, so that some are bidirectional as well
     projections = (False, False, True) if features.configurations is None else (False, True)
     projected = projecting and H > 1 and flag("projection", projections, choose)
@@ -364,28 +411,41 @@ def _layers(draw, features: Features, projecting: bool, reaches: tuple[str, ...]
         "lstm" if projecting else "gru",
         input_size=I,
         hidden_size=H,
-        num_layers=choose((1, 1, 2, 3)) if features.multilayer else 1,
+        num_layers=choose((1, 1, 2, 3), "num_layers") if features.multilayer else 1,
         bias=not flag("no_bias", (False, False, False, True), choose),
         batch_first=flag("batch_first", (False, False, True), choose),
         bidirectional=flag("bidirectional", (False, True), choose),
         proj_size=choose(range(1, min(H - 1, 17) + 1)) if projected else 0,
     )
-    choose = choose if features.fixed_shapes else lambda options: draw(st.sampled_from(options))
-    T = choose({"long": LONG, "very long": VERY_LONG}.get(reach, sizes))
-    N = choose(MANY if reach == "many" else sizes)
-    unbatched = reach != "many" and flag("unbatched", (False,) * 5 + (True,), choose)
-    with_lengths = not unbatched and flag("lengths", (False, False, True))
-    with_states = flag("initial_state", (False, True, True), choose)
-    regime = draw(st.sampled_from(REGIMES))
+    of_steps, of_samples = (choose if features.fixes(extent) else freely for extent in ("steps", "samples"))
+    form = choose if features.fixed_shapes else freely
+    longer = {"long": LONG, "very long": VERY_LONG}.get(reach)
+    T = of_steps(_bearable(longer, features)) if longer else of_steps(sizes, "T")
+    N = of_samples(MANY) if reach == "many" else of_samples(sizes, "N")
+    unbatched = reach != "many" and flag("unbatched", (False,) * 5 + (True,), form)
+    with_lengths = not unbatched and flag("lengths", (False, False, True), freely)
+    with_states = flag("initial_state", (False, True, True), form)
+    regime = freely(REGIMES)
     seed = draw(st.integers(0, 2**16 - 1))
     if reach in ("long", "very long") and regime == "strong":
         regime = "ordinary"  # after so many steps of a strong recurrence nothing can be told apart
     return LayerPlan(config, T, None if unbatched else N, with_lengths, with_states, regime, seed)
 
 
+def _bearable(steps: tuple[int, ...], features: Features) -> tuple[int, ...]:
+    """Those numbers of steps that a backend can be asked for, or the most that it can."""
+    most = features.most_steps
+    return steps if most is None else tuple(n for n in steps if n <= most) or (most,)
+
+
 def layers(features: Features, projecting: bool) -> st.SearchStrategy[LayerPlan]:
-    """Calls of layers which use claimed features only, one in six of them large in one respect."""
-    return _layers(features, projecting, ("small",) * 15 + ("long", "many", "wide"))
+    """Calls of layers which use claimed features only, one in six of them large in one respect.
+
+    Where configurations come from the pool, in their samples alone: every law would need the other large ones built.
+    """
+    return _layers(
+        features, projecting, ("small",) * 15 + (("many",) if pooled(features) else ("long", "many", "wide"))
+    )
 
 
 def long_layers(features: Features, projecting: bool) -> st.SearchStrategy[LayerPlan]:
@@ -482,21 +542,21 @@ def _hold(call: LayerCall, held: dict[str, str]) -> dict[str, np.ndarray]:
 def cells(draw, features: Features, projecting: bool) -> CellPlan:
     """Calls of cells which use claimed features only."""
 
-    def flag(feature: str, odds: tuple[bool, ...], choose=None) -> bool:
-        return features.claims(feature) and (choose(odds) if choose else draw(st.sampled_from(odds)))
+    def flag(feature: str, odds: tuple[bool, ...], choose) -> bool:
+        return features.claims(feature) and choose(odds, feature)
 
-    choose = _chooser(draw, features)
+    freely, choose = _freely(draw), _chooser(draw, features)
     config = CellConfig(
         "lstm" if projecting else "gru",
-        input_size=choose(SIZES),
-        hidden_size=choose((*SIZES, WIDE[0])),
+        input_size=choose(SIZES, "input_size"),
+        hidden_size=choose((*SIZES, WIDE[0]), "hidden_size"),
         bias=not flag("no_bias", (False, False, True), choose),
     )
-    choose = choose if features.fixed_shapes else lambda options: draw(st.sampled_from(options))
-    N = choose(SIZES)
-    unbatched = flag("unbatched", (False, False, False, True), choose)
-    with_states = flag("initial_state", (False, True, True), choose)
-    regime = draw(st.sampled_from(REGIMES))
+    form = choose if features.fixed_shapes else freely
+    N = (choose if features.fixes("samples") else freely)(SIZES, "N")
+    unbatched = flag("unbatched", (False, False, False, True), form)
+    with_states = flag("initial_state", (False, True, True), form)
+    regime = freely(REGIMES)
     seed = draw(st.integers(0, 2**16 - 1))
     return CellPlan(config, None if unbatched else N, with_states, regime, seed)
 

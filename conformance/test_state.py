@@ -252,8 +252,10 @@ def test_a_repeated_call(trial):
 def test_a_call_leaves_nothing_behind(trial):
     call = trial.call
     trial.got  # noqa: B018  the call before the other one
-    shorter = np.concatenate([call.x[::-1] * 2 + 1, call.x[:1]], axis=0)
-    trial.run(x=np.repeat(shorter, 2, axis=1), h_0=None, c_0=None)
+    another = call.x[::-1] * 2 + 1
+    if not trial.subject.backend.features.fixes("steps"):  # where they are, another number is another graph
+        another = np.concatenate([another, call.x[:1]], axis=0)
+    trial.run(x=np.repeat(another, 2, axis=1), h_0=None, c_0=None)
     expect_repeated(trial, trial.run())
     if call.h_0 is not None:  # nor do states that were given serve a call without
         without = {"h_0": None, "c_0": None}

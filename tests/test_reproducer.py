@@ -11,7 +11,7 @@ import pytest
 
 from conformance import Result, registry
 from conformance.backends.torch_eager import TorchCPU
-from conformance.backends.torch_onnx import TorchOnnxRuntime
+from conformance.backends.torch_onnx_script import TorchScriptOnnxRuntime
 from conformance.checks import PROFILES
 from conformance.examples import BrokenExample, call_of, entry, example_of
 from conformance.known_failures import BrokenFile, read
@@ -106,11 +106,11 @@ class OffByOne(TorchCPU):
         return off_by_one(super().cell(config, parameters), "step")
 
 
-class OffByOneExported(OffByOne, TorchOnnxRuntime):
+class OffByOneExported(OffByOne, TorchScriptOnnxRuntime):
     """The same of the exported module."""
 
-    features = TorchOnnxRuntime.features
-    snippet = TorchOnnxRuntime.snippet
+    features = TorchScriptOnnxRuntime.features
+    snippet = TorchScriptOnnxRuntime.snippet
 
 
 def off_by_one(module, method):

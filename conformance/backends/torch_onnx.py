@@ -1,41 +1,21 @@
-"""``onnxruntime``: torch.nn modules exported to ONNX and run by onnxruntime on the CPU.
-
-A graph is exported once for a configuration and a form of call; parameters are set in a copy of it.
-The exporter is the TorchScript-based one (dynamo=False): in torch 2.13 the newer one fails on dynamic steps or
-leaves the example's number of them in the graph, so that no other runs, and it refuses packed input.
-"""
+"""What the two adapters of torch.onnx.export have in common: the sessions of onnxruntime that run what it makes."""
 
 from __future__ import annotations
 
-import io
-import os
-import tempfile
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
-from onnx import numpy_helper
-from torch import nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from conformance import Backend, Cell, CellConfig, Features, Layer, LayerConfig, Result, Unsupported
-from conformance.backends.torch_eager import (
-    DTYPES,
-    cell_module,
-    layer_module,
-    load,
-    to_numpy,
-)
-from conformance.backends.torch_snippets import compute_source, module_source
+from conformance import CellConfig, LayerConfig, Unsupported
+from conformance.backends.torch_eager import DTYPES
 
-Shape = tuple[int | str, ...]  # a string names an extent that is dynamic in the graph
-EXTENTS = {"T": 3, "N": 2}  # those of the example that the exporter traces
+VERSION = f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}"
+# Polynomials stand for the GRU's tanh and reset gate, off by up to 11 u: docs/findings.md.
+ARITHMETIC = {"gru": "approximate-activations"}
+
+Arrays = dict[str, np.ndarray]
 
 
 class Form(NamedTuple):
@@ -46,248 +26,22 @@ class Form(NamedTuple):
     lengths: bool = False
 
 
-class Packed(nn.Module):
-    """A layer that takes padded input and lengths (N), and pads its output to the steps of the input."""
-
-    def __init__(self, layer: nn.RNNBase) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, x, lengths, states=None):
-        layout = {"batch_first": self.layer.batch_first}
-        steps = x.shape[1 if self.layer.batch_first else 0]
-        output, states = self.layer(pack_padded_sequence(x, lengths, enforce_sorted=False, **layout), states)
-        output, _ = pad_packed_sequence(output, total_length=steps, **layout)
-        return output, states
+def session(model: bytes) -> onnxruntime.InferenceSession:
+    """A session on the CPU, of one thread. Raises what onnxruntime raises for a model that is invalid."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # fatal: what is an error is raised as well
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def layer_shapes(config: LayerConfig, form: Form) -> tuple[dict[str, Shape], dict[str, Shape]]:
-    """The graph's inputs x, lengths, h_0, c_0, those that the form has, and its outputs output, h_n, c_n."""
-    samples = ("N",) if form.batched else ()
-    layout = ("N", "T") if form.batched and config.batch_first else ("T", *samples)
-    state = (config.directions * config.num_layers, *samples, config.hidden_size)
-    names = "hc" if config.kind == "lstm" else "h"
-    inputs: dict[str, Shape] = {"x": (*layout, config.input_size)}
-    if form.lengths:
-        inputs["lengths"] = ("N",)
-    if form.states:
-        inputs |= {f"{name}_0": state for name in names}
-    outputs: dict[str, Shape] = {"output": (*layout, config.directions * config.hidden_size)}
-    return inputs, outputs | {f"{name}_n": state for name in names}
+def state_names(kind: str) -> list[str]:
+    """h_0, and c_0 of an lstm."""
+    return ["h_0", "c_0"] if kind == "lstm" else ["h_0"]
 
 
-def cell_shapes(config: CellConfig, form: Form) -> tuple[dict[str, Shape], dict[str, Shape]]:
-    """The graph's inputs x, h_0, c_0, those that the form has, and its outputs h_n, c_n."""
-    samples = ("N",) if form.batched else ()
-    names = "hc" if config.kind == "lstm" else "h"
-    inputs: dict[str, Shape] = {"x": (*samples, config.input_size)}
-    if form.states:
-        inputs |= {f"{name}_0": (*samples, config.hidden_size) for name in names}
-    return inputs, {f"{name}_n": (*samples, config.hidden_size) for name in names}
-
-
-@lru_cache(maxsize=512)
-def exported(config: LayerConfig | CellConfig, form: Form) -> onnx.ModelProto:
-    """The graph of a layer or cell, its parameters in initializers of their names, still to be set.
-
-    Raises what torch raises for a module or graph that it does not make.
-    """
-    is_cell = isinstance(config, CellConfig)
-    module = cell_module(config) if is_cell else layer_module(config)
-    names = [name for name, _ in module.named_parameters()]
-    for number, parameter in enumerate(module.parameters(), start=1):
-        nn.init.constant_(parameter, number)  # all different: the exporter merges equal initializers
-    inputs, outputs = (cell_shapes if is_cell else layer_shapes)(config, form)
-    model = torchscript_export(Packed(module) if form.lengths else module, inputs, outputs, DTYPES[config.dtype])
-    found = [parameter_name(initializer) for initializer in model.graph.initializer]
-    if found != names:
-        raise RuntimeError(f"torch.onnx.export: expected the initializers {', '.join(names)}, got {', '.join(found)}")
-    return model
-
-
-def torchscript_export(
-    module: nn.Module, inputs: dict[str, Shape], outputs: dict[str, Shape], dtype: torch.dtype
-) -> onnx.ModelProto:
-    """The module traced with zeros. Constants stay unfolded: folded, parameters would lose their names."""
-    examples = {name: torch.zeros([EXTENTS.get(n, n) for n in shape], dtype=dtype) for name, shape in inputs.items()}
-    if "lengths" in inputs:
-        examples["lengths"] = torch.tensor([EXTENTS["T"], 1])
-    states = tuple(value for name, value in examples.items() if name in ("h_0", "c_0"))
-    arguments = [value for name, value in examples.items() if name in ("x", "lengths")]
-    if states:
-        arguments.append(states if len(states) == 2 else states[0])
-    dynamic = {
-        name: {axis: n for axis, n in enumerate(shape) if isinstance(n, str)}
-        for name, shape in (inputs | outputs).items()
-    }
-    file = io.BytesIO()
-    with expected_warnings():
-        torch.onnx.export(
-            module,
-            tuple(arguments),
-            file,
-            input_names=list(inputs),
-            output_names=list(outputs),
-            dynamic_axes=dynamic,
-            do_constant_folding=False,
-            dynamo=False,
-        )
-    return onnx.load_from_string(file.getvalue())
-
-
-@contextmanager
-def expected_warnings() -> Iterator[None]:
-    """Keep quiet what torch says of every such export; pass on what else it says.
-
-    Of packed input it speaks from C++, on the process's standard error and not through ``warnings``.
-    """
-    with warnings.catch_warnings(), tempfile.TemporaryFile() as written:
-        warnings.filterwarnings("ignore", "You are using the legacy TorchScript-based ONNX export", DeprecationWarning)
-        warnings.filterwarnings("ignore", "The feature will be removed", DeprecationWarning)
-        warnings.filterwarnings("ignore", "Exporting a model to ONNX with a batch_size other than 1", UserWarning)
-        warnings.filterwarnings("ignore", "Converting a tensor to a Python boolean", torch.jit.TracerWarning)
-        stderr = os.dup(2)
-        os.dup2(written.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            written.seek(0)
-            for line in written:
-                if b"The shape inference of prim::P" not in line:  # prim::PackPadded, prim::PadPacked
-                    os.write(2, line)
-
-
-def parameter_name(initializer: onnx.TensorProto) -> str:
-    """weight_ih_l0 for weight_ih_l0 and for layer.weight_ih_l0, as it is called in Packed."""
-    return initializer.name.rpartition(".")[2]
-
-
-class Graph:
-    """An exported graph with its parameters, in a session of onnxruntime."""
-
-    def __init__(self, config: LayerConfig | CellConfig, form: Form, module: nn.Module) -> None:
-        self.model = onnx.ModelProto()
-        self.model.CopyFrom(exported(config, form))
-        values = dict(module.named_parameters())
-        for initializer in self.model.graph.initializer:
-            value = to_numpy(values[parameter_name(initializer)])
-            initializer.CopyFrom(numpy_helper.from_array(value, initializer.name))
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # fatal: what is an error is raised as well
-        self.session = onnxruntime.InferenceSession(
-            self.model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-
-    def parameters(self) -> dict[str, np.ndarray]:
-        return {parameter_name(i): numpy_helper.to_array(i).copy() for i in self.model.graph.initializer}
-
-    def __call__(self, x: np.ndarray, **others: np.ndarray | None) -> list[np.ndarray]:
-        """The graph's outputs. Raises what onnxruntime raises for inputs that do not fit, ValueError for an empty x."""
-        if x.size == 0:  # onnxruntime 1.31 raises nothing there: its LSTM and GRU abort the process
-            raise ValueError(f"x: expected at least one step and one sample, got the shape {x.shape}")
-        return self.session.run(None, {"x": x} | {name: value for name, value in others.items() if value is not None})
-
-
-class Graphs(dict):
-    """The graphs of one layer or cell by form, made when first asked for, parameters as in a torch module."""
-
-    def __init__(self, config: LayerConfig | CellConfig, module: nn.Module, parameters) -> None:
-        super().__init__()
-        load(module, parameters)
-        self.config, self.module = config, module
-
-    def __missing__(self, form: Form) -> Graph:
-        return self.setdefault(form, Graph(self.config, form, self.module))
-
-
-class OnnxLayer(Layer):
-    """A torch.nn.RNN, LSTM or GRU, exported.
-
-    Which arguments fit is left to the graph and to onnxruntime, as where an exported model is deployed.
-    """
-
-    def __init__(self, config, parameters):
-        self.graphs = Graphs(config, layer_module(config), parameters)
-
-    def forward(self, x, h_0=None, c_0=None, lengths=None):
-        if lengths is not None:
-            lengths = np.asarray(lengths)
-            if lengths.dtype.kind in "iu":
-                lengths = lengths.astype(np.int64)
-        states = h_0 is not None or c_0 is not None
-        form = Form(batched=x.ndim != 2 or lengths is not None, states=states, lengths=lengths is not None)
-        return Result(*self.graphs[form](x, lengths=lengths, h_0=h_0, c_0=c_0))
-
-    def parameters(self):
-        graph = next(iter(self.graphs.values()), None)  # all of them were given the same
-        return (graph or self.graphs[Form(batched=True, states=True)]).parameters()
-
-
-class OnnxCell(Cell):
-    """A torch.nn.RNNCell, LSTMCell or GRUCell, exported."""
-
-    def __init__(self, config, parameters):
-        self.graphs = Graphs(config, cell_module(config), parameters)
-
-    def step(self, x, h=None, c=None):
-        form = Form(batched=x.ndim != 1, states=h is not None or c is not None)
-        h, *c = self.graphs[form](x, h_0=h, c_0=c)
-        return h, c[0] if c else None
-
-
-class TorchOnnxRuntime(Backend):
-    """What torch.onnx exports, on onnxruntime's CPU provider."""
-
-    name = "onnxruntime"
-    version = f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}"
-    features = Features(
-        dtypes={"float32", "float16"},
-        projection=False,
-        cells=True,
-        parameters=True,
-        configurations=12,
-        # Polynomials stand for the GRU's tanh and reset gate, off by up to 11 u: docs/findings.md.
-        float32_arithmetic={"gru": "approximate-activations"},
-    )
-
-    def layer(self, config, parameters):
-        self._refuse_unclaimed(config)
-        if config.proj_size > 0:
-            raise Unsupported("torch.onnx.export does not export projections")
-        return OnnxLayer(config, parameters)
-
-    def cell(self, config, parameters):
-        self._refuse_unclaimed(config)
-        return OnnxCell(config, parameters)
-
-    def _refuse_unclaimed(self, config):
-        if config.dtype in DTYPES and config.dtype not in self.features.dtypes:
-            raise Unsupported(f"onnxruntime's recurrent operators on the CPU do not compute {config.dtype}")
-
-    def snippet(self, call):
-        """The call with torch, its exporter and onnxruntime; not with lengths, whose module needs a wrapper."""
-        is_cell = isinstance(call.config, CellConfig)
-        if not is_cell and call.lengths is not None:
-            return None
-        states = (call.h if is_cell else call.h_0) is not None
-        form = Form(batched=not call.unbatched, states=states)
-        inputs, outputs = (cell_shapes if is_cell else layer_shapes)(call.config, form)
-        names = ["h", "c"] if is_cell else list(outputs)
-        given = "(*states,)" if call.config.kind == "lstm" else "(states,)"
-        return compute_source(
-            f"""\
-{module_source(call.config, states)}
-given = (x, *{given if states else "()"})
-file = io.BytesIO()
-torch.onnx.export(
-    module, {"(x, states)" if states else "(x,)"}, file, dynamo=False, do_constant_folding=False,
-    input_names={list(inputs)}, output_names={names[: len(outputs)]},
-)
-session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
-results = session.run(None, {{i.name: a.numpy() for i, a in zip(session.get_inputs(), given, strict=True)}})
-return dict(zip({names[: len(outputs)]}, results, strict=True))""",
-            "import io\n\nimport onnxruntime\nimport torch",
-        )
+def refuse(config: LayerConfig | CellConfig, dtypes: frozenset[str]) -> None:
+    """Raise Unsupported for a dtype that is not among those claimed, and for a projection."""
+    if config.dtype in DTYPES and config.dtype not in dtypes:
+        raise Unsupported(f"{config.dtype} is not claimed of torch.onnx.export under onnxruntime")
+    if getattr(config, "proj_size", 0):
+        raise Unsupported("torch.onnx.export does not export projections")

@@ -1,0 +1,210 @@
+"""The adapters of torch.onnx.export: the exported graph is what runs, and it is exported once."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import reference
+from conformance import CellConfig, Features, LayerConfig, Unsupported
+from conformance.backends.once import LENGTH, Once
+from conformance.checks import Plans
+from conformance.strategies import POOL, Fill, cells, layers
+from reference.parameters import parameter_shapes
+from tests.harness import all_checks, failures
+
+torch = pytest.importorskip("torch")
+
+from conformance.backends import torch_onnx_dynamo as dynamo  # noqa: E402 (it imports torch)
+
+GRU = LayerConfig("gru", 3, 4)
+GATES = [check for check in all_checks() if check.requirement in ("GRU-GATE-ORDER", "GRU-EQUATION")]
+
+
+class FewGRUs(dynamo.DynamoOnnxRuntime):
+    """GRUs of one layer and one direction: one member of the pool, one export."""
+
+    features = replace(dynamo.DynamoOnnxRuntime.features, kinds={"gru"}, configurations=1)
+
+
+@pytest.fixture(scope="module")
+def backend():
+    return FewGRUs()
+
+
+def layer_and_call(backend, config, T=3, N=3):
+    fill = Fill(config, "ordinary", 3)
+    parameters, rows = fill.parameters(), config.num_layers * config.directions
+    x = fill.array((N, T, config.input_size) if config.batch_first else (T, N, config.input_size))
+    h_0 = fill.array((rows, N, config.hidden_size))
+    return backend.layer(config, parameters), x, h_0, reference.forward(config, parameters, x, h_0)
+
+
+def test_it_conforms_where_gates_are_looked_at(backend):
+    assert failures(backend, checks=GATES) == {}
+
+
+def test_gates_that_the_exporter_swaps_are_found(monkeypatch):
+    """What runs is the exported graph: were it torch's own module, this would change nothing."""
+    right = torch.onnx.export
+
+    def swapped(*arguments, **options):
+        program = right(*arguments, **options)
+        gates = [node for node in program.model.graph if node.op_type == "Concat" and len(node.inputs) == 3]
+        assert len(gates) == 4  # two matrices and two biases
+        for node in gates:
+            first, second = node.inputs[:2]
+            node.replace_input_with(0, second)
+            node.replace_input_with(1, first)
+        return program
+
+    monkeypatch.setattr(torch.onnx, "export", swapped)
+    found = failures(FewGRUs(), checks=GATES)
+    assert set(found) == {"GRU-GATE-ORDER", "GRU-EQUATION"}
+    assert "z|r|n" in found["GRU-GATE-ORDER"]
+
+
+def test_one_export_serves_every_number_of_samples_and_every_set_of_parameters(monkeypatch):
+    exports, right = [], dynamo.exported
+
+    def counted(*arguments):
+        exports.append(arguments)
+        return right(*arguments)
+
+    monkeypatch.setattr(dynamo, "exported", counted)
+    backend, config = dynamo.DynamoOnnxRuntime(), LayerConfig("rnn_relu", 3, 4, 2)
+    for N in (1, 2, 5):
+        layer, x, h_0, want = layer_and_call(backend, replace(config, dropout=N / 10), N=N)
+        got = layer.forward(x, h_0)
+        assert np.abs(got.output - want.output).max() < 3e-6
+        assert np.abs(got.h_n - want.h_n).max() < 3e-6
+    assert len(exports) == 1
+    layer.forward(x)  # without states, and of other steps: graphs of their own
+    layer.forward(x[:2])
+    assert len(exports) == 3
+
+
+@pytest.mark.parametrize("kind", ["gru", "rnn_tanh"])
+def test_parameters_as_inputs_change_no_number(backend, kind):
+    """The default export, whose parameters are constants, gives the same."""
+    config = LayerConfig(kind, 3, 4, 2)
+    layer, x, _, want = layer_and_call(backend, config)
+    module = dynamo.layer_module(config)
+    parameters = Fill(config, "ordinary", 3).parameters()
+    module.load_state_dict({name: torch.from_numpy(value) for name, value in parameters.items()})
+    with dynamo.quietly():
+        model = torch.onnx.export(module, (torch.zeros(x.shape),), dynamo=True, verbose=False).model_proto
+    graph = dynamo.session(model.SerializeToString())
+    constant = graph.run(None, {graph.get_inputs()[0].name: x})[0]
+    assert np.abs(layer.forward(x).output - constant).max() < 3e-6
+    assert np.abs(constant - want.output).max() > 0.01  # which has states
+
+
+def test_what_is_not_claimed_is_refused(backend):
+    def parameters(config):
+        return {name: np.zeros(shape, config.dtype) for name, shape in parameter_shapes(config).items()}
+
+    for config in (
+        replace(GRU, dtype="float64"),
+        replace(GRU, dtype="float16"),
+        LayerConfig("lstm", 3, 4, proj_size=2),
+    ):
+        with pytest.raises(Unsupported):
+            backend.layer(config, parameters(config))
+    cell = CellConfig("gru", 3, 4, dtype="float64")
+    with pytest.raises(Unsupported):
+        backend.cell(cell, parameters(cell))
+    layer = backend.layer(GRU, parameters(GRU))
+    with pytest.raises(Unsupported, match="packed input"):
+        layer.forward(np.zeros((3, 2, 3), np.float32), lengths=[3, 1])
+    with pytest.raises(Unsupported):
+        layer.parameters()
+
+
+# --- once ---------------------------------------------------------------------------------------------
+
+
+def in_a_fork(work):
+    """Run work in a forked process, to its end."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forks")
+def test_what_one_process_computed_another_does_not(tmp_path):
+    once, log = Once(), tmp_path / "log"
+
+    def compute():
+        with log.open("a") as file:
+            file.write("computed\n")
+        return b"a model"
+
+    in_a_fork(lambda: once("key", compute))
+    in_a_fork(lambda: once("key", compute))
+    assert once("key", compute) == b"a model"
+    assert once("another", lambda: b"another model") == b"another model"
+    assert log.read_text() == "computed\n"
+
+
+def test_what_raised_raises_again():
+    once, calls = Once(), []
+
+    def fails():
+        calls.append(1)
+        raise ValueError("not exported")
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=r"^ValueError: not exported$"):
+            once("key", fails)
+    assert len(calls) == 1
+
+
+def test_a_record_that_its_writer_did_not_finish_is_none():
+    once = Once()
+    assert once("first", lambda: 1) == 1
+    os.pwrite(once.file, LENGTH.pack(1000) + b"the beginning", once.read)
+    assert once("second", lambda: 2) == 2
+    once.known.clear()
+    once.read = 0
+    assert [once(key, lambda: None) for key in ("first", "second")] == [1, 2]
+
+
+# --- what is asked for --------------------------------------------------------------------------------
+
+
+def test_few_configurations_are_those_of_the_pool():
+    features = Features(configurations=len(POOL), fixed_shapes="steps", projection=False, lengths=False)
+    plans = Plans(0).block(layers, features, False, 0)
+    members = {(p.config.input_size, p.config.num_layers, p.config.batch_first, p.T, p.with_states) for p in plans}
+    asked = {(m.input_size, m.num_layers, m.batch_first, m.T, m.initial_state) for m in POOL}
+    assert members == asked
+    assert len({p.N for p in plans}) > 5  # samples are free
+    assert any(p.config.batch_first and p.N is None for p in plans)
+    of_cells = Plans(0).block(cells, features, False, 0)
+    assert {p.N is None for p in of_cells} == {p.with_states for p in of_cells} == {True, False}
+
+
+def test_steps_are_limited_where_a_graph_grows_with_them():
+    from conformance.strategies import long_layers, very_long_layers
+
+    features = Features(configurations=5, fixed_shapes={"steps"}, most_steps=33)
+    for draw in (long_layers, very_long_layers):
+        assert {p.T for p in Plans(0).block(draw, features, True, 0)} == {33}
+    assert {p.T for p in Plans(0).block(very_long_layers, Features(), True, 0)} == {1000, 2000}
+
+
+def test_fixed_shapes_are_checked():
+    assert Features(fixed_shapes={"steps"}).as_json()["fixed_shapes"] == ["steps"]
+    assert Features(fixed_shapes=True).fixes("samples")
+    assert not Features(fixed_shapes={"steps"}).fixes("samples")
+    with pytest.raises(ValueError, match="True, False or some of steps, samples"):
+        Features(fixed_shapes={"units"})
+    with pytest.raises(ValueError, match="most_steps"):
+        Features(most_steps=0)
