@@ -83,6 +83,12 @@ class ExportedLayer(TorchLayer):
     def _call_packed(self, module, x, states, lengths):
         raise Unsupported("torch.export does not export packed input")
 
+    def gradients(self, *arguments):
+        raise Unsupported("the programs are exported in inference")
+
+    def forward_training(self, *arguments, **options):
+        raise Unsupported("the programs are exported in inference")
+
     def parameters(self):
         return {name: to_numpy(value).copy() for name, value in self.module.read_back().items()}
 
