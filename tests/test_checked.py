@@ -101,10 +101,10 @@ def test_without_refusals_what_is_not_claimed_is_found(monkeypatch):
 ])  # fmt: skip
 def test_arguments_that_do_not_fit_never_reach_the_framework(wrong):
     layer, x = layer_and_x()
-    with pytest.raises(ValueError, match="expected|must be|got"):
+    with pytest.raises(ValueError, match="expected"):
         layer.forward(**({"x": x} | wrong))
     given = {"x": x, "h_0": None, "c_0": None, "lengths": None} | wrong
-    with pytest.raises(ValueError, match="expected|must be|got"):
+    with pytest.raises(ValueError, match="expected"):
         layer.gradients(*given.values(), None, None, None)
     assert layer.asked == []
 
@@ -152,7 +152,7 @@ def test_cells_are_refused_where_there_are_none_or_where_they_are_not_claimed():
     for arguments in ((np.zeros(3, np.float32),), (np.zeros((2, 3), np.float32), *[np.zeros((2, 4), np.float32)] * 2)):
         with pytest.raises(Unsupported):
             cell.step(*arguments)
-    with pytest.raises(ValueError, match="expected|must be|got"):
+    with pytest.raises(ValueError, match="expected"):
         cell.step(np.zeros((2, 4), np.float32))
 
     class WithoutCells(Asked):
