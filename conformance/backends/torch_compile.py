@@ -15,11 +15,11 @@ from threading import Lock
 
 import torch
 
-from conformance import CellConfig, Features, LayerConfig, Unsupported
+from conformance import CellConfig, Features, LayerConfig
 from conformance.backends.torch_eager import (
+    InferenceLayer,
     TorchCell,
     TorchCompiled,
-    TorchLayer,
     cell_module,
     layer_module,
 )
@@ -59,16 +59,13 @@ class Compiled:
 compiled = lru_cache(maxsize=None)(Compiled)
 
 
-class CompiledLayer(TorchLayer):
+class CompiledLayer(InferenceLayer):
     """A torch.nn.RNN, LSTM or GRU, compiled."""
 
     def _call(self, module, x, h_0, c_0, lengths):
         return super()._call(
             lambda *arguments: compiled(self.config)(module.state_dict(), *arguments), x, h_0, c_0, lengths
         )
-
-    def _call_packed(self, module, x, states, lengths):
-        raise Unsupported("torch.compile does not take packed input")
 
 
 class CompiledCell(TorchCell):
