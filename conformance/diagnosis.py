@@ -469,7 +469,9 @@ def common(seen: Survey, failing: Trial, explained: bool) -> Iterator[str]:
     if not explained:
         of_all = f"{count} of {count + len(seen.right)} drawn calls are wrong"
         attributes = [of_call(t.call) for t in wrong], [of_call(t.call) for t in seen.right]
-        if condition := separating(*attributes):
+        if count == 0:
+            yield f"of {len(seen.right)} drawn calls none is wrong"
+        elif condition := separating(*attributes):
             yield f"{of_all}, those and no others with {condition}"
         elif seen.right:
             condition, others = necessary(*attributes)

@@ -7,9 +7,12 @@ import pytest
 
 import reference
 from conformance import LayerConfig, Unsupported
+from conformance.backends.onnx_ops import model, native_parameters, with_constants
 from conformance.backends.onnx_ops_ort import OnnxOpsOrt
 from conformance.backends.onnx_ops_reference import OnnxOpsReference
+from conformance.checks import PROFILES, Plans
 from conformance.strategies import Fill
+from conformance.subject import Subject
 from reference.config import KINDS
 from tests.harness import all_checks, failures
 
@@ -60,6 +63,23 @@ def test_a_graph_is_compiled_once_for_a_configuration():
     assert len(backend._compiled) == 1
 
 
+def test_constants_stand_for_the_parameters():
+    backend, config = OnnxOpsOrt(), LayerConfig("gru", 3, 5, 2, bidirectional=True)
+    _, (x, _), want = layer_and_call(backend, config)
+    native = native_parameters(config, Fill(config, "ordinary", 3).parameters())
+    graph = with_constants(model(config, native, states=False, lengths=True), native)
+    assert [i.name for i in graph.graph.input] == ["x", "lengths"]
+    lengths = np.array([2, 4, 1], np.int32)
+    assert_close(backend.compile(graph)({"x": x, "lengths": lengths}), want(x, None, None, lengths.tolist())[:2])
+
+
+def test_openvino_ignores_lengths_where_parameters_are_constants():
+    openvino = pytest.importorskip("conformance.backends.onnx_ops_openvino", exc_type=ImportError)
+    ends = [check for check in all_checks() if check.requirement == "LENGTHS-OUTPUT-ZERO"]
+    assert failures(openvino.OnnxOpsOpenVINO(), checks=ends) == {}
+    assert set(failures(openvino.OnnxOpsOpenVINOConstants(), checks=ends)) == {"LENGTHS-OUTPUT-ZERO"}
+
+
 @pytest.mark.parametrize(
     "changes", [{"proj_size": 2}, {"batch_first": True}, {"dtype": "float64"}, {"dtype": "bfloat16"}]
 )
@@ -72,6 +92,14 @@ def test_the_negative_control_fails_for_the_lengths_that_it_ignores():
     area = [check for check in all_checks() if check.requirement.startswith("LENGTHS-")]
     found = failures(OnnxOpsReference(), checks=area)
     assert {"LENGTHS-OUTPUT-ZERO", "LENGTHS-FINAL-STATE", "LENGTHS-REVERSE-START"} <= set(found)
+
+
+def test_the_diagnosis_of_the_negative_control_is_that_lengths_are_ignored():
+    """As a whole run tells it: every failure by one known failure's cause, found in the backend's own numbers."""
+    check = next(check for check in all_checks() if check.requirement == "LENGTHS-FINAL-STATE")
+    verdict = check.run(Subject(OnnxOpsReference(), "gru", "float32"), Plans(0), {}, PROFILES["quick"])
+    assert [found["fault"] for found in verdict.diagnosis] == ["lengths-ignored"]
+    assert verdict.told[0] == "these are the numbers of a layer that ignores the lengths"
 
 
 def test_the_negative_control_fails_for_nothing_else():

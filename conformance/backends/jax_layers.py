@@ -23,10 +23,23 @@ from conformance.backends.checked import CheckedCell, CheckedLayer
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_default_matmul_precision", "highest")
 
+MOST_PROGRAMS = 1000  # each takes memory maps, of which Linux gives a process 65,530; without them LLVM aborts
+_programs: set[tuple] = set()
+
 
 def to_numpy(array: jax.Array) -> np.ndarray:
     """A NumPy array of its own with the array's values."""
     return np.array(array)
+
+
+def call(function, run, config, *arguments):
+    """What ``function(run, config)`` gives for the arguments; now and then the programs compiled so far are let go."""
+    key = function, run, config, *((a.shape, a.dtype) for a in jax.tree.leaves(arguments))
+    if key not in _programs and len(_programs) == MOST_PROGRAMS:
+        _programs.clear()
+        jax.clear_caches()
+    _programs.add(key)
+    return function(run, config)(*arguments)
 
 
 @lru_cache(maxsize=512)
@@ -85,14 +98,14 @@ class JaxLayer(CheckedLayer):
 
     def compute(self, x, h_0, c_0, lengths):
         states = tuple(s for s in (h_0, c_0) if s is not None)
-        found = compiled(self.run, self.config)(self.natives, x, states, lengths)
+        found = call(compiled, self.run, self.config, self.natives, x, states, lengths)
         return Result(*map(to_numpy, found))
 
     def differentiate(self, x, h_0, c_0, lengths, cotangents):
         states = {name: s for name, s in (("h_0", h_0), ("c_0", c_0)) if s is not None}
         d = tuple(a for a in cotangents if a is not None)
-        call = pulled_back(self.run, self.config)
-        of_natives, of_x, of_states = call(self.natives, x, tuple(states.values()), lengths, d)
+        arguments = self.natives, x, tuple(states.values()), lengths, d
+        of_natives, of_x, of_states = call(pulled_back, self.run, self.config, *arguments)
         of_natives = jax.tree.map(to_numpy, of_natives)
         weights = [self.from_layout(self.config.kind, native, gradient=True) for native in of_natives]
         return {"x": to_numpy(of_x)} | dict(zip(states, map(to_numpy, of_states), strict=True)), weights
@@ -115,7 +128,7 @@ class JaxCell(CheckedCell):
 
     def compute(self, x, h, c):
         states = tuple(s for s in (h, c) if s is not None)
-        carry = compiled(self.run, self.config)(self.native, x, states)
+        carry = call(compiled, self.run, self.config, self.native, x, states)
         if self.config.kind == "lstm":
             c, h = carry
             return to_numpy(h), to_numpy(c)

@@ -85,6 +85,15 @@ def model(config: LayerConfig, native: Arrays, *, states: bool, lengths: bool) -
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
 
+def with_constants(graph: ModelProto, native: Arrays) -> ModelProto:
+    """A model whose parameters are constants of the graph, not inputs; the model that is given is changed."""
+    inputs = [i for i in graph.graph.input if i.name not in native]
+    del graph.graph.input[:]
+    graph.graph.input.extend(inputs)
+    graph.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in native.items())
+    return graph
+
+
 def _layer(config: LayerConfig, k: int, x: str, output: str, states: bool, lengths: bool) -> list:
     """Layer k's node and those that bring its results into the documented layout."""
     letters, L = state_letters(config), config.num_layers

@@ -27,11 +27,4 @@ class OnnxOpsOrt(OnnxOps):
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4  # fatal: what is an error is raised as well
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-        kind = model.graph.name
-
-        def run(feeds):
-            if kind in ("lstm", "gru") and not all(feeds["x"].shape[0 if kind == "gru" else 1 : 2]):
-                raise SystemExit("onnxruntime's kernel ends the process by signal 6 where x has no sample or no step")
-            return session.run(None, feeds)
-
-        return run
+        return lambda feeds: session.run(None, feeds)

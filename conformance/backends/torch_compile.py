@@ -15,11 +15,11 @@ from threading import Lock
 
 import torch
 
-from conformance import CellConfig, Features, LayerConfig, Unsupported
+from conformance import CellConfig, Features, LayerConfig
 from conformance.backends.torch_eager import (
+    InferenceLayer,
     TorchCell,
     TorchCompiled,
-    TorchLayer,
     cell_module,
     layer_module,
 )
@@ -47,9 +47,6 @@ class Compiled:
 
     def __call__(self, parameters, x, states):
         """Raises RuntimeError where no compiled graph ran, and what torch raises for arguments that do not fit."""
-        if isinstance(self.module, torch.nn.LSTM) and x.ndim == 3 and x.shape[0 if self.module.batch_first else 1] == 0:
-            # what torch 2.13 does instead: see docs/reproducers/torch_compile_lstm_empty.py
-            raise SystemExit("a compiled torch.nn.LSTM ends the process by signal 8: x of no samples")
         with self._lock, torch._dynamo.config.patch(self.options):
             self.module.load_state_dict(parameters)
             before = self.runs
@@ -62,16 +59,13 @@ class Compiled:
 compiled = lru_cache(maxsize=None)(Compiled)
 
 
-class CompiledLayer(TorchLayer):
+class CompiledLayer(InferenceLayer):
     """A torch.nn.RNN, LSTM or GRU, compiled."""
 
     def _call(self, module, x, h_0, c_0, lengths):
         return super()._call(
             lambda *arguments: compiled(self.config)(module.state_dict(), *arguments), x, h_0, c_0, lengths
         )
-
-    def _call_packed(self, module, x, states, lengths):
-        raise Unsupported("torch.compile does not take packed input")
 
 
 class CompiledCell(TorchCell):

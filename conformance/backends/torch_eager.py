@@ -229,6 +229,19 @@ class TorchLayer(Layer):
         return parameters_of(self.module)
 
 
+class InferenceLayer(TorchLayer):
+    """A layer that is compiled for inference: without lengths, gradients and training."""
+
+    def _call_packed(self, module, x, states, lengths):
+        raise Unsupported("packed input is not taken")
+
+    def gradients(self, *arguments):
+        raise Unsupported("it is compiled for inference")
+
+    def forward_training(self, *arguments, **options):
+        raise Unsupported("it is compiled for inference")
+
+
 class TorchCell(Cell):
     """A torch.nn.RNNCell, LSTMCell or GRUCell."""
 

@@ -14,11 +14,11 @@ from functools import lru_cache
 
 import torch
 
-from conformance import CellConfig, Features, LayerConfig, Unsupported
+from conformance import CellConfig, Features, LayerConfig
 from conformance.backends.torch_eager import (
+    InferenceLayer,
     TorchCell,
     TorchCompiled,
-    TorchLayer,
     cell_module,
     layer_module,
     named_parameters,
@@ -74,14 +74,11 @@ class Programs(dict):
         return named_parameters(program)
 
 
-class ExportedLayer(TorchLayer):
+class ExportedLayer(InferenceLayer):
     """A torch.nn.RNN, LSTM or GRU, exported."""
 
     def _module(self, config, parameters):
         return Programs(config, super()._module(config, parameters).state_dict())
-
-    def _call_packed(self, module, x, states, lengths):
-        raise Unsupported("torch.export does not export packed input")
 
     def parameters(self):
         return {name: to_numpy(value).copy() for name, value in self.module.read_back().items()}

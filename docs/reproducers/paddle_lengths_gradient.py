@@ -1,4 +1,6 @@
-"""Paddle on the CPU: with sequence_length the reverse direction's gradient of weight_hh lacks the initial state's part.
+"""Paddle on the CPU: with sequence_length and initial states gradients of the reverse direction are wrong.
+
+weight_hh's lacks the initial state's part; of GRU those of the update gate and of the initial state are wrong as well.
 
 One step, once as it is and once followed by a step of padding: the gradients must be the same. The reverse direction
 of the padded sample starts from its initial state at step 0 as well. Needs paddlepaddle and numpy. Exits with 1 while
@@ -23,7 +25,11 @@ for make, components in ((paddle.nn.SimpleRNN, 1), (paddle.nn.LSTM, 2), (paddle.
         output, _ = layer(x, states if components == 2 else states[0], lengths)
         layer.clear_gradients()
         output[:, 0].sum().backward()
-        found.append(layer[0].cell_bw.weight_hh.grad.numpy().ravel())
-    faults += not np.allclose(*found)
-    print(f"{make.__name__}, reverse weight_hh: alone {found[0]}, padded {found[1]}, expected the same")
+        cell = layer[0].cell_bw
+        found.append([a.grad.numpy().ravel() for a in (cell.weight_hh, cell.weight_ih, states[0])])
+        for state in states:
+            state.clear_gradient()
+    for name, alone, padded in zip(("reverse weight_hh", "reverse weight_ih", "initial states"), *found, strict=True):
+        faults += not np.allclose(alone, padded)
+        print(f"{make.__name__}, {name}: alone {alone}, padded {padded}, expected the same")
 sys.exit(1 if faults else 0)
