@@ -1,0 +1,104 @@
+"""``python -m benchmarks``: what the suite costs, as docs/performance.json and .md have it; ``--check`` compares.
+
+Sections: runs (verdicts of quick and standard), imports, oracle, growth, faults, peers. Those that are named are
+measured, the others keep their figures. Every figure has the milliseconds of a fixed piece of NumPy's work beside it,
+measured at the same time; ``--check`` measures again and tells what became slower by those, and exits with 1 if
+anything did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks import faults, layers, peers, runs
+from benchmarks.page import page
+
+DOCS = Path(__file__).parents[1] / "docs"
+FILE, PAGE = DOCS / "performance.json", DOCS / "performance.md"
+SLOWER = 1.5  # times as many yardsticks: less than that is noise on a machine that does other things besides
+
+
+def measured(section: str, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """The rows of a section."""
+    if section == "runs":
+        asked = [(b, p, n) for b in args.backend for p in args.profile for n in args.processes]
+        return [timed(lambda b=b, p=p, n=n: runs.suite(b, p, n), f"{b}, {p}, {n} at a time") for b, p, n in asked]
+    if section == "imports":
+        return [timed(runs.imports, "imports")]
+    if section == "oracle":
+        sizes = (layers.SMALL, layers.MIDDLE, layers.LARGE)
+        asked = [(k, s) for k in ("lstm", "gru", "rnn_tanh") for s in sizes]
+        return [timed(lambda k=k, s=s: layers.against_torch(k, s), f"{k} {s}") for k, s in asked]
+    if section == "growth":
+        asked = [(k, a, v) for k in ("lstm", "gru") for a, values in layers.AXES.items() for v in values]
+        return [timed(lambda k=k, a=a, v=v: layers.growth(k, a, v), f"{k} {a}={v}") for k, a, v in asked]
+    return [timed({"faults": faults.distribution, "peers": peers.onnx_node_tests}[section], section)]
+
+
+def timed(function, told: str) -> dict[str, Any]:
+    """The row, with the yardstick measured before and after it."""
+    print(told, flush=True, file=sys.stderr)
+    before = layers.yardstick()
+    row = function()
+    return rounded(row | {"yardstick": (before + layers.yardstick()) / 2})
+
+
+def rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: rounded(v) for name, v in value.items()}
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+WHAT = ("backend", "profile", "processes", "kind", "axis", "value", "T", "N", "hidden_size")  # tells a row from others
+COMPARED = ("wall", "oracle forward", "oracle gradient", "oracle", "tolerance")
+
+
+def slower(before: dict[str, list], now: dict[str, list]) -> list[str]:
+    """What takes more yardsticks than it did, a sentence each."""
+    found = []
+    for section, rows in now.items():
+        old = {tuple(row.get(n) for n in WHAT): row for row in before.get(section, [])}
+        for row in rows:
+            was = old.get(tuple(row.get(n) for n in WHAT))
+            for name in COMPARED if was else ():
+                if name in row:
+                    factor = (row[name] / row["yardstick"]) / (was[name] / was["yardstick"])
+                    if factor > SLOWER:
+                        where = ", ".join(f"{n} {row[n]}" for n in WHAT if n in row)
+                        found.append(f"{section}: {name} of {where} takes {factor:.2f} times as long as committed")
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
+    names = ("runs", "imports", "oracle", "growth", "faults", "peers")
+    parser.add_argument("sections", nargs="*", choices=[*names, []], default=[], help="what to measure (default: all)")
+    parser.add_argument("--backend", action="append", help="of runs (default: torch-cpu and onnxruntime)")
+    parser.add_argument("--profile", action="append", choices=["smoke", "quick", "standard"])
+    parser.add_argument("--processes", action="append", type=int)
+    parser.add_argument("--check", action="store_true", help="compare with the committed figures and write nothing")
+    args = parser.parse_args()
+    args.backend = args.backend or ["torch-cpu", "onnxruntime"]
+    args.profile = args.profile or ["quick", "standard"]
+    args.processes = args.processes or [1, 2]
+    committed = json.loads(FILE.read_text("utf-8")) if FILE.exists() else {}
+    now = {section: measured(section, args) for section in args.sections or names}
+    if args.check:
+        told = slower(committed, now)
+        print("\n".join(told) or "nothing became slower")
+        return int(bool(told))
+    for section, rows in now.items():  # rows of other runs stay
+        of = [tuple(row.get(n) for n in WHAT) for row in rows]
+        kept = [r for r in committed.get(section, []) if tuple(r.get(n) for n in WHAT) not in of]
+        committed[section] = kept + rows
+    FILE.write_text(json.dumps(committed, indent=1) + "\n", "utf-8")
+    PAGE.write_text(page(committed), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""Whole runs of the suite, as a user starts them: time to a verdict, where it went, memory, several processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+IMPORTS = {"NumPy": "numpy", "pytest": "pytest", "Hypothesis": "hypothesis", "the suite": "conformance.checks"}
+FRAMEWORKS = {"torch": "torch", "onnxruntime": "onnxruntime"}
+
+
+def suite(backend: str, profile: str, processes: int) -> dict[str, Any]:
+    """One run: seconds of wall and processor, those of its parts, rates, the most memory of a process and of all."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        command = [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "conformance", "--backend", backend),
+            *("--hypothesis-profile", profile, "--conformance-report", str(report)),
+            *("--conformance-processes", str(processes)),
+        ]
+        before, started = os.times(), time.perf_counter()
+        run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        watch = Watch(run.pid)
+        status = run.wait()
+        wall, after = time.perf_counter() - started, os.times()
+        watch.end()
+        if not report.exists():
+            raise SystemExit(f"the run of {backend} in {profile} wrote no report: exit status {status}")
+        data = json.loads(report.read_text())
+    asked = [row for row in data["requirements"] if row["status"] != "not_claimed"]
+    examples = sum(row["examples"] for row in asked)
+    parts = data["summary"]["seconds"]
+    return {
+        "backend": backend,
+        "profile": profile,
+        "processes": processes,
+        "status": status,
+        "version": data["backend"]["version"],
+        "wall": wall,
+        "processor": sum(after[2:4]) - sum(before[2:4]),
+        "checks": len(asked),
+        "examples": examples,
+        "parts": parts,
+        "useful": (parts["backend"] + parts["oracle"]) / sum(parts.values()),
+        "harness_ms_per_example": 1e3 * (sum(parts.values()) - parts["backend"] - parts["oracle"]) / examples,
+        "memory_mib": watch.largest / 2**20,
+        "memory_of_all_mib": watch.together / 2**20,
+    }
+
+
+class Watch:
+    """Looks at the memory of a process and its descendants until told to end."""
+
+    def __init__(self, pid: int) -> None:
+        self.largest = self.together = 0.0
+        self.pid, self.over = pid, threading.Event()
+        self.thread = threading.Thread(target=self.look, daemon=True)
+        self.thread.start()
+
+    def look(self) -> None:
+        from conformance.isolation import memory_of
+        from conformance.worker import children
+
+        while not self.over.wait(0.2):
+            every, found = [self.pid], []
+            while every:
+                pid = every.pop()
+                below = children(pid)
+                found.append(memory_of(pid) - sum(memory_of(child) for child in below))
+                every += below
+            self.largest, self.together = max(self.largest, *found), max(self.together, sum(found))
+
+    def end(self) -> None:
+        self.over.set()
+        self.thread.join()
+
+
+def imports() -> dict[str, float]:
+    """Seconds that a new process takes to import each, Python's own start left out; the least of three."""
+
+    def start(statement: str) -> float:
+        taken = []
+        for _ in range(3):
+            started = time.perf_counter()
+            subprocess.run([sys.executable, "-c", statement], cwd=ROOT, check=True)
+            taken.append(time.perf_counter() - started)
+        return min(taken)
+
+    nothing = start("pass")
+    found = {name: start(f"import {module}") - nothing for name, module in IMPORTS.items()}
+    for name, module in FRAMEWORKS.items():
+        if subprocess.run([sys.executable, "-c", f"import {module}"], cwd=ROOT, capture_output=True).returncode == 0:
+            found[name] = start(f"import {module}") - nothing
+    return found
