@@ -1,10 +1,11 @@
-"""``python -m conformance``: the catalogue as a page of Markdown, reports as pages to look at."""
+"""``python -m conformance``: the catalogue as a page of Markdown, reports as pages to look at, cases."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
 
+from conformance.cases import command as cases
 from conformance.site import command
 from reference.catalogue import AREAS, catalogue
 from reference.config import KINDS
@@ -54,6 +55,7 @@ def main() -> None:
     requirements = commands.add_parser("requirements", help="print the catalogue of requirements as Markdown")
     requirements.set_defaults(run=print_requirements)
     command.add_to(commands)
+    cases.add_to(commands)
     arguments = parser.parse_args()
     arguments.run(arguments)
 

@@ -164,7 +164,8 @@ def allowed(specs, names: tuple[str, ...], shapes, dtypes: list[str]) -> dict[st
     require(sorted(specs) == sorted(dtypes), "dtypes", ", ".join(dtypes), ", ".join(specs))
     found: dict[str, dict[str, np.ndarray]] = {}
     for dtype, by_name in specs.items():
-        require(sorted(by_name) == sorted(names), dtype, f"all that is compared, {', '.join(names)}", ", ".join(by_name))
+        every = f"all that is compared, {', '.join(names)}"
+        require(sorted(by_name) == sorted(names), dtype, every, ", ".join(by_name))
         found[dtype] = {}
         for name, units in by_name.items():
             _require_count(len(units), shapes[name])

@@ -142,6 +142,15 @@ def load_case(path: Path) -> Case:
         raise broken(f"byte {error.start}", "this is no UTF-8; save the file as UTF-8") from error
     except ValueError as error:
         raise broken("the file", str(error)) from error
+    return case_of(document, path.name)
+
+
+def case_of(document: Mapping[str, Any], name: str) -> Case:
+    """The case of a document that is called ``name`` in messages. Raises CaseError if it is broken."""
+
+    def broken(place: str, what: str) -> CaseError:
+        return CaseError(f"{name}: {place}: {what}")
+
     for place, what in _schema_faults(_validator(), document):
         raise broken(place, what)
     return _case(document, broken)
@@ -172,9 +181,23 @@ def _validator():
     return validators.extend(Draft202012Validator, type_checker=types)(schema)
 
 
+def _abridged(value):
+    """The document with long lists of numbers cut to those on which it depends whether the schema takes them all."""
+    if isinstance(value, dict):
+        return {name: _abridged(part) for name, part in value.items()}
+    if not isinstance(value, list):
+        return value
+    types = set(map(type, value))
+    if len(value) <= 16 or not types <= {int, float, str}:
+        return [_abridged(part) for part in value]
+    numbers = [part for part in value if type(part) is not str]
+    telling = [next(part for part in value if type(part) is t) for t in types - {str}]
+    return [*telling, *([min(numbers), max(numbers)] if numbers else ()), *{p for p in value if type(p) is str}]
+
+
 def _schema_faults(validator, document):
     """The most telling place where a document departs from the schema, if any, and what to mend there."""
-    if validator.is_valid(document):
+    if validator.is_valid(_abridged(document)):
         return
     from jsonschema.exceptions import best_match
 
