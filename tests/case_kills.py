@@ -16,6 +16,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 from pathlib import Path
 
 from cases.vectors import Vector, pool
@@ -33,6 +34,7 @@ from tests.harness import remembered
 ROOT = Path(__file__).parents[1]
 CHOSEN = ROOT / "cases" / "data" / "chosen.json"
 KILLS = ROOT / "docs" / "case-kills.json"
+KEPT = ROOT / ".conformance"
 PAGE = ROOT / "docs" / "cases.md"
 MATRIX = ROOT / "docs" / "kill-matrix.json"
 ONNX = ROOT / "docs" / "kill-matrix-onnx.json"
@@ -98,16 +100,37 @@ def killed(case: Case, faults: Iterable[str]) -> list[str]:
 
 
 def measure(kind: str) -> dict[str, list[str]]:
-    """By vector of a kind the faults that it notices."""
+    """By vector of a kind the faults that it notices. What is done is kept: a run that was ended goes on."""
     os.nice(10)
     started, found = time.monotonic(), {}
+    KEPT.mkdir(exist_ok=True)
+    path = KEPT / f"case-kills-{kind}.jsonl"
+    kept = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+    known = {(entry["digest"], entry["faults"]): entry["killed"] for entry in kept}
+    faults = _digest(list(SHOWN))
     for vector in pool():
-        if vector.kind == kind:
+        if vector.kind != kind:
+            continue
+        key = _digest(vector.document), faults
+        if key not in known:
             case = case_of(vector.document, vector.id)
             assert not notices(case, OracleBackend()), f"{vector.id}: the oracle itself fails it"
-            found[vector.id] = killed(case, SHOWN)
-            print(f"{vector.id}: {len(found[vector.id])} faults, {time.monotonic() - started:.0f} s", file=sys.stderr)
+            known[key] = killed(case, SHOWN)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"digest": key[0], "faults": key[1], "killed": known[key]}) + "\n")
+            print(f"{vector.id}: {len(known[key])} faults, {time.monotonic() - started:.0f} s", file=sys.stderr)
+        found[vector.id] = known[key]
     return found
+
+
+def _digest(data) -> str:
+    return blake2b(json.dumps(data).encode(), digest_size=12).hexdigest()
+
+
+def failing(matrix: dict, fault: str) -> set[str]:
+    """The requirements that a fault fails in the suite, by docs/kill-matrix.json, and the one that decides it."""
+    row = matrix.get(fault, {})
+    return {BANK[fault].requirement, *(r for profile in row.values() for r in profile["failed"])}
 
 
 def choose(vectors: dict[str, Vector], kills: dict[str, list[str]]) -> tuple[dict[str, set], list[str]]:
@@ -117,15 +140,17 @@ def choose(vectors: dict[str, Vector], kills: dict[str, list[str]]) -> tuple[dic
     notices none such, if it notices one that fails the requirement in the suite (docs/kill-matrix.json).
     """
     matrix = json.loads(MATRIX.read_text("utf-8"))
-    failed = {i: {BANK[i].requirement, *row["quick"]["failed"], *row.get("standard", row["quick"])["failed"]}
-              for i, row in matrix.items()}  # fmt: skip
+    failed = {identifier: failing(matrix, identifier) for identifier in SHOWN}
     carried = [r for r in catalogue().values() if r.id not in NOT_CARRIED]
+    usable: dict[str, set[str]] = {}
     decides: dict[str, set[str]] = {}
     implies: dict[str, set[str]] = {}
     for identifier, vector in vectors.items():
-        usable = [r.id for r in carried if vector.puts_to_use(r)]
-        decides[identifier] = {r for r in usable if any(BANK[f].requirement == r for f in kills[identifier])}
-        implies[identifier] = {r for r in usable if any(r in failed.get(f, ()) for f in kills[identifier])}
+        usable[identifier] = {r.id for r in carried if vector.puts_to_use(r)}
+        decides[identifier] = {
+            r for r in usable[identifier] if any(BANK[f].requirement == r for f in kills[identifier])
+        }
+        implies[identifier] = {r for r in usable[identifier] if any(r in failed[f] for f in kills[identifier])}
     decided = set().union(*decides.values())
     covers = {i: {(f, vectors[i].kind) for f in kills[i]} | decides[i] | (implies[i] - decided) for i in vectors}
     size = {i: len(json.dumps(v.document)) for i, v in vectors.items()}
@@ -138,7 +163,8 @@ def choose(vectors: dict[str, Vector], kills: dict[str, list[str]]) -> tuple[dic
         others = set().union(*(covers[i] for i in taken if i != candidate))
         if covers[candidate] <= others:
             taken.remove(candidate)
-    return {i: decides[i] | (implies[i] - decided) for i in vectors}, [i for i in vectors if i in taken]
+    carries = {i: decides[i] | (implies[i] - decided) or implies[i] or usable[i] for i in vectors}
+    return carries, [i for i in vectors if i in taken]
 
 
 def fewest(kills: dict[str, list[str]], share: float) -> int:
@@ -241,7 +267,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.case_kills", description=__doc__.splitlines()[0])
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--page", action="store_true", help="write the page alone, of the files that there are")
+    parser.add_argument("--anew", action="store_true", help="forget what was found before")
     asked = parser.parse_args()
+    for path in KEPT.glob("case-kills-*.jsonl") if asked.anew else ():
+        path.unlink()
     if not asked.page:
         vectors = {vector.id: vector for vector in pool()}
         with multiprocessing.get_context("spawn").Pool(asked.processes) as workers:

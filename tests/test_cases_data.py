@@ -1,4 +1,4 @@
-"""The cases from real use: files as generated, right on the oracle and on torch.nn, able to fail, broken ones named in a sentence."""
+"""Cases from real use: files as generated, right on the oracle and torch.nn, able to fail, broken ones named."""
 
 import importlib.util
 import json

