@@ -8,7 +8,8 @@ has: the trait that a requirement of TRAITS needs.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -66,14 +67,15 @@ class Vector:
     shows: frozenset[str]
     refuses: str = ""
     """The id of the requirement that says so."""
-    document: dict = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.document = {"schema": 2} | self.draft.document()
+    @cached_property
+    def document(self) -> dict:
+        """The case as its file holds it, but for the errors that are allowed."""
+        return {"schema": 2} | self.draft.document()
 
     @property
     def id(self) -> str:
-        return self.document["id"]
+        return self.draft.head["id"]
 
     def puts_to_use(self, requirement: Requirement) -> bool:
         """Whether the requirement speaks of what the vector is."""
