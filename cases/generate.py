@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,10 +20,9 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # a checkout need not be installed
 
-from conformance.cases import FIELDS, array, module, needs, oracle_calls, run  # noqa: E402 (after the path is set)
-from reference import CellConfig, LayerConfig, parameter_shapes  # noqa: E402
+from cases.drafts import Draft, numbers, same_but_last_bits, text, with_allowed  # noqa: E402 (the path is set now)
+from cases.vectors import pool  # noqa: E402
 
-LAST_BITS = 1e-13  # what two right float64 computations may differ by, relative to numbers above 1
 DOCS = "https://docs.pytorch.org/docs/stable/generated/torch.nn.{}.html"
 LENGTHS_DOCS = "https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.rnn.pack_padded_sequence.html"
 TUTORIAL = "https://docs.pytorch.org/tutorials/beginner/nlp/sequence_models_tutorial.html"
@@ -39,140 +36,6 @@ EQUATION = {
 }
 NAMES = ["PARAM-NAMES", "PARAM-ORDER", "PARAM-SHAPES"]
 HIDDEN_AND_CELL = ["SHAPE-H-N", "SHAPE-C-N"]
-
-
-class Draft:
-    """A case in the making: its parts in the form of the file, the oracle's numbers last."""
-
-    def __init__(self, id: str, description: str, source: str, notes: str, requirements: list[str]) -> None:
-        self.head = {
-            "id": id,
-            "description": description,
-            "source": source,
-            "notes": notes,
-            "requirements": requirements,
-        }
-        self.verdict = "match"
-        self.arrays: dict[str, dict] = {}
-        self.modules: dict[str, dict] = {}
-        self.program: list[dict] = []
-        self.numbers: list[str] = []
-        self.expect: dict[str, object] = {}
-
-    def input(self, name: str, shape: tuple[int, ...], divisor: int = 128, data: list[int] | None = None) -> str:
-        """An array: given integers, or the fill rule's over -255..255."""
-        numbers = {"fill": self._rule(name, 255)} if data is None else {"data": data}
-        self.arrays[name] = {"shape": list(shape), "divisor": divisor, **numbers}
-        return name
-
-    def _rule(self, name: str, limit: int) -> dict:
-        return {"seed": zlib.crc32(f"{self.head['id']} {name}".encode()), "limit": limit}
-
-    def layer(self, name: str, kind: str, input_size: int, hidden_size: int, given: dict | None = None, **rest) -> None:
-        """A layer with the parameters ``given`` by name, or with numbers of the size that a new layer draws."""
-        defaults = {
-            "num_layers": 1,
-            "bias": True,
-            "batch_first": False,
-            "bidirectional": False,
-            "proj_size": 0,
-        }
-        arguments = {"kind": kind, "input_size": input_size, "hidden_size": hidden_size, **(defaults | rest)}
-        shapes = parameter_shapes(LayerConfig(**arguments))
-        self.modules[name] = {
-            "layer": arguments,
-            "parameters": self._parameters(name, shapes, hidden_size) if given is None else _listed(given, shapes),
-        }
-
-    def cell(self, name: str, kind: str, input_size: int, hidden_size: int) -> None:
-        arguments = {"kind": kind, "input_size": input_size, "hidden_size": hidden_size, "bias": True}
-        shapes = parameter_shapes(CellConfig(**arguments))
-        self.modules[name] = {"cell": arguments, "parameters": self._parameters(name, shapes, hidden_size)}
-
-    def linear(self, name: str, in_features: int, out_features: int, given: dict | None = None) -> None:
-        shapes = {"weight": (out_features, in_features), "bias": (out_features,)}
-        self.modules[name] = {
-            "linear": {"in_features": in_features, "out_features": out_features},
-            "parameters": self._parameters(name, shapes, in_features) if given is None else _listed(given, shapes),
-        }
-
-    def layer_of_cells(self, name: str, cells: list[str]) -> None:
-        """The layer whose parameters are those of the cells, one cell a layer."""
-        first = self.modules[cells[0]]["cell"]
-        given = {
-            f"{entry['name']}_l{k}": {key: value for key, value in entry.items() if key != "name"}
-            for k, cell in enumerate(cells)
-            for entry in self.modules[cell]["parameters"]
-        }
-        self.layer(name, first["kind"], first["input_size"], first["hidden_size"], given, num_layers=len(cells))
-
-    def _parameters(self, owner: str, shapes: dict[str, tuple[int, ...]], size: int) -> list[dict]:
-        """Numbers between -1/sqrt(size) and 1/sqrt(size), finely enough divided for some 100 different ones."""
-        bound = 1 / math.sqrt(size)
-        divisor = 2 ** math.floor(math.log2(255 / bound))
-        limit = round(bound * divisor)
-        return [
-            {"name": name, "shape": list(shape), "divisor": divisor, "fill": self._rule(f"{owner} {name}", limit)}
-            for name, shape in shapes.items()
-        ]
-
-    def call(self, module: str, x: str, *states: str, to: tuple[str, ...], lengths: list[int] | None = None) -> None:
-        """A layer's or cell's step: its states, and the names of its first results; the others are dropped."""
-        op = "layer" if "layer" in self.modules[module] else "cell"
-        inputs = ("x", "h_0", "c_0") if op == "layer" else ("x", "h", "c")
-        step = {"op": op, "module": module, "from": dict(zip(inputs, (x, *states), strict=False))}
-        if lengths is not None:
-            step["lengths"] = lengths
-        step["to"] = dict(zip(FIELDS[op], to, strict=False))
-        self.program.append(step)
-
-    def apply(self, module: str, x: str, to: str) -> str:
-        self.program.append({"op": "linear", "module": module, "from": x, "to": to})
-        return to
-
-    def take(self, x: str, axis: int, indices, to: str) -> str:
-        self.program.append({"op": "take", "from": x, "axis": axis, "indices": indices, "to": to})
-        return to
-
-    def stack(self, names: list[str], to: str) -> str:
-        self.program.append({"op": "stack", "from": names, "to": to})
-        return to
-
-    def store(self, *names: str) -> None:
-        """Results whose numbers are expected."""
-        self.numbers += names
-
-    def relate(self, kind: str, a: str, b: str) -> None:
-        """Two results are "equal" or "different"."""
-        self.expect.setdefault(kind, []).append([a, b])
-
-    def values(self) -> dict[str, np.ndarray]:
-        """Every named array, by the oracle."""
-        arrays = {name: array(spec) for name, spec in self.arrays.items()}
-        modules = {name: module(spec) for name, spec in self.modules.items()}
-        return run(self.program, arrays, oracle_calls(modules))
-
-    def document(self) -> dict:
-        """The case as its file holds it."""
-        values = self.values()
-        modules = {name: module(spec) for name, spec in self.modules.items()}
-        return {
-            **self.head,
-            "needs": needs(modules, self.program, {name: value.shape for name, value in values.items()}),
-            "verdict": self.verdict,
-            "arrays": self.arrays,
-            "modules": self.modules,
-            "program": self.program,
-            "expect": {"numbers": {name: _numbers(values[name]) for name in self.numbers}, **self.expect},
-        }
-
-
-def _listed(given: dict, shapes: dict) -> list[dict]:
-    return [{"name": name, **given[name]} for name in shapes]
-
-
-def _numbers(values: np.ndarray) -> dict:
-    return {"shape": list(values.shape), "data": values.ravel().tolist()}
 
 
 # The cases, in the order in which people meet them.
@@ -621,7 +484,7 @@ def memory_mismatch_document() -> dict:
     given = draft.values()["output"]
     document = draft.document()
     document["expect"] = {
-        "numbers": {"output": _numbers(memory("ifgo").values()["output"])},
+        "numbers": {"output": numbers(memory("ifgo").values()["output"])},
         "differs": [{"name": "output", "at": [t, 0, 0], "gives": float(given[t, 0, 0])} for t in (5, 8)],
     }
     return document
@@ -658,55 +521,15 @@ def documents() -> Iterator[dict]:
     yield memory_mismatch_document()
 
 
+def generated() -> Iterator[dict]:
+    """Every generated case in the form of its file: the vectors of data/chosen.json."""
+    chosen = json.loads((HERE / "data" / "chosen.json").read_text("utf-8"))
+    for vector in pool():
+        if vector.id in chosen:
+            yield with_allowed(vector.document | {"requirements": chosen[vector.id]})
+
+
 # Writing
-
-
-def text(document: dict) -> str:
-    """The file: what fits stands on one line, numbers by rows of their last axis."""
-    return _text(document, 0) + "\n"
-
-
-def _text(value, depth: int, row: int = 0) -> str:
-    if isinstance(value, list) and len(value) > row > 0 and all(isinstance(v, int | float) for v in value):
-        parts = [",".join(map(json.dumps, value[k : k + row])) for k in range(0, len(value), row)]
-        return _broken("[]", parts, depth)
-    line = json.dumps(value, ensure_ascii=False)
-    if not isinstance(value, dict | list) or (depth > 0 and (len(line) <= 150 - 2 * depth or _flat(value))):
-        return line
-    if isinstance(value, list):
-        return _broken("[]", [_text(v, depth + 1) for v in value], depth)
-    row = _row(value.get("shape", []))
-    return _broken("{}", [f"{json.dumps(k)}: {_text(v, depth + 1, row)}" for k, v in value.items()], depth)
-
-
-def _row(shape: list[int]) -> int:
-    """How many numbers stand on a line: the last axis, or the last ones if those are short."""
-    row = 1
-    for extent in reversed(shape):
-        row *= extent
-        if row >= 16:
-            return row
-    return row
-
-
-def _flat(value: dict | list) -> bool:
-    return isinstance(value, list) and all(isinstance(v, int | float) for v in value)
-
-
-def _broken(brackets: str, parts: list[str], depth: int) -> str:
-    indent = "\n" + "  " * depth
-    return brackets[0] + ",".join(f"{indent}  {part}" for part in parts) + indent + brackets[1]
-
-
-def same_but_last_bits(a, b) -> bool:
-    """Whether two documents are the same but for the last bits of floating-point numbers."""
-    if isinstance(a, float) and isinstance(b, float):
-        return abs(a - b) <= LAST_BITS * max(1.0, abs(a))
-    if isinstance(a, dict) and isinstance(b, dict):
-        return list(a) == list(b) and all(same_but_last_bits(a[k], b[k]) for k in a)
-    if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(map(same_but_last_bits, a, b))
-    return type(a) is type(b) and a == b
 
 
 def _is_written(path: Path, document: dict) -> bool:
@@ -725,10 +548,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; say whether the files are up to date")
     check = parser.parse_args().check
-    stale, names = [], {"schema.json"}
-    for document in documents():
-        path = HERE / f"{document['id']}.json"
-        names.add(path.name)
+    stale, paths = [], {HERE / "schema.json"}
+    (HERE / "generated").mkdir(exist_ok=True)
+    made = [(HERE, documents()), (HERE / "generated", generated())]
+    for path, document in ((folder / f"{d['id']}.json", d) for folder, those in made for d in those):
+        paths.add(path)
         if _is_written(path, document):
             word = "unchanged"
         else:
@@ -737,8 +561,8 @@ def main() -> int:
             if not check:
                 path.write_text(text(document), "utf-8")
         print(f"{word:9} {path.name}", flush=True)
-    for path in sorted(HERE.glob("*.json")):
-        if path.name not in names:
+    for path in sorted([*HERE.glob("*.json"), *(HERE / "generated").glob("*.json")]):
+        if path not in paths:
             stale.append(path.name)
             print(f"UNKNOWN   {path.name}: no case of this script; remove it", flush=True)
     return 1 if check and stale else 0

@@ -1,4 +1,4 @@
-"""``python -m conformance``: the catalogue as a page of Markdown, reports to look at, to compare and to merge."""
+"""``python -m conformance``: the catalogue as a page of Markdown, reports to look at, compare and merge, cases."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator
 
 from conformance import baseline, shards
+from conformance.cases import command as cases
 from conformance.site import command
 from reference.catalogue import AREAS, catalogue, version
 from reference.config import KINDS
@@ -57,6 +58,7 @@ def main() -> None:
     command.add_to(commands)
     baseline.add_to(commands)
     shards.add_to(commands)
+    cases.add_to(commands)
     arguments = parser.parse_args()
     arguments.run(arguments)
 

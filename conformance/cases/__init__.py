@@ -1,0 +1,30 @@
+"""Cases: language-neutral files, replayed on a backend and compared with what they expect.
+
+A case (cases/README.md) holds arrays, modules with their parameters, a program of a few operations and
+the oracle's numbers.
+"""
+
+from conformance.cases.form import array, fill, module, needs
+from conformance.cases.load import Case, CaseError, default_directory, load_case, load_cases
+from conformance.cases.program import FIELDS, oracle_calls, run
+from conformance.cases.replay import Expected, check, check_read_back, expected, replay
+
+__all__ = [
+    "FIELDS",
+    "Case",
+    "CaseError",
+    "Expected",
+    "array",
+    "check",
+    "check_read_back",
+    "default_directory",
+    "expected",
+    "fill",
+    "load_case",
+    "load_cases",
+    "module",
+    "needs",
+    "oracle_calls",
+    "replay",
+    "run",
+]

@@ -1,0 +1,59 @@
+"""``python -m conformance cases``: lint case files, and export them as ONNX test data."""
+
+from __future__ import annotations
+
+import argparse
+from importlib.util import find_spec
+from pathlib import Path
+
+from conformance.cases.lint import lint
+from conformance.cases.load import CaseError, default_directory, load_cases
+
+
+def add_to(commands) -> None:
+    """Add the command to the subparsers of the command line."""
+    parser = commands.add_parser("cases", help="lint the cases, or export them as ONNX test data")
+    actions = parser.add_subparsers(required=True)
+    check = actions.add_parser("lint", help="say what is wrong with case files; exit status 1 if anything is")
+    check.add_argument("directory", nargs="?", metavar="DIR", help="a folder of cases; the suite's own by default")
+    check.set_defaults(run=lambda arguments: _lint(check, arguments))
+    write = actions.add_parser("export", help="write cases in the layout of ONNX's backend tests")
+    write.add_argument("--onnx", required=True, metavar="DIR", help="the folder to write to")
+    write.add_argument("--cases", metavar="DIR", help="a folder of cases; the suite's own by default")
+    write.set_defaults(run=lambda arguments: _export(write, arguments))
+
+
+def _folder(parser: argparse.ArgumentParser, named: str | None) -> Path:
+    directory = default_directory() if named is None else Path(named)
+    if not directory.is_dir():
+        parser.exit(2, f"{parser.prog}: {directory} is no folder; name one of .json cases.\n")
+    return directory
+
+
+def _lint(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    directory = _folder(parser, arguments.directory)
+    count, faults = lint(directory, whole=directory.resolve() == default_directory().resolve())
+    for fault in faults:
+        print(fault)
+    if faults:
+        parser.exit(1, f"{parser.prog}: {len(faults)} faults in {count} case files.\n")
+    print(f"{count} case files, nothing wrong")
+
+
+def _export(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    if find_spec("onnx") is None:
+        parser.exit(
+            2, f"{parser.prog}: --onnx needs onnx, not installed here: pip install 'rnn-conformance[onnx-ops]'.\n"
+        )
+    from conformance.cases.onnx_export import export
+
+    try:
+        cases = load_cases(_folder(parser, arguments.cases))
+        written, left_out = export(cases, Path(arguments.onnx))
+    except CaseError as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+    except OSError as error:
+        parser.exit(2, f"{parser.prog}: {arguments.onnx} cannot be written ({error.strerror}).\n")
+    print(f"{len(written)} of {len(cases)} cases written to {arguments.onnx}")
+    for reason, ids in sorted(left_out.items(), key=lambda item: -len(item[1])):
+        print(f"{len(ids)} cannot be expressed by ONNX's operators: {reason}")

@@ -1,0 +1,285 @@
+"""Loading case files: their JSON, their schema, and what a schema cannot say. Broken ones are told in a sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from conformance.cases import form
+from conformance.cases.program import Arrays, Module, names_in, oracle_calls, run
+from reference.config import numpy_dtype
+
+SCHEMA = "schema.json"
+FOLDERS = (".", "generated")  # of case files, in a directory of cases
+
+
+class CaseError(ValueError):
+    """A case file is broken. One sentence: the file, the place in it, what to mend."""
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A case as its file holds it, the integers and rules already turned into float64 arrays."""
+
+    id: str
+    description: str
+    source: str
+    notes: str
+    requirements: tuple[str, ...]
+    kinds: frozenset[str]
+    features: frozenset[str]
+    dtypes: tuple[str, ...]
+    """Those in which every input is exact."""
+    verdict: str
+    arrays: Arrays
+    modules: Mapping[str, Module]
+    wrong: frozenset[str]
+    """The names of the modules that must be refused."""
+    program: Sequence[Mapping[str, Any]]
+    shapes: Mapping[str, tuple[int, ...]]
+    """The shape of every named array, inputs and results."""
+    numbers: Mapping[str, np.ndarray]
+    expect: Mapping[str, Any]
+    """The rest of ``expect`` as the file has it: equal, different, within, classes, parameters, differs."""
+    allowed: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    """By dtype and result the error allowed at each element, where the file says so."""
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The names of all results that are compared, with stored numbers or with each other."""
+        return compared(self.numbers, self.expect, self.program)
+
+    @property
+    def refuses_only(self) -> bool:
+        """Whether no number is compared."""
+        return not self.compared
+
+    @cached_property
+    def oracle(self) -> Mapping[str, np.ndarray]:
+        """Every named array, computed by the oracle in float64."""
+        return run(self.program, self.arrays, oracle_calls(self.modules))
+
+    def within(self, dtype: str) -> Case:
+        """The case in a dtype: itself where its inputs are exact, else one of rounded inputs and what these give."""
+        if dtype in self.dtypes:
+            return self
+        number = numpy_dtype(dtype)
+
+        def rounded(arrays: Arrays) -> dict[str, np.ndarray]:
+            with np.errstate(all="ignore"):
+                return {name: a.astype(number).astype(np.float64) for name, a in arrays.items()}
+
+        modules = {name: replace(m, parameters=rounded(m.parameters)) for name, m in self.modules.items()}
+        other = replace(self, arrays=rounded(self.arrays), modules=modules, allowed={}, dtypes=(dtype,))
+        return replace(other, numbers={name: other.oracle[name] for name in self.numbers})
+
+
+def compared(numbers, expect, program) -> tuple[str, ...]:
+    """The names of results that are compared, in an order that stays."""
+    pairs = [pair for kind in ("equal", "identical", "different") for pair in expect.get(kind, ())]
+    instead = [name for step in program if step["op"] == "refuse" for name in step.get("or", {}).values()]
+    made = {name for step in program if "to" in step for name in names_in(step["to"])}
+    found = dict.fromkeys([*numbers, *(name for pair in pairs for name in pair), *expect.get("within", {}), *instead])
+    return tuple(name for name in found if name in made)
+
+
+# Reading
+
+
+def default_directory() -> Path:
+    """``_cases`` inside the installed package, or ``cases`` beside the package in a checkout."""
+    package = Path(__file__).parents[1]
+    installed = package / "_cases"
+    return installed if installed.is_dir() else package.parent / "cases"
+
+
+def case_files(directory: Path) -> list[Path]:
+    """The case files of a directory and of its folder ``generated``, by name."""
+    return sorted(path for folder in FOLDERS for path in (directory / folder).glob("*.json") if path.name != SCHEMA)
+
+
+def load_cases(directory: Path | str | None = None) -> list[Case]:
+    """Every case of a directory, by file name. Raises CaseError for the first broken file."""
+    directory = default_directory() if directory is None else Path(directory)
+    files = case_files(directory)
+    if not files:
+        raise CaseError(f"{directory}: no case files here; name a folder of .json cases")
+    cases: list[Case] = []
+    taken: dict[str, Path] = {}
+    for path in files:
+        cases.append(load_case(path))
+        check_names(path, cases[-1], taken)
+    return cases
+
+
+def check_names(path: Path, case: Case, taken: dict[str, Path]) -> None:
+    """Raise CaseError where the id is not the file's name, or id or description are those of another in ``taken``."""
+    for place, value in (("id", case.id), ("description", case.description)):
+        other = taken.setdefault(f"{place} {value}", path)
+        if other is not path:
+            raise CaseError(f"{path.name}: {place}: {value!r} is that of {other.name}, too; choose another")
+    if case.id != path.stem:
+        raise CaseError(f"{path.name}: id: {case.id!r} is not the file's name; rename one of them")
+
+
+def load_case(path: Path) -> Case:
+    """One case. Raises CaseError if its file is broken."""
+
+    def broken(place: str, what: str) -> CaseError:
+        return CaseError(f"{path.name}: {place}: {what}")
+
+    try:
+        document = json.loads(path.read_text("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise broken(f"line {error.lineno}, column {error.colno}", f"this is no JSON: {error.msg}; mend it") from error
+    except UnicodeDecodeError as error:
+        raise broken(f"byte {error.start}", "this is no UTF-8; save the file as UTF-8") from error
+    except ValueError as error:
+        raise broken("the file", str(error)) from error
+    return case_of(document, path.name)
+
+
+def case_of(document: Mapping[str, Any], name: str) -> Case:
+    """The case of a document that is called ``name`` in messages. Raises CaseError if it is broken."""
+
+    def broken(place: str, what: str) -> CaseError:
+        return CaseError(f"{name}: {place}: {what}")
+
+    for place, what in _schema_faults(_validator(), document):
+        raise broken(place, what)
+    return _case(document, broken)
+
+
+def _once(pairs):
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} stands twice in one object; remove one of them")
+    return found
+
+
+def _no_constant(text):
+    raise ValueError(f"{text} is no JSON number; write a finite one")
+
+
+@cache
+def _validator():
+    from jsonschema import Draft202012Validator, validators  # here: importing conformance needs NumPy alone
+
+    def is_integer(_, value):  # JSON Schema takes 3.0 for one, which is no size in NumPy
+        return isinstance(value, int) and not isinstance(value, bool)
+
+    types = Draft202012Validator.TYPE_CHECKER.redefine("integer", is_integer)
+    schema = json.loads((default_directory() / SCHEMA).read_text("utf-8"))
+    return validators.extend(Draft202012Validator, type_checker=types)(schema)
+
+
+def _abridged(value):
+    """The document with long lists of numbers cut to those on which it depends whether the schema takes them all."""
+    if isinstance(value, dict):
+        return {name: _abridged(part) for name, part in value.items()}
+    if not isinstance(value, list):
+        return value
+    types = set(map(type, value))
+    if len(value) <= 16 or not types <= {int, float, str}:
+        return [_abridged(part) for part in value]
+    numbers = [part for part in value if type(part) is not str]
+    telling = [next(part for part in value if type(part) is t) for t in types - {str}]
+    return [*telling, *([min(numbers), max(numbers)] if numbers else ()), *{p for p in value if type(p) is str}]
+
+
+def _schema_faults(validator, document):
+    """The most telling place where a document departs from the schema, if any, and what to mend there."""
+    if validator.is_valid(_abridged(document)):
+        return
+    from jsonschema.exceptions import best_match
+
+    error = best_match(validator.iter_errors(document))
+    value, schema = error.instance, error.schema
+    title = schema.get("title", "") if isinstance(schema, dict) else ""
+    match error.validator:
+        case "maxLength":
+            what = f"has {len(value)} characters; shorten it to at most {error.validator_value}"
+        case "required":
+            what = f"lacks {', '.join(repr(n) for n in error.validator_value if n not in value)}; add it"
+        case "additionalProperties":
+            unknown = [n for n in value if n not in schema.get("properties", {})]
+            what = f"holds {', '.join(map(repr, unknown))}, which has no meaning here; remove or rename it"
+        case "enum":
+            what = f"{_short(value)} should be one of {', '.join(map(str, error.validator_value))}"
+        case "oneOf":
+            choices = [repr(choice["required"][0]) for choice in error.validator_value]
+            what = f"should hold exactly one of {', '.join(choices)}"
+        case "not":
+            what = f"should be {error.validator_value['title']}"
+        case "type" | "pattern" | "minimum" | "maximum" if title:
+            meaning = title[0].lower() + title[1:]
+            what = f"{_short(value)} should be {meaning} ({error.validator}: {error.validator_value})"
+        case _:
+            what = f"{_short(value)} should satisfy {error.validator}: {_short(error.validator_value)}"
+    yield _place(error.absolute_path), what
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _place(path) -> str:
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+    return place or "the file"
+
+
+def _case(document: Mapping[str, Any], broken: Callable[[str, str], CaseError]) -> Case:
+    """The Case of a document that has the schema's form."""
+
+    def mending(place: str, function: Callable, *arguments):
+        try:
+            return function(*arguments)
+        except ValueError as error:
+            raise broken(place, str(error)) from error
+
+    arrays = {name: mending(f"arrays.{name}", form.array, spec) for name, spec in document["arrays"].items()}
+    modules = {name: mending(f"modules.{name}", form.module, spec) for name, spec in document["modules"].items()}
+    sound, wrong = dict(modules), frozenset(document.get("wrong_modules", ()))
+    for name in wrong & set(modules):
+        raise broken(f"wrong_modules.{name}", "a module has this name, too; choose another")
+    for name, spec in document.get("wrong_modules", {}).items():
+        modules[name] = mending(f"wrong_modules.{name}", form.wrong_module, spec, sound)
+    shapes = {name: value.shape for name, value in arrays.items()}
+    program = document["program"]
+    for number, step in enumerate(program):
+        shapes |= mending(f"program[{number}]", form.dry_step, step, shapes, modules, wrong)
+    expect = dict(document["expect"])
+    numbers = {
+        name: mending(f"expect.numbers.{name}", form.numbers, name, spec, shapes)
+        for name, spec in expect.pop("numbers").items()
+    }
+    mending("expect", form.check_expectations, expect, numbers, shapes, modules, program)
+    dtypes = form.exact_dtypes(arrays, sound)
+    needed = form.needs(modules, program, shapes, wrong)
+    mending("needs", form.check_needs, document["needs"], needed, dtypes)
+    names = compared(numbers, expect, program)
+    allowed = mending("expect.allowed", form.allowed, expect.pop("allowed", None), names, shapes, dtypes)
+    plain = ("id", "description", "source", "notes", "verdict", "program")
+    return Case(
+        **{name: document[name] for name in plain},
+        requirements=tuple(document["requirements"]),
+        kinds=frozenset(document["needs"]["kinds"]),
+        features=frozenset(document["needs"]["features"]),
+        dtypes=tuple(dtypes),
+        arrays=arrays,
+        modules=modules,
+        wrong=wrong,
+        shapes=shapes,
+        numbers=numbers,
+        expect=expect,
+        allowed=allowed,
+    )
