@@ -361,11 +361,24 @@ class Run:
             found["message"] = f"{told} ({known.issue})\n{found['message']}"
         elif known is not None:
             found["message"] = f"{known.reason} ({known.issue})\n{found['message']}"
+        elif not verdict.passed and (cause := self.excuse(job)) is not None:
+            found["status"] = "known_failure"
+            found["message"] = f"{cause.requirement}: {cause.reason} ({cause.issue})\n{found['message']}"
         if found["status"] == "failed" and not verdict.passed:
             self.cascade.failed(key)
         if not verdict.passed and asked:
             found["reproducer"] = _reproducer(job, verdict, self)
         return found | {"seconds": time.perf_counter() - started}
+
+    def excuse(self, job: Job):
+        """The known failure of a requirement that a failing case is an example of, None if there is none."""
+        from reference.catalogue import catalogue
+
+        _, backend, kind, dtype = key_of(job)
+        first = combinations(job.subject.backend.features, job.requirement)[0][1]
+        named = (catalogue()[other] for other in getattr(job.check, "names", ()))
+        known = (self.known_failure((r.id, backend, kind, dtype if r.every_dtype else first)) for r in named)
+        return next((entry for entry in known if entry is not None), None)
 
     def known_failure(self, key: tuple[str, str, str, str]):
         return next((entry for entry in self.known if entry.matches(*key)), None)

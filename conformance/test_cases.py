@@ -23,6 +23,8 @@ class CaseCheck:
             every_dtype=not case.refuses_only,
         )
         self.requirement = self.entry.id
+        self.names = case.requirements
+        """Of what it is an example: where that is a known failure, so is the case."""
 
     def run(self, subject, plans, streams, profile) -> Verdict:
         """Replay the case and compare."""

@@ -239,6 +239,22 @@ def test_a_known_failure_of_one_kind_excuses_no_other(tmp_path):
     assert "1 xfailed" in printed
 
 
+def test_a_case_of_a_known_failure_is_known_with_it(tmp_path):
+    faulty, file = backend("gru-gates-r-z"), tmp_path / "report.json"
+    these = ("-k", "CASE-GRU-NAN", "--conformance-report", str(file))
+    assert run(*faulty, *QUICK, *these)[0] == 1
+    assert {row["status"] for row in _rows(file) if row["id"] == "CASE-GRU-NAN"} == {"failed"}
+    entry = {"requirement": "GRU-GATE-ORDER", "backend": _name(file), **WHY}
+    run(*faulty, *QUICK, *these, *known(tmp_path, entry))
+    rows = [row for row in _rows(file) if row["id"] == "CASE-GRU-NAN"]
+    assert {row["status"] for row in rows} == {"known_failure"}
+    assert all(row["message"].startswith("GRU-GATE-ORDER: known to leak (https://example.org/1)") for row in rows)
+
+
+def _name(file):
+    return json.loads(file.read_text())["backend"]["name"]
+
+
 def test_a_known_failure_that_passes_fails(tmp_path):
     entry = {"requirement": "LENGTHS-FULL", "kind": "gru"} | WHY
     status, printed = run(*backend("padding-multiplied-by-zero"), *QUICK, "-k", "LENGTHS-FULL", *known(tmp_path, entry))
