@@ -87,6 +87,8 @@ class Ahead:
             (index, _), jobs = unit
             process = None
             for job in jobs:
+                if self.over.is_set():
+                    return
                 printed: list[str] = []
                 try:
                     if process is None:
@@ -114,8 +116,9 @@ class Ahead:
         process = self.another(index)
         with self.lock:
             self.every.append(process)
-        if self.over.is_set():
+        if self.over.is_set():  # nobody else knows of it yet
             process.abandon()
+            raise Over
         return process
 
     def give_back(self, index: int, process: Isolated) -> None:

@@ -415,12 +415,13 @@ def end_with_the_parent() -> None:
 
 
 def children(pid: int | str) -> list[int]:
-    """The processes that a process has started and not waited for; none where the system does not say."""
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-            return [int(child) for child in file.read().split()]
-    except OSError:
-        return []
+    """The processes that a process's threads have started and not waited for; none where the system does not say."""
+    found: list[int] = []
+    with suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(OSError), open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
+                found += [int(child) for child in file.read().split()]
+    return found
 
 
 def end_children() -> None:

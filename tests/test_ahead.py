@@ -54,22 +54,23 @@ def test_the_first_failure_ends_the_run_where_asked(tmp_path):
 
 def test_an_interrupt_ends_every_process(tmp_path):
     command = (sys.executable, "-m", "pytest", "-q", "--pyargs", "conformance", "--backend", "tests.hostile:Slow")
-    run = subprocess.Popen((*command, "--conformance-processes", "3", *SOME), cwd=ROOT, stdout=subprocess.PIPE)
-    try:
-        until = time.monotonic() + 60
-        while len(started := children(run.pid)) < 3 and time.monotonic() < until:
-            time.sleep(0.1)
-        assert len(started) == 3
-        run.send_signal(signal.SIGINT)
-        printed, _ = run.communicate(timeout=30)
-        assert run.returncode == 2
-        assert b"KeyboardInterrupt" in printed
-        time.sleep(0.5)
-        for pid in started:
-            with pytest.raises(ProcessLookupError):
-                os.kill(pid, 0)
-    finally:
-        run.kill()
+    command = (*command, "--conformance-processes", "3", *SOME)
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as run:
+        try:
+            until = time.monotonic() + 120
+            while len(started := children(run.pid)) < 3 and time.monotonic() < until:
+                time.sleep(0.1)
+            assert len(started) == 3
+            run.send_signal(signal.SIGINT)
+            printed, _ = run.communicate(timeout=60)
+        finally:
+            run.kill()
+    assert run.returncode == 2
+    assert b"KeyboardInterrupt" in printed
+    time.sleep(0.5)
+    for pid in started:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
 
 
 def test_a_number_of_processes_is_above_0(tmp_path):
