@@ -63,7 +63,8 @@ class Features:
     """Whether what is built holds for one shape of the arguments alone, or for which of EXTENTS it does: then these,
     omitted states and unbatched input are part of a configuration, and their number is limited with it."""
     most_steps: int | None = None
-    """The most steps to ask for where what is built grows with them, an unrolled graph say. None: no limit."""
+    """The most steps to ask for where what is built grows with them, an unrolled graph say; cases of more are not
+    claimed then. None: no limit."""
     float32_arithmetic: str | Mapping[str, str] = "float32"
     """What float32 is computed in, for all kinds or by kind: float32, or a coarser one of FLOAT32_ARITHMETICS,
     which widens the tolerance to its own rounding and is told in the report."""

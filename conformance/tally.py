@@ -27,6 +27,8 @@ def combinations(features: Features, requirement: Requirement) -> list[tuple[str
     unless = requirement.unless
     if not all(features.claims(need) for need in requirement.needs):
         return []
+    if features.most_steps is not None and requirement.steps > features.most_steps:
+        return []
     if unless not in ("", "kinds", "dtypes") and features.claims(unless):
         return []
     kinds = [kind for kind in requirement.kinds if (kind in features.kinds) != (unless == "kinds")]

@@ -21,6 +21,7 @@ class CaseCheck:
             kinds=tuple(sorted(case.kinds)),
             needs=case.features,
             every_dtype=not case.refuses_only,
+            steps=case.steps,
         )
         self.requirement = self.entry.id
         self.names = case.requirements

@@ -54,6 +54,8 @@ class Requirement:
     every_dtype: bool = False
     builds_on: tuple[str, ...] = ()
     ruling: str = ""
+    steps: int = 0
+    """The most steps of its calls, where that is no matter of drawing: of a case."""
 
 
 @lru_cache(maxsize=1)

@@ -10,6 +10,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from conformance import Features
+from conformance.tally import combinations
+from conformance.test_cases import test_case as cases
+
 ROOT = Path(__file__).parents[1]
 QUICK = ("--hypothesis-profile", "quick", "-q")
 
@@ -382,3 +386,10 @@ def test_the_version_is_the_distribution_s():
 
     data = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert data["project"]["version"] == conformance.__version__
+
+
+def test_a_case_of_more_steps_than_can_be_asked_for_is_not_claimed():
+    long = next(check.entry for check in cases.checks if check.requirement == "CASE-GRU-VERY-LONG")
+    assert long.steps == 2000
+    assert combinations(Features(most_steps=2000), long) == [("gru", "float32")]
+    assert combinations(Features(most_steps=1999), long) == []

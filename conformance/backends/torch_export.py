@@ -96,4 +96,6 @@ class TorchExport(TorchCompiled):
 
     name = "torch-export"
     Layer, Cell = ExportedLayer, ExportedCell
-    features = Features(lengths=False, cells=True, parameters=True, configurations=16, fixed_shapes=True)
+    features = Features(
+        lengths=False, cells=True, parameters=True, configurations=16, fixed_shapes=True, most_steps=100
+    )

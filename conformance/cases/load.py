@@ -56,6 +56,17 @@ class Case:
         return compared(self.numbers, self.expect, self.program)
 
     @property
+    def steps(self) -> int:
+        """The most steps of a layer's call."""
+        found = [0]
+        for step in self.program:
+            if step["op"] in ("layer", "gradients") and step["module"] not in self.wrong:
+                shape = self.shapes[step["from"]["x"]]
+                batch_first = self.modules[step["module"]].arguments["batch_first"]
+                found.append(shape[1 if batch_first and len(shape) == 3 else 0])
+        return max(found)
+
+    @property
     def refuses_only(self) -> bool:
         """Whether no number is compared."""
         return not self.compared
