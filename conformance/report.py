@@ -112,6 +112,12 @@ def as_text(outcomes: list[Outcome], suite: dict[str, Any]) -> str:
     return (texts[0] if len(texts) == 1 else "[\n" + ",\n".join(texts) + "\n]") + "\n"
 
 
+def conforms(known: int) -> str:
+    """The verdict on a backend that conforms, and what it is known not to do."""
+    but = f" but for {known} known failure{'' if known == 1 else 's'}" if known else ""
+    return f"conforms in all that it claims{but}"
+
+
 def percent(margin: float | None) -> str:
     """A margin as one reads it: how much of the tolerance was used."""
     if margin is None:
