@@ -7,15 +7,15 @@ from typing import Any
 
 HEAD = """# Performance
 
-Written by `python -m benchmarks` (`tox -e benchmarks`), {machine}; figures in yardsticks, the milliseconds of a fixed
-piece of NumPy's work measured beside each, compare across machines. `python -m benchmarks --check` measures again and
-tells what takes more than 1.5 times as many of them.
+Written by `python -m benchmarks` (`tox -e benchmarks`), with one thread for each process, on 2 cores that did other work
+besides. `performance.json` has beside each figure the milliseconds that a fixed piece of NumPy's work took then;
+`python -m benchmarks --check` measures again and tells what takes more than 1.5 times as many of these.
 """
 
 
 def page(data: dict[str, list[dict[str, Any]]]) -> str:
     """The page of these figures."""
-    lines = [HEAD.format(machine="one thread for each process")]
+    lines = [HEAD.rstrip()]
     for section, write in SECTIONS.items():
         if rows := data.get(section):
             lines += ["", *write(rows)]
