@@ -7,7 +7,7 @@ from typing import Any
 
 HEAD = """# Performance
 
-Written by `python -m benchmarks` (`tox -e benchmarks`), with one thread for each process, on 2 cores that did other work
+Written by `python -m benchmarks` (`tox -e benchmarks`), one thread for each process, on 2 cores that did other work
 besides. `performance.json` has beside each figure the milliseconds that a fixed piece of NumPy's work took then;
 `python -m benchmarks --check` measures again and tells what takes more than 1.5 times as many of these.
 """

@@ -55,7 +55,12 @@ def test_the_first_failure_ends_the_run_where_asked(tmp_path):
 def test_an_interrupt_ends_every_process(tmp_path):
     command = (sys.executable, "-m", "pytest", "-q", "--pyargs", "conformance", "--backend", "tests.hostile:Slow")
     command = (*command, "--conformance-processes", "3", *SOME)
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as run:
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    ) as run:
         try:
             until = time.monotonic() + 120
             while len(started := children(run.pid)) < 3 and time.monotonic() < until:
