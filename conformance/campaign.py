@@ -249,6 +249,7 @@ class Progress:
             self.reporter.rewrite("", erase=True)
         for line in lines:
             self.reporter.write_line(line)
+        self.reporter.flush()  # whoever kills the process has read it
 
     def end(self) -> None:
         """Write how it ended."""
