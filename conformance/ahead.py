@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import os
 import queue
+import signal
 import sys
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from conformance.isolation import Isolated
 
 Found = dict[str, Any]
+LOOK = 1.0  # seconds between looks whether the run is over
 
 
 class Over(Exception):
@@ -54,6 +57,9 @@ class Ahead:
         self.inbox: queue.SimpleQueue = queue.SimpleQueue()
         self.ready: dict[Any, tuple[Found | BaseException, str]] = {}
         self.lock, self.over = threading.Lock(), threading.Event()
+        self.interrupted, self.handler = False, signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread() and callable(self.handler):
+            signal.signal(signal.SIGINT, self.interrupt)
         self.threads = [threading.Thread(target=self.work, daemon=True) for _ in range(min(count, len(units)))]
         for thread in self.threads:
             thread.start()
@@ -61,17 +67,28 @@ class Ahead:
     def found(self, job: Any) -> Found:
         """What is to be said of a job, as soon as it is known; raises what its judge raised."""
         while job not in self.ready:
-            ask, *content = self.inbox.get()
-            ask(*content)
+            if self.interrupted:
+                raise KeyboardInterrupt
+            with suppress(queue.Empty):
+                ask, *content = self.inbox.get(timeout=LOOK)
+                ask(*content)
         found, printed = self.ready.pop(job)
         sys.stdout.write(printed)  # where pytest shows what a failing test printed
         if isinstance(found, BaseException):
             raise found
         return found
 
+    def interrupt(self, *signal_and_frame: Any) -> None:
+        """A Ctrl-C ends the run at the next look: raised here, in a callback of Hypothesis say, it may be lost."""
+        if self.interrupted:
+            self.handler(*signal_and_frame)
+        self.interrupted = True
+
     def close(self) -> None:
         """End the threads and their processes, wherever they are."""
         self.over.set()
+        if signal.getsignal(signal.SIGINT) == self.interrupt:
+            signal.signal(signal.SIGINT, self.handler)
         for process in self.every:
             process.abandon()
         for thread in self.threads:
@@ -136,7 +153,7 @@ class Ahead:
         self.inbox.put((lambda: answer.put(block()),))
         while not self.over.is_set():
             try:
-                return answer.get(timeout=1.0)
+                return answer.get(timeout=LOOK)
             except queue.Empty:
                 continue
         raise Over
