@@ -215,6 +215,7 @@ def test_hypofuzz_finds_a_fault_and_a_run_replays_it(tmp_path):
         process = subprocess.Popen(
             [sys.executable, "-c", "from hypothesis.extra.cli import main; main()", *fuzz],
             cwd=ROOT,
+            env=os.environ | {"CI": "true"},  # where Hypothesis has settings of its own
             stdout=printed,
             stderr=subprocess.STDOUT,
             start_new_session=True,
