@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import queue
-import signal
 import sys
 import threading
 from collections import defaultdict, deque
@@ -17,6 +16,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
+from conformance.interrupt import Interrupt
 from conformance.isolation import Isolated
 
 Found = dict[str, Any]
@@ -57,9 +57,7 @@ class Ahead:
         self.inbox: queue.SimpleQueue = queue.SimpleQueue()
         self.ready: dict[Any, tuple[Found | BaseException, str]] = {}
         self.lock, self.over = threading.Lock(), threading.Event()
-        self.interrupted, self.handler = False, signal.getsignal(signal.SIGINT)
-        if threading.current_thread() is threading.main_thread() and callable(self.handler):
-            signal.signal(signal.SIGINT, self.interrupt)
+        self.interrupt = Interrupt()
         self.threads = [threading.Thread(target=self.work, daemon=True) for _ in range(min(count, len(units)))]
         for thread in self.threads:
             thread.start()
@@ -67,8 +65,7 @@ class Ahead:
     def found(self, job: Any) -> Found:
         """What is to be said of a job, as soon as it is known; raises what its judge raised."""
         while job not in self.ready:
-            if self.interrupted:
-                raise KeyboardInterrupt
+            self.interrupt.look()
             with suppress(queue.Empty):
                 ask, *content = self.inbox.get(timeout=LOOK)
                 ask(*content)
@@ -78,17 +75,10 @@ class Ahead:
             raise found
         return found
 
-    def interrupt(self, *signal_and_frame: Any) -> None:
-        """A Ctrl-C ends the run at the next look: raised here, in a callback of Hypothesis say, it may be lost."""
-        if self.interrupted:
-            self.handler(*signal_and_frame)
-        self.interrupted = True
-
     def close(self) -> None:
         """End the threads and their processes, wherever they are."""
         self.over.set()
-        if signal.getsignal(signal.SIGINT) == self.interrupt:
-            signal.signal(signal.SIGINT, self.handler)
+        self.interrupt.close()
         for process in self.every:
             process.abandon()
         for thread in self.threads:

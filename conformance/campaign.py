@@ -20,6 +20,7 @@ from typing import Any
 from conformance import __version__
 from conformance.cascade import Cascade
 from conformance.checks import BLOCK, Verdict
+from conformance.interrupt import Interrupt
 from conformance.journal import Journal, Key, Record, Total, merged
 
 EXAMPLES = 2 * BLOCK  # of a check in a round, unless another number is asked for
@@ -78,6 +79,7 @@ class Campaign:
         self.cascade = Cascade(all_requirements())
         self.note(self.all.found)
         self.progress = Progress(self, reporter)
+        self.interrupt = Interrupt()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # an adapter may warn as it likes
@@ -87,6 +89,8 @@ class Campaign:
                     self.round()
         except KeyboardInterrupt:
             self.progress.tell("interrupted: what was found so far is reported")
+        finally:
+            self.interrupt.close()
         self.run.seed = self.seed
         self.progress.end()
         if self.folder:
@@ -105,6 +109,7 @@ class Campaign:
         """Put to the backend again what had failed when the campaign was left."""
         found = {key: found for key, found in self.all.found.items() if key in self.jobs}
         for key, before in found.items():
+            self.interrupt.look()
             self.start(before["seed"])
             verdict, _ = self.run.put_to_the_check(self.jobs[key], self.run.known_failure(key))
             fails = not verdict.passed
@@ -120,6 +125,7 @@ class Campaign:
         number, seed = self.own.rounds[-1]["round"], self.own.rounds[-1]["seed"]
         self.start(seed)
         for key, job in self.jobs.items():
+            self.interrupt.look()
             if self.progress.left <= 0:
                 return
             judged = key in self.own.judged or key in self.all.found

@@ -1,0 +1,39 @@
+"""A Ctrl-C is heard once, wherever it falls, and the handler that there was comes back."""
+
+import signal
+
+import pytest
+
+from conformance.interrupt import Interrupt
+
+
+@pytest.fixture
+def interrupt():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    heard = Interrupt()
+    yield heard
+    heard.close()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+def test_nothing_is_raised_where_there_was_none(interrupt):
+    interrupt.look()
+    assert not interrupt.heard
+
+
+def test_the_first_is_raised_at_the_next_look_and_the_second_at_once(interrupt):
+    signal.raise_signal(signal.SIGINT)  # falls where it would be lost
+    with pytest.raises(KeyboardInterrupt):
+        interrupt.look()
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_what_is_ignored_stays_so():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        Interrupt().close()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
