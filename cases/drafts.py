@@ -19,6 +19,7 @@ LAST_BITS = 1e-13  # what two right float64 computations may differ by, relative
 LAST_DIGIT = 0.11  # what two rounded numbers of ``allowed`` may differ by, relative: one in their second digit
 WIDE = 2**23 - 1
 REPLICAS, REPLICAS_OF_LARGE = 256, 32  # from which the stored tolerances come
+MANY_ON_A_LINE = 24
 LARGE = 2**14  # numbers in all of a case's arrays
 
 
@@ -174,6 +175,11 @@ class Draft:
         }
 
 
+def document_of(draft: Draft) -> dict:
+    """The draft's case in version 2, but for the errors that are allowed."""
+    return {"schema": 2} | draft.document()
+
+
 def with_allowed(document: dict) -> dict:
     """A document of version 2, with the errors that are allowed."""
     case = case_of(document, document["id"])
@@ -232,7 +238,7 @@ def _text(value, depth: int, row: int = 0) -> str:
         return line
     if isinstance(value, list):
         return _broken("[]", [_text(v, depth + 1) for v in value], depth)
-    row = _row(value.get("shape", []))
+    row = _row(value["shape"]) if "shape" in value else MANY_ON_A_LINE
     return _broken("{}", [f"{json.dumps(k)}: {_text(v, depth + 1, row)}" for k, v in value.items()], depth)
 
 

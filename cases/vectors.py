@@ -14,7 +14,7 @@ from itertools import product
 
 import numpy as np
 
-from cases.drafts import WIDE, Draft
+from cases.drafts import WIDE, Draft, document_of
 from cases.refusals import refusals_of
 from conformance.cases import fill
 from reference import KINDS, LayerConfig, parameter_shapes
@@ -71,7 +71,7 @@ class Vector:
     @cached_property
     def document(self) -> dict:
         """The case as its file holds it, but for the errors that are allowed."""
-        return {"schema": 2} | self.draft.document()
+        return document_of(self.draft)
 
     @property
     def id(self) -> str:

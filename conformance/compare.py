@@ -59,6 +59,10 @@ def check_numbers(
     if not isinstance(got, np.ndarray) or got.shape != want.shape:
         raise Failed(f"{name}: got {describe_shape_or_kind(got)}, expected shape {want.shape}")
     got = got.astype(np.float64)
+    if np.array_equal(got, want, equal_nan=True):  # what the tolerance would be is of no matter then
+        if seen is not None:
+            seen(np.zeros_like(got))
+        return 0.0
     for count in replicas:
         limit = allowed(count) * factor
         margins = margin(got, want, limit, largest)
