@@ -23,7 +23,7 @@ from conformance.checks import BLOCK, Verdict
 from conformance.interrupt import Interrupt
 from conformance.journal import Journal, Key, Record, Total, merged
 
-EXAMPLES = 2 * BLOCK  # of a check in a round, unless another number is asked for
+EXAMPLES = 5 * BLOCK  # of a check in a round, unless another number is asked for
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 OFTEN, RARELY = 0.5, 60.0  # seconds between two pictures of the progress, on a terminal and elsewhere
 

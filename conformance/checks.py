@@ -51,26 +51,26 @@ PROFILES = {
     p.name: p
     for p in (
         Profile("smoke", 3, 60),
-        Profile("quick", 12, 150),
+        Profile("quick", 6, 150),
         Profile("standard", 50, 400),
         Profile("thorough", 1000, 5000, derandomize=False),
     )
 }
 DEFAULT_PROFILE = "standard"
-BLOCK = 60  # examples that Hypothesis draws in one go
-KEPT_BLOCKS = 20  # of built examples; long campaigns build what lies beyond them again for each check
+BLOCK = 25  # examples that Hypothesis draws in one go
+KEPT_BLOCKS = 48  # of built examples; long campaigns build what lies beyond them again for each check
 MOST_SHRINKING = 60.0  # seconds, for backends so slow that the attempts would never end
-SURVEYED = 2  # blocks of a form's calls that diagnosis sorts into right and wrong
+SURVEYED = 5  # blocks of a form's calls that diagnosis sorts into right and wrong
 OWN = 24  # trials of a failing check's own way of drawing that diagnosis looks at
 DRAWN_AT_RANDOM = ("dropout", "initialization")  # areas where numbers differ from one generator to the next
-MOST_BLOCKS = 12  # without one more example that applies: then there is none
+MOST_BLOCKS = 30  # without one more example that applies: then there is none
 
 
 @dataclass(frozen=True)
 class Check:
     """One requirement's test: ``law(trial)`` raises Failed where the backend departs from it.
 
-    ``draw(features, projecting)`` is the strategy of plans; ``when(call)`` says which calls the law speaks
+    ``draw(features)`` is the strategy of plans; ``when(call)`` says which calls the law speaks
     of, beside those that use the features that the requirement needs; ``share`` is the part of a profile's
     examples that it gets, less than 1 for large ones. ``apart``: the law alone may ask the backend, as it does so
     in a process of its own.
@@ -264,14 +264,14 @@ class Plans:
         self.seed, self.database = seed, database
         self._blocks: dict[tuple, list] = {}
 
-    def block(self, draw: Draw, features: Features, projecting: bool, number: int) -> list:
+    def block(self, draw: Draw, features: Features, number: int) -> list:
         """BLOCK plans, the same for the same seed and number."""
         claims = tuple(features.claims(name) for name in sorted(CALL_FEATURES))
         limits = features.configurations, features.fixed_shapes, features.most_steps
-        key = (draw, claims, limits, projecting, number)
+        key = (draw, claims, limits, number)
         if key not in self._blocks:
             drawn: list = []
-            hypothesis_run(drawn.append, draw(features, projecting), self.seed + number, [Phase.generate])
+            hypothesis_run(drawn.append, draw(features), self.seed + number, [Phase.generate])
             # Hypothesis stops early where there is little to draw: such a block is filled by repetition.
             self._blocks[key] = [drawn[position % len(drawn)] for position in range(BLOCK)]
         return self._blocks[key]
@@ -310,7 +310,7 @@ class Stream:
         else:
             with self.subject.clock("drawing"):
                 features = self.subject.backend.features
-                plans, trials = self.plans.block(self.draw, features, self.subject.projecting, number), []
+                plans, trials = self.plans.block(self.draw, features, number), []
             if number < KEPT_BLOCKS:
                 self.blocks.append((plans, trials))
         for position, plan in enumerate(plans):
@@ -411,7 +411,7 @@ def hunt(check: Check, stream: Stream, number: int, phases, first: tuple[Failed,
     key = key_of(name_of(check.requirement, subject.backend.name, subject.kind, subject.dtype))
     try:
         with subject.clock("shrinking"):
-            strategy = stream.draw(subject.backend.features, subject.projecting)
+            strategy = stream.draw(subject.backend.features)
             hypothesis_run(attempt, strategy, number, phases, plans.database, key)
     except (Failed, Flaky, SkipTest):  # the last where there is nothing to replay
         pass

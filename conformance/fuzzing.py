@@ -43,5 +43,5 @@ def fuzzable(job: Any) -> Callable | None:
         return None
     if not hasattr(ConjectureResult, "slice_comments"):  # HypoFuzz 25.11.1 asks for what Hypothesis calls otherwise now
         ConjectureResult.slice_comments = {}
-    strategy = job.check.draw(job.subject.backend.features, job.subject.projecting)
+    strategy = job.check.draw(job.subject.backend.features)
     return given(plan=strategy)(law_on_plans())

@@ -145,7 +145,11 @@ class Output:
 
 
 class Isolated:
-    """A backend that runs in other processes. Raises UnknownBackend, one sentence, where it cannot be built."""
+    """A backend that runs in other processes, the first of which is started at once.
+
+    ``backend``, what is known of it, is there as soon as that one has imported and built it. Raises UnknownBackend, one
+    sentence, where it cannot.
+    """
 
     def __init__(self, name: str, seconds: float, memory: float, threads: int | None = None) -> None:
         """``threads``: how many OpenMP's libraries may use there, unless the environment says it."""
@@ -160,12 +164,20 @@ class Isolated:
         self.crashes: Counter[tuple[str, str]] = Counter()
         self.hangs: Counter[tuple[str, str]] = Counter()
         self.database: ExampleDatabase | None = None  # of failing examples, where one is used
-        self.backend = self.start()
+        self.described: Described | None = None
+        self.start()
+
+    @property
+    def backend(self) -> Described:
+        """What it claims, once it is heard."""
+        if self.described is None:
+            self.described = self.hear()
+        return self.described
 
     # --- processes ------------------------------------------------------------------------------------
 
-    def start(self) -> Described:
-        """Start the process that imports and builds the backend, and hear what it claims."""
+    def start(self) -> None:
+        """Start the process that imports and builds the backend."""
         ours, theirs = socket.socketpair()
         printed, prints = os.pipe()
         with tempfile.TemporaryFile() as shared:
@@ -189,6 +201,9 @@ class Isolated:
         self.control, self.output = Channel(ours), Output(printed)
         self.control.send(self.name)
         self.pid = self.process.pid
+
+    def hear(self) -> Described:
+        """Wait for the process that was started, and hear what the backend claims."""
         came = self.listen(self.control, self.seconds * TO_BUILD)
         if isinstance(came, Ended):
             self.close()
@@ -198,7 +213,9 @@ class Isolated:
             self.close()
             raise UnknownBackend(claims)
         self.pid = 0
-        return Described(**claims)
+        described = Described(**claims)
+        described.asked_as = self.name
+        return described
 
     def renew(self) -> None:
         """A worker that can be put to a check. Raises UnknownBackend where the backend cannot be started again."""
@@ -208,6 +225,7 @@ class Isolated:
             return
         if self.process is None:
             self.start()
+            self.described = self.hear()
         if not self.backend.forks:
             self.worker, self.pid = self.control, self.process.pid
             return
@@ -236,6 +254,8 @@ class Isolated:
         """End every process of the backend, at once."""
         self.end_worker()
         if self.process is not None:
+            if self.described is None:  # it listens to nobody yet
+                kill_group(self.process.pid)
             self.control.connection.close()  # at which it ends its children and itself
             try:
                 self.process.wait(1)
@@ -273,7 +293,7 @@ class Isolated:
     def run(self, task: Task, block: Callable[[bool, int], list], clock: Clock, patient: bool) -> tuple[Verdict, bool]:
         """The verdict on a task, and whether it was put to the backend at all.
 
-        ``block(projecting, number)`` draws plans. ``patient``: a hang is known, and does not count.
+        ``block(number)`` draws plans. ``patient``: a hang is known, and does not count.
         """
         subject = (task.kind, task.dtype)
         if self.hangs[subject] >= HANGS:

@@ -148,6 +148,7 @@ class Run:
     baseline: Any = None
     database: Any = None  # of failing examples
     campaign: Any = None
+    spare: dict[str, Any] = field(default_factory=dict)  # processes in reserve, by the name of the backend
     ahead: Any = None  # runs checks before pytest asks for them, if several processes do
     adding_up: Any = field(default_factory=threading.Lock)  # seconds
 
@@ -248,18 +249,20 @@ class Run:
         if (option("--conformance-isolation") or default) == "none":
             return [registry.backend(name) for name in names]
         self.isolated = [self.one_more(name) for name in names]
+        if self.processes > 1 and not option("collectonly"):
+            self.spare[names[0]] = self.one_more(names[0])
+        from conformance import test_cases  # noqa: F401 (while they import what they need)
+
         return [isolated.backend for isolated in self.isolated]
 
     def one_more(self, name: str):
-        """A process for that backend. Raises UnknownBackend."""
+        """A process for that backend, that in reserve if there is one."""
         from conformance import ahead, isolation
 
         option, count = self.config.getoption, self.processes
         memory = option("--conformance-memory") or isolation.default_memory(count)
         threads = None if count == 1 else max(1, ahead.processors() // count)
-        isolated = isolation.Isolated(name, option("--conformance-timeout"), memory, threads)
-        isolated.backend.asked_as = name
-        return isolated
+        return self.spare.pop(name, None) or isolation.Isolated(name, option("--conformance-timeout"), memory, threads)
 
     @property
     def processes(self) -> int:
@@ -317,11 +320,11 @@ class Run:
         shares = self.database is not None
         task = Task(*job.place, subject.kind, subject.dtype, self.profile, self.seed, example=example, database=shares)
 
-        def block(projecting: bool, number: int) -> list:
+        def block(number: int) -> list:
             def drawn() -> list:
                 if self.plans is None:
                     self.plans = Plans(self.seed, self.database)
-                return self.plans.block(job.check.draw, subject.backend.features, projecting, number)
+                return self.plans.block(job.check.draw, subject.backend.features, number)
 
             return draw(drawn)
 
@@ -406,7 +409,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     run = config.stash.get(STATE, None)
     if run is not None and run.ahead is not None:
         run.ahead.close()
-    for isolated in run.isolated if run else ():
+    for isolated in (*run.isolated, *run.spare.values()) if run else ():
         isolated.close()
 
 

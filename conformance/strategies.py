@@ -241,8 +241,14 @@ def _power_of_two(scale: float) -> float:
 
 
 # What is drawn is a plan, which builds the same structure for any kind and dtype: Hypothesis's draws, the
-# dearest part of an example, serve them all. ``projecting`` says whether the plan is for lstm, which alone
-# has projections. build(kind, dtype) gives the call.
+# dearest part of an example, serve them all. build(kind, dtype) gives the call; a projection, which lstm
+# alone has, is left out for the other kinds.
+
+
+def of_kind(config: LayerConfig | CellConfig, kind: str, dtype: str) -> LayerConfig | CellConfig:
+    """The configuration drawn for lstm as one of that kind and dtype."""
+    unprojected = {"proj_size": 0} if kind != "lstm" and isinstance(config, LayerConfig) else {}
+    return replace(config, kind=kind, dtype=dtype, **unprojected)
 
 
 @dataclass(frozen=True)
@@ -261,7 +267,7 @@ class LayerPlan:
 
     def build(self, kind: str, dtype: str) -> LayerCall:
         """The call, its arrays filled from the seed."""
-        config = replace(self.config, kind=kind, dtype=dtype)
+        config = of_kind(self.config, kind, dtype)
         fill = Fill(config, self.regime, self.seed)
         T, N = self.T, self.N
         batch = () if N is None else (N,)
@@ -317,7 +323,7 @@ class CellPlan:
 
     def build(self, kind: str, dtype: str) -> CellCall:
         """The call, its arrays filled from the seed."""
-        config = replace(self.config, kind=kind, dtype=dtype)
+        config = of_kind(self.config, kind, dtype)
         fill = Fill(config, self.regime, self.seed)
         batch = () if self.N is None else (self.N,)
         return CellCall(
@@ -394,7 +400,7 @@ def _freely(draw):
 
 
 @st.composite
-def _layers(draw, features: Features, projecting: bool, reaches: tuple[str, ...]) -> LayerPlan:
+def _layers(draw, features: Features, reaches: tuple[str, ...]) -> LayerPlan:
     def flag(feature: str, odds: tuple[bool, ...], choose) -> bool:
         return features.claims(feature) and choose(odds, feature)
 
@@ -406,9 +412,9 @@ def _layers(draw, features: Features, projecting: bool, reaches: tuple[str, ...]
     H = choose(WIDE) if reach == "wide" else choose(sizes, "hidden_size")
     # of few configurations every second one, so that some are bidirectional as well
     projections = (False, False, True) if features.configurations is None else (False, True)
-    projected = projecting and H > 1 and flag("projection", projections, choose)
+    projected = H > 1 and flag("projection", projections, choose)
     config = LayerConfig(
-        "lstm" if projecting else "gru",
+        "lstm",
         input_size=I,
         hidden_size=H,
         num_layers=choose((1, 1, 2, 3), "num_layers") if features.multilayer else 1,
@@ -438,40 +444,38 @@ def _bearable(steps: tuple[int, ...], features: Features) -> tuple[int, ...]:
     return steps if most is None else tuple(n for n in steps if n <= most) or (most,)
 
 
-def layers(features: Features, projecting: bool) -> st.SearchStrategy[LayerPlan]:
+def layers(features: Features) -> st.SearchStrategy[LayerPlan]:
     """Calls of layers which use claimed features only, one in six of them large in one respect.
 
     Where configurations come from the pool, in their samples alone: every law would need the other large ones built.
     """
-    return _layers(
-        features, projecting, ("small",) * 15 + (("many",) if pooled(features) else ("long", "many", "wide"))
-    )
+    return _layers(features, ("small",) * 15 + (("many",) if pooled(features) else ("long", "many", "wide")))
 
 
-def long_layers(features: Features, projecting: bool) -> st.SearchStrategy[LayerPlan]:
+def long_layers(features: Features) -> st.SearchStrategy[LayerPlan]:
     """Calls of more than 32 steps."""
-    return _layers(features, projecting, ("long",))
+    return _layers(features, ("long",))
 
 
-def very_long_layers(features: Features, projecting: bool) -> st.SearchStrategy[LayerPlan]:
+def very_long_layers(features: Features) -> st.SearchStrategy[LayerPlan]:
     """Calls of a thousand steps and more."""
-    return _layers(features, projecting, ("very long",))
+    return _layers(features, ("very long",))
 
 
-def large_batches(features: Features, projecting: bool) -> st.SearchStrategy[LayerPlan]:
+def large_batches(features: Features) -> st.SearchStrategy[LayerPlan]:
     """Calls of more than 32 samples."""
-    return _layers(features, projecting, ("many",))
+    return _layers(features, ("many",))
 
 
-def wide_layers(features: Features, projecting: bool) -> st.SearchStrategy[LayerPlan]:
+def wide_layers(features: Features) -> st.SearchStrategy[LayerPlan]:
     """Calls of layers of more than 64 units."""
-    return _layers(features, projecting, ("wide",))
+    return _layers(features, ("wide",))
 
 
-def plain_layers(features: Features, projecting: bool) -> st.SearchStrategy[LayerPlan]:
+def plain_layers(features: Features) -> st.SearchStrategy[LayerPlan]:
     """Small calls of one layer in one direction, no projection, no lengths, time before batch."""
     plain = dict.fromkeys(("multilayer", "bidirectional", "batch_first", "unbatched", "projection", "lengths"), False)
-    return _layers(replace(features, **plain), projecting, ("small",))
+    return _layers(replace(features, **plain), ("small",))
 
 
 # Which cotangents are given. The first is what shrinking ends at.
@@ -485,18 +489,18 @@ GIVEN = (
 )
 
 
-def _gradient_calls(features: Features, projecting: bool, reaches: tuple[str, ...]) -> st.SearchStrategy[GradientPlan]:
-    return st.builds(GradientPlan, _layers(features, projecting, reaches), st.sampled_from(GIVEN))
+def _gradient_calls(features: Features, reaches: tuple[str, ...]) -> st.SearchStrategy[GradientPlan]:
+    return st.builds(GradientPlan, _layers(features, reaches), st.sampled_from(GIVEN))
 
 
-def gradient_calls(features: Features, projecting: bool) -> st.SearchStrategy[GradientPlan]:
+def gradient_calls(features: Features) -> st.SearchStrategy[GradientPlan]:
     """Calls for gradients which use claimed features only; smaller than others, as gradients cost more."""
-    return _gradient_calls(features, projecting, ("moderate",) * 19 + ("many",))
+    return _gradient_calls(features, ("moderate",) * 19 + ("many",))
 
 
-def long_gradient_calls(features: Features, projecting: bool) -> st.SearchStrategy[GradientPlan]:
+def long_gradient_calls(features: Features) -> st.SearchStrategy[GradientPlan]:
     """Calls for gradients through more than 32 steps."""
-    return _gradient_calls(features, projecting, ("long",))
+    return _gradient_calls(features, ("long",))
 
 
 # To see one gate alone, the others are held: their rows of the weights are zero and their bias is so
@@ -513,11 +517,11 @@ ISOLATED = {
 }
 
 
-def isolated_gate(gate: str) -> Callable[[Features, bool], st.SearchStrategy[LayerPlan]]:
+def isolated_gate(gate: str) -> Callable[[Features], st.SearchStrategy[LayerPlan]]:
     """Draws plain calls, biases on, in which that gate alone decides the result."""
 
-    def draw(features: Features, projecting: bool) -> st.SearchStrategy[LayerPlan]:
-        plans = plain_layers(replace(features, no_bias=False), projecting)
+    def draw(features: Features) -> st.SearchStrategy[LayerPlan]:
+        plans = plain_layers(replace(features, no_bias=False))
         return plans.map(lambda plan: replace(plan, isolated=gate))
 
     draw.__name__ = f"isolated_gate_{gate}"
@@ -539,7 +543,7 @@ def _hold(call: LayerCall, held: dict[str, str]) -> dict[str, np.ndarray]:
 
 
 @st.composite
-def cells(draw, features: Features, projecting: bool) -> CellPlan:
+def cells(draw, features: Features) -> CellPlan:
     """Calls of cells which use claimed features only."""
 
     def flag(feature: str, odds: tuple[bool, ...], choose) -> bool:
@@ -547,7 +551,7 @@ def cells(draw, features: Features, projecting: bool) -> CellPlan:
 
     freely, choose = _freely(draw), _chooser(draw, features)
     config = CellConfig(
-        "lstm" if projecting else "gru",
+        "lstm",
         input_size=choose(SIZES, "input_size"),
         hidden_size=choose((*SIZES, WIDE[0]), "hidden_size"),
         bias=not flag("no_bias", (False, False, True), choose),
@@ -565,11 +569,11 @@ RATES = (0.5, 0.25, 0.1, 0.3, 0.75, 0.9)
 UNEVEN_RATES = (0.3, 0.2, 0.7, 0.75)  # none that is its own complement
 
 
-def dropping(rates: tuple[float, ...] = RATES, upper: str = "") -> Callable[[Features, bool], st.SearchStrategy]:
+def dropping(rates: tuple[float, ...] = RATES, upper: str = "") -> Callable[[Features], st.SearchStrategy]:
     """Draws calls of layers with dropout, those above the first as ``UPPER`` has it."""
 
-    def draw(features: Features, projecting: bool) -> st.SearchStrategy[LayerPlan]:
-        plans = layers(replace(features, no_bias=features.no_bias and not upper), projecting)
+    def draw(features: Features) -> st.SearchStrategy[LayerPlan]:
+        plans = layers(replace(features, no_bias=features.no_bias and not upper))
         return st.tuples(plans, st.sampled_from(rates)).map(lambda drawn: with_dropout(features, *drawn))
 
     def with_dropout(features: Features, plan: LayerPlan, rate: float) -> LayerPlan:
@@ -586,7 +590,7 @@ AWAKE = 4.0
 
 
 @st.composite
-def many_masked(draw, features: Features, projecting: bool) -> LayerPlan:
+def many_masked(draw, features: Features) -> LayerPlan:
     """Calls of two or three layers whose results show thousands of elements of the masks."""
 
     def flag(feature: str) -> bool:
@@ -595,14 +599,14 @@ def many_masked(draw, features: Features, projecting: bool) -> LayerPlan:
     H = draw(st.sampled_from((12, 16, 9)))
     bidirectional = features.bidirectional and draw(st.sampled_from((True, False)))
     config = LayerConfig(
-        "lstm" if projecting else "gru",
+        "lstm",
         input_size=draw(st.sampled_from((5, 3))),
         hidden_size=H,
         num_layers=draw(st.sampled_from((3, 2))),
         batch_first=flag("batch_first"),
         dropout=draw(st.sampled_from(UNEVEN_RATES)),
         bidirectional=bidirectional,
-        proj_size=H - 2 if projecting and flag("projection") else 0,
+        proj_size=H - 2 if flag("projection") else 0,
     )
     T, N, seed = draw(st.sampled_from((40, 33))), draw(st.sampled_from((32, 41))), draw(st.integers(0, 2**16 - 1))
     return LayerPlan(config, T, N, flag("lengths"), flag("initial_state"), "ordinary", seed, upper="showing")
@@ -647,27 +651,27 @@ UPPER = {"blind": _blind, "showing": _showing}
 
 
 @st.composite
-def new_layers(draw, features: Features, projecting: bool) -> LayerPlan:
+def new_layers(draw, features: Features) -> LayerPlan:
     """Layers of some tens of units, input_size, hidden_size and proj_size far apart; for what they start from."""
     H, I = draw(st.sampled_from(((16, 40), (33, 3), (24, 5))))
     config = LayerConfig(
-        "lstm" if projecting else "gru",
+        "lstm",
         input_size=I,
         hidden_size=H,
         num_layers=2 if features.multilayer and draw(st.sampled_from((True, False))) else 1,
         bias=not (features.no_bias and draw(st.sampled_from((False, False, True)))),
         bidirectional=features.bidirectional and draw(st.sampled_from((True, False))),
-        proj_size=H // 4 if projecting and features.projection and draw(st.sampled_from((True, False))) else 0,
+        proj_size=H // 4 if features.projection and draw(st.sampled_from((True, False))) else 0,
     )
     return LayerPlan(config, 1, 1, False, False, "ordinary", draw(st.integers(0, 2**16 - 1)))
 
 
 @cache
-def asking_for(feature: str) -> Callable[[Features, bool], st.SearchStrategy[LayerPlan]]:
+def asking_for(feature: str) -> Callable[[Features], st.SearchStrategy[LayerPlan]]:
     """Draws small calls as if that feature were claimed besides; not each of them uses it."""
 
-    def draw(features: Features, projecting: bool) -> st.SearchStrategy[LayerPlan]:
-        return _layers(replace(features, **{feature: True}), projecting, ("small",))
+    def draw(features: Features) -> st.SearchStrategy[LayerPlan]:
+        return _layers(replace(features, **{feature: True}), ("small",))
 
     draw.__name__ = f"asking_for_{feature}"
     return draw

@@ -85,11 +85,6 @@ class Subject:
         self.known: dict[type, Any] = {}  # by form of call what diagnosis has found out
         self.compares = True  # False where a law is run for the calls that it makes, not for what it finds
 
-    @property
-    def projecting(self) -> bool:
-        """Whether plans are drawn with projections: lstm alone has them."""
-        return self.kind == "lstm"
-
     @contextmanager
     def at_work(self, what: str) -> Iterator[None]:
         """Around all work of the adapter: timed and watched. To end the process, or to break, is Failed."""

@@ -151,11 +151,11 @@ class AskedPlans(Plans):
         super().__init__(task.seed, AskedDatabase(channel) if task.database else None)
         self.channel, self.draw = channel, draw
 
-    def block(self, draw, features: Features, projecting: bool, number: int) -> list:
+    def block(self, draw, features: Features, number: int) -> list:
         """BLOCK plans of a way of drawing."""
         if draw is not self.draw:
-            return super().block(draw, features, projecting, number)
-        self.channel.send(("plans", projecting, number))
+            return super().block(draw, features, number)
+        self.channel.send(("plans", number))
         return self.channel.receive()
 
 

@@ -132,7 +132,7 @@ def test_processes_that_share_a_state_draw_different_examples_and_are_one_campai
     assert second
     assert not {line["seed"] for line in first} & {line["seed"] for line in second}
     features = Rare().features
-    drawn = [{*Plans(lines[0]["seed"]).block(layers, features, False, 0)} for lines in (first, second)]
+    drawn = [{*Plans(lines[0]["seed"]).block(layers, features, 0)} for lines in (first, second)]
     assert len(drawn[0] & drawn[1]) < 0.1 * len(drawn[0])
     assert {line["process"] for line in first}.isdisjoint(line["process"] for line in second)
     judged = sum(line["examples"] for line in lines(state) if "judged" in line)

@@ -168,7 +168,7 @@ def test_replay_says_in_a_sentence_what_it_cannot_run(capsys):
 @pytest.mark.parametrize("draw", [layers, cells, gradient_calls])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_call_comes_back_from_its_data(draw, dtype):
-    for plan in PLANS.block(draw, TorchCPU.features, True, 0)[:20]:
+    for plan in PLANS.block(draw, TorchCPU.features, 0)[:20]:
         call = plan.build("lstm", dtype)
         again = call_of(
             tomllib.loads(entry("A", "b", "lstm", dtype, example_of(call)))["known_failure"][0]["example"],

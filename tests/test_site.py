@@ -449,7 +449,7 @@ def test_the_committed_page_shows_the_committed_results():
 @pytest.mark.parametrize("batch_first", [False, True])
 def test_a_comparison_leaves_its_margin_and_that_of_each_step(batch_first):
     backend = registry.backend("reference")
-    plans = Plans(0).block(layers, backend.features, False, 0)
+    plans = Plans(0).block(layers, backend.features, 0)
     calls = (plan.build("gru", "float32") for plan in plans)
     call = next(
         c for c in calls if c.config.batch_first == batch_first and not c.unbatched and c.N != c.T > 2 and not c.lengths

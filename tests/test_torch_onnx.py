@@ -181,13 +181,13 @@ def test_a_record_that_its_writer_did_not_finish_is_none():
 
 def test_few_configurations_are_those_of_the_pool():
     features = Features(configurations=len(POOL), fixed_shapes="steps", projection=False, lengths=False)
-    plans = Plans(0).block(layers, features, False, 0)
+    plans = Plans(0).block(layers, features, 0)
     members = {(p.config.input_size, p.config.num_layers, p.config.batch_first, p.T, p.with_states) for p in plans}
     asked = {(m.input_size, m.num_layers, m.batch_first, m.T, m.initial_state) for m in POOL}
     assert members == asked
     assert len({p.N for p in plans}) > 5  # samples are free
     assert any(p.config.batch_first and p.N is None for p in plans)
-    of_cells = Plans(0).block(cells, features, False, 0)
+    of_cells = Plans(0).block(cells, features, 0)
     assert {p.N is None for p in of_cells} == {p.with_states for p in of_cells} == {True, False}
 
 
@@ -196,8 +196,8 @@ def test_steps_are_limited_where_a_graph_grows_with_them():
 
     features = Features(configurations=5, fixed_shapes={"steps"}, most_steps=33)
     for draw in (long_layers, very_long_layers):
-        assert {p.T for p in Plans(0).block(draw, features, True, 0)} == {33}
-    assert {p.T for p in Plans(0).block(very_long_layers, Features(), True, 0)} == {1000, 2000}
+        assert {p.T for p in Plans(0).block(draw, features, 0)} == {33}
+    assert {p.T for p in Plans(0).block(very_long_layers, Features(), 0)} == {1000, 2000}
 
 
 def test_fixed_shapes_are_checked():

@@ -60,9 +60,18 @@ class Platform:
     @contextmanager
     def seeded(self, seed: int) -> Iterator[None]:
         """Random generators begun at that seed, and put back at the end."""
-        with torch.random.fork_rng([torch.cuda.current_device()] if self.device == "cuda" else []):
-            torch.manual_seed(seed)
+        if self.device == "cuda":
+            with torch.random.fork_rng([torch.cuda.current_device()]):
+                torch.manual_seed(seed)
+                yield
+            return
+        generator = torch.default_generator  # torch.manual_seed takes notes for every other device, a stack trace each
+        before = generator.get_state()
+        generator.manual_seed(seed)
+        try:
             yield
+        finally:
+            generator.set_state(before)
 
 
 def to_torch(array: np.ndarray | None, device: str = "cpu") -> torch.Tensor | None:
