@@ -80,4 +80,4 @@ class TorchCompile(TorchCompiled):
 
     name = "torch-compile"
     Layer, Cell = CompiledLayer, CompiledCell
-    features = Features(lengths=False, cells=True, configurations=16, fixed_shapes=True, most_steps=100)
+    features = Features(lengths=False, cells=True, configurations=5, fixed_shapes=True, most_steps=100)
