@@ -44,7 +44,6 @@ def check_numbers(
     largest: float,
     where: Callable[[tuple[int, ...]], str],
     replicas: Sequence[int],
-    factor: float = 1.0,
     seen: Callable[[np.ndarray], None] | None = None,
 ) -> float:
     """Compare one array and return the largest margin; ``seen`` is handed those of all elements.
@@ -64,7 +63,7 @@ def check_numbers(
             seen(np.zeros_like(got))
         return 0.0
     for count in replicas:
-        limit = allowed(count) * factor
+        limit = allowed(count)
         margins = margin(got, want, limit, largest)
         worst = float(np.max(margins, initial=0.0))
         if worst <= NEAR:

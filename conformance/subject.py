@@ -27,7 +27,7 @@ from conformance.compare import (
 from conformance.strategies import CellCall, GradientCall, LayerCall, describe
 from reference.gradients import evaluate_gradients
 from reference.layers import evaluate, evaluate_cell
-from reference.precision import REPLICAS, REPLICAS_ON_FAILURE, allowed, spreads
+from reference.precision import REPLICAS, REPLICAS_ON_FAILURE, SPREADS, allowed, spreads
 
 Results = Result | dict[str, np.ndarray]  # a dict for gradients, which differ in number
 View = Callable[[Results], Results]
@@ -265,17 +265,18 @@ class Trial:
         """The backend's numbers are the oracle's. ``view`` takes the part that ``got`` shows of the whole."""
         got = view(self.got) if got is None else got
         if self.subject.compares:
-            self._compare(got, view(self.want), view, 1.0)
+            self._compare(got, view(self.want), view)
 
     def same(self, got: Results, view: View = whole) -> None:
         """Two results of the backend are the same but for rounding: ``got``, and ``view`` of the call's own.
 
-        Each may be off by what is allowed, so twice that is; the oracle's numbers play no part.
+        Each may be off by what is allowed, and by the rounding of its own number, which is another than the oracle's
+        where the backend is wrong in something else; so twice that is. The oracle's numbers play no part.
         """
         shown = self.named(view(self.got))
         if self.subject.compares:
             own = self.formed({name: None if a is None else a.astype(np.float64) for name, a in shown.items()})
-            self._compare(got, own, view, 2.0)
+            self._compare(got, own, view, alike=True)
 
     def _element(self, view: View, shown: str, index: tuple[int, ...]) -> str:
         """Which element of the whole result a view shows there: ``output[3, 0, 5], layer 0, ...``."""
@@ -291,18 +292,22 @@ class Trial:
                 return f"{self.of}{name}[{', '.join(map(str, at))}], {self.where(name, at)}"
         raise AssertionError("a view shows only elements of the whole")
 
-    def _compare(self, got: Results, want: Results, view: View, factor: float) -> None:
-        got = self.named(got)
+    def _compare(self, got: Results, want: Results, view: View, alike: bool = False) -> None:
+        got, arithmetic = self.named(got), self.subject.arithmetic
+
+        def limit(replicas: int, name: str, own: np.ndarray) -> np.ndarray:
+            allowed = self.named(view(self.allowed(replicas)))[name]
+            return 2 * np.maximum(allowed, SPREADS * arithmetic.u * np.abs(own)) if alike else allowed
+
         for name, expected in self.named(want).items():
             worst = check_numbers(
                 f"{self.of}{name}",
                 got[name],
                 expected,
-                lambda k, name=name: self.named(view(self.allowed(k)))[name],
-                self.subject.arithmetic.largest,
+                lambda k, name=name, own=expected: limit(k, name, own),
+                arithmetic.largest,
                 lambda index, name=name: self._element(view, name, index),
                 (REPLICAS, *REPLICAS_ON_FAILURE),
-                factor,
                 self._by_step if name == "output" and view is whole else None,
             )
             self.margin = max(worst, self.margin or 0.0)

