@@ -23,6 +23,7 @@ from conformance.compare import (
     describe_shape_or_kind,
     gradient_place,
     layer_place,
+    margin,
 )
 from conformance.strategies import CellCall, GradientCall, LayerCall, describe
 from reference.gradients import evaluate_gradients
@@ -270,8 +271,9 @@ class Trial:
     def same(self, got: Results, view: View = whole) -> None:
         """Two results of the backend are the same but for rounding: ``got``, and ``view`` of the call's own.
 
-        Each may be off by what is allowed, and by the rounding of its own number, which is another than the oracle's
-        where the backend is wrong in something else; so twice that is. The oracle's numbers play no part.
+        Each may be off by what is allowed, so twice that is. That is computed for the right numbers: where the
+        backend's own are others, what rounding does to the largest of them is no difference either, for something
+        else is wrong.
         """
         shown = self.named(view(self.got))
         if self.subject.compares:
@@ -297,7 +299,13 @@ class Trial:
 
         def limit(replicas: int, name: str, own: np.ndarray) -> np.ndarray:
             allowed = self.named(view(self.allowed(replicas)))[name]
-            return 2 * np.maximum(allowed, SPREADS * arithmetic.u * np.abs(own)) if alike else allowed
+            if not alike:
+                return allowed
+            right = self.named(view(self.want))[name]
+            if margin(own, right, allowed, arithmetic.largest).max(initial=0.0) <= 1:
+                return 2 * allowed
+            most = np.abs(own).max(initial=0.0, where=np.isfinite(own))
+            return 2 * np.maximum(allowed, SPREADS * arithmetic.u * most)
 
         for name, expected in self.named(want).items():
             worst = check_numbers(
