@@ -25,6 +25,7 @@ from conformance.site.summary import badge, markdown
 from conformance.strategies import layers
 from conformance.subject import Subject, trial_of
 from reference.precision import REPLICAS_ON_FAILURE
+from tests import adapter_results
 from tests.harness import PLANS, QUICK, all_checks
 from tests.sample_reports import HOSTILE, report, right, row, wrong
 
@@ -441,6 +442,13 @@ def test_the_committed_page_shows_the_committed_results():
     assert len(text.encode()) < 0.2e6 * len(shown)
     parsed = Parsed(text)
     assert (parsed.problems, parsed.loads) == ([], [])
+
+
+def test_the_table_of_the_adapters_is_that_of_the_committed_results():
+    page = adapter_results.PAGE.read_text("utf-8")
+    assert len(list(adapter_results.rows())) == len(list(RESULTS)), "every committed report has a line"
+    assert adapter_results.written(page) == page, "write it again: python -m tests.adapter_results"
+    assert adapter_results.written(page.replace("[results/keras.json]", "[results/other.json]")) == page
 
 
 # What a run leaves for the pictures
