@@ -330,7 +330,10 @@ class Run:
 
         clock = Clock()
         try:
-            return isolated.run(task, block, clock, known is not None)
+            verdict, asked = isolated.run(task, block, clock, known is not None)
+            if not verdict.passed and any(named.area == "refusals" for named in (job.requirement, *exemplified(job))):
+                isolated.end_worker()  # what takes a wrong argument may have written past its memory
+            return verdict, asked
         finally:
             with self.adding_up:
                 subject.clock.seconds.update(clock.seconds)
@@ -375,16 +378,21 @@ class Run:
 
     def excuse(self, job: Job):
         """The known failure of a requirement that a failing case is an example of, None if there is none."""
-        from reference.catalogue import catalogue
-
         _, backend, kind, dtype = key_of(job)
         first = combinations(job.subject.backend.features, job.requirement)[0][1]
-        named = (catalogue()[other] for other in getattr(job.check, "names", ()))
+        named = exemplified(job)
         known = (self.known_failure((r.id, backend, kind, dtype if r.every_dtype else first)) for r in named)
         return next((entry for entry in known if entry is not None), None)
 
     def known_failure(self, key: tuple[str, str, str, str]):
         return next((entry for entry in self.known if entry.matches(*key)), None)
+
+
+def exemplified(job: Job) -> list[Any]:
+    """The entries of the catalogue that a case is an example of; none of other checks."""
+    from reference.catalogue import catalogue
+
+    return [catalogue()[name] for name in getattr(job.check, "names", ())]
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -38,6 +38,27 @@ class Hurting(Layer):
         return self.layer.forward(x, h_0, c_0, lengths)
 
 
+class WrongAfterWhatItTakes(Hostile):
+    """Takes states of too many rows, and writes past its memory in doing so: all later numbers are wrong."""
+
+    def layer(self, config, parameters):
+        return Written(OracleBackend.layer(self, config, parameters))
+
+
+class Written(Layer):
+    past = 0.0
+
+    def __init__(self, layer):
+        self.layer, self.parameters = layer, layer.parameters
+
+    def forward(self, x, h_0=None, c_0=None, lengths=None):
+        rows = self.layer.config.num_layers * (1 + self.layer.config.bidirectional)
+        too_many = h_0 is not None and len(h_0) > rows
+        found = self.layer.forward(x, h_0[:rows] if too_many else h_0, c_0, lengths)
+        Written.past += too_many
+        return type(found)(found.output + np.float32(Written.past), found.h_n, found.c_n)
+
+
 class Killed(Hostile):
     @staticmethod
     def hurt(x):

@@ -104,6 +104,15 @@ def test_a_run_in_which_every_forward_pass_crashes_is_complete(tmp_path):
     assert "hostile.py" in failures(report)["SHAPE-OUTPUT"], "where the process was, as Python's fault handler tells"
 
 
+def test_what_a_wrong_argument_broke_is_not_held_against_what_follows(tmp_path):
+    _, printed, report = report_of(tmp_path, "--backend", "tests.hostile:WrongAfterWhatItTakes")
+    failed = set(failures(report))
+    assert "REFUSE-STATE-ROWS" in failed, printed
+    others = {name for name in failed if "REFUSE-STATE-ROWS" not in name}
+    assert others <= {"UNCLAIMED-DTYPE"}, printed  # the oracle behind it takes float64, which it does not claim
+    assert report["summary"]["passed"] > 150
+
+
 def test_a_crash_is_made_smaller(tmp_path):
     command = ("--backend", "tests.hostile:SegfaultsOnSeveralSteps", "-k", "SHAPE-OUTPUT")
     _, _, report = report_of(tmp_path, *command)

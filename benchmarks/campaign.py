@@ -1,0 +1,91 @@
+"""A campaign of many examples: how memory and rate change with their number."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.runs import ROOT
+
+LOOK = 1.0  # seconds between two looks at a campaign
+FIRST = 10_000  # examples until all caches are full: every look before it is the start
+
+
+def milestones(examples: int) -> list[int]:
+    """The numbers of examples at which a campaign is looked at, up to that many: 10,000, 20,000, 50,000, 100,000 …"""
+    steps = [FIRST * factor * 10**power for power in range(6) for factor in (1, 2, 5)]
+    return [*(step for step in steps if step < examples), examples]
+
+
+def growth(backend: str, examples: int, select: str = "") -> list[dict[str, Any]]:
+    """A campaign until it made that many examples: for each milestone seconds, rate since the one before, and MiB.
+
+    ``pytest_mib`` and ``backend_mib`` are the memory of pytest's process and of the one below it that has most.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        state, report = Path(folder) / "state", Path(folder) / "report.json"
+        command = [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "conformance", "--backend", backend),
+            *("--hypothesis-profile", "thorough", "--conformance-seed", "1", "--conformance-report", str(report)),
+            *("--campaign-time", "24h", "--campaign-state", str(state), *(("-k", select) if select else ())),
+        ]
+        run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        rows = [row | {"backend": backend} for row in looked_at(run, state, milestones(examples))]
+        run.send_signal(signal.SIGINT)
+        status = run.wait(600)
+        if not report.exists():
+            raise SystemExit(f"the campaign of {backend} wrote no report: exit status {status}")
+        failed = json.loads(report.read_text("utf-8"))["summary"]["failed"]
+    return [row | {"failed": failed} for row in rows]
+
+
+def looked_at(run: subprocess.Popen, state: Path, steps: list[int]) -> list[dict[str, Any]]:
+    from conformance.isolation import memory_of
+    from conformance.worker import children
+
+    journals, rows, begun = Journals(state), [], 0.0
+    made, since, before = 0, 0.0, 0
+    while run.poll() is None:
+        time.sleep(LOOK)
+        made = journals.examples()
+        if made and not begun:
+            begun = since = time.perf_counter()
+        if made >= steps[len(rows)]:
+            now = time.perf_counter()
+            below = [memory_of(child) - sum(map(memory_of, children(child))) for child in children(run.pid)]
+            own = memory_of(run.pid) - sum(map(memory_of, children(run.pid)))
+            rows.append({
+                "examples": made,
+                "seconds": now - begun,
+                "examples_per_second": (made - before) / (now - since),
+                "pytest_mib": own / 2**20,
+                "backend_mib": max(below, default=0) / 2**20,
+            })  # fmt: skip
+            since, before = now, made
+            print(f"  {made:,} examples, {now - begun:.0f} s, {own / 2**20:.0f} MiB", flush=True, file=sys.stderr)
+            if len(rows) == len(steps):
+                return rows
+    raise SystemExit(f"the campaign ended by itself after {made:,} examples: exit status {run.returncode}")
+
+
+class Journals:
+    """Counts the examples in the journals of a campaign, reading what is new."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.read, self.made = folder, {}, 0
+
+    def examples(self) -> int:
+        for path in self.folder.glob("*.jsonl"):
+            with path.open("rb") as file:
+                file.seek(self.read.get(path, 0))
+                new = file.read()
+            whole = new[: new.rfind(b"\n") + 1]
+            self.read[path] = self.read.get(path, 0) + len(whole)
+            self.made += sum(json.loads(line).get("examples", 0) for line in whole.splitlines())
+        return self.made
