@@ -34,7 +34,13 @@ def onnx_node_tests() -> dict[str, Any]:
         raise SystemExit(f"ONNX's node tests do not run here: {done.stderr.strip().splitlines()[-1]}")
     tests, inside, processor = done.stdout.split()[-3:]
     wall = time.perf_counter() - started
-    return {"peer": "ONNX", "tests": int(tests), "inside": float(inside), "processor": float(processor), "seconds": wall}
+    return {
+        "peer": "ONNX",
+        "tests": int(tests),
+        "inside": float(inside),
+        "processor": float(processor),
+        "seconds": wall,
+    }
 
 
 FILES = ("test_operators_and_elementwise_functions", "test_linalg", "test_manipulation_functions",

@@ -1,4 +1,4 @@
-"""The table of docs/adapters-results.md, from the committed reports: ``python -m tests.adapter_results`` writes it anew."""
+"""The table of docs/adapters-results.md, from the committed reports; ``python -m tests.adapter_results`` writes it."""
 
 from __future__ import annotations
 

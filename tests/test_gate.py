@@ -451,5 +451,7 @@ def test_what_the_documentation_says_of_smoke_is_what_the_kill_matrix_has():
     assert f"), {decided} of them by the requirement that names the mistake" in told
     assert f"(`quick` {sum(map(bool, quick.values()))}, `standard`" in told
     missed = [fault for fault, failed in quick.items() if not failed]
-    assert all(matrix[fault]["standard"]["failed"] for fault in missed), "standard is measured where quick finds nothing"
+    assert all(matrix[fault]["standard"]["failed"] for fault in missed), (
+        "standard is measured where quick finds nothing"
+    )
     assert "`standard` all of them)" in told

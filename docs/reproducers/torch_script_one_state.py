@@ -1,4 +1,4 @@
-"""A scripted LSTMCell takes None for a tensor: refused twice with one state alone, it fails for right arguments after."""
+"""A scripted LSTMCell takes None for a tensor: after two refused calls with one state right calls fail."""
 
 import torch
 
