@@ -1,9 +1,9 @@
 """``python -m benchmarks``: what the suite costs, as docs/performance.json and .md have it; ``--check`` compares.
 
-Sections: runs (verdicts of quick and standard), imports, oracle, growth, faults, peers. Those that are named are
-measured, the others keep their figures. Every figure has the milliseconds of a fixed piece of NumPy's work beside it,
-measured at the same time; ``--check`` measures again and tells what became slower by those, and exits with 1 if
-anything did.
+Sections: runs (verdicts of quick and standard), imports, oracle, growth, faults, peers, campaign (of ``--examples``, an
+hour for a million). Those that are named are measured, the others keep their figures. Every figure has the milliseconds
+of a fixed piece of NumPy's work beside it, measured at the same time; ``--check`` measures again and tells what became
+slower by those, and exits with 1 if anything did.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import faults, layers, peers, runs
+from benchmarks import campaign, faults, layers, peers, runs
 from benchmarks.page import page
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -36,15 +36,28 @@ def measured(section: str, args: argparse.Namespace) -> list[dict[str, Any]]:
     if section == "growth":
         asked = [(k, a, v) for k in ("lstm", "gru") for a, values in layers.AXES.items() for v in values]
         return [timed(lambda k=k, a=a, v=v: layers.growth(k, a, v), f"{k} {a}={v}") for k, a, v in asked]
-    return [timed({"faults": faults.distribution, "peers": peers.onnx_node_tests}[section], section)]
+    if section == "campaign":
+        return several(lambda: campaign.growth("reference", args.examples), f"a campaign of {args.examples:,} examples")
+    if section == "faults":
+        return [timed(faults.distribution, section)]
+    others = [timed(peers.onnx_node_tests, "ONNX's node tests")]
+    if args.array_api_tests:
+        others.append(timed(lambda: peers.array_api_tests(args.array_api_tests), "array-api-tests"))
+    return others
 
 
 def timed(function, told: str) -> dict[str, Any]:
     """The row, with the yardstick measured before and after it."""
+    return several(lambda: [function()], told)[0]
+
+
+def several(function, told: str) -> list[dict[str, Any]]:
+    """The rows of one measurement, likewise."""
     print(told, flush=True, file=sys.stderr)
     before = layers.yardstick()
-    row = function()
-    return rounded(row | {"yardstick": (before + layers.yardstick()) / 2})
+    rows = function()
+    yardstick = (before + layers.yardstick()) / 2
+    return [rounded(row | {"yardstick": yardstick}) for row in rows]
 
 
 def rounded(value: Any) -> Any:
@@ -53,7 +66,19 @@ def rounded(value: Any) -> Any:
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
-WHAT = ("backend", "profile", "processes", "kind", "axis", "value", "T", "N", "hidden_size")  # tells a row from others
+WHAT = (
+    "peer",
+    "backend",
+    "profile",
+    "processes",
+    "kind",
+    "axis",
+    "value",
+    "T",
+    "N",
+    "hidden_size",
+    "milestone",
+)  # tells a row from others
 COMPARED = ("wall", "oracle forward", "oracle gradient", "oracle", "tolerance")
 
 
@@ -75,11 +100,13 @@ def slower(before: dict[str, list], now: dict[str, list]) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
-    names = ("runs", "imports", "oracle", "growth", "faults", "peers")
+    names = ("runs", "imports", "oracle", "growth", "faults", "peers", "campaign")
     parser.add_argument("sections", nargs="*", choices=[*names, []], default=[], help="what to measure (default: all)")
     parser.add_argument("--backend", action="append", help="of runs (default: torch-cpu and onnxruntime)")
     parser.add_argument("--profile", action="append", choices=["smoke", "quick", "standard"])
     parser.add_argument("--processes", action="append", type=int)
+    parser.add_argument("--examples", type=int, default=100_000, help="of campaign (default: 100000)")
+    parser.add_argument("--array-api-tests", type=Path, metavar="FOLDER", help="of peers: a checkout, with submodules")
     parser.add_argument("--check", action="store_true", help="compare with the committed figures and write nothing")
     args = parser.parse_args()
     args.backend = args.backend or ["torch-cpu", "onnxruntime"]
@@ -94,6 +121,7 @@ def main() -> int:
     for section, rows in now.items():  # rows of other runs stay
         of = [tuple(row.get(n) for n in WHAT) for row in rows]
         kept = [r for r in committed.get(section, []) if tuple(r.get(n) for n in WHAT) not in of]
+        kept = [] if section == "campaign" else kept  # its rows are of one campaign
         committed[section] = kept + rows
     FILE.write_text(json.dumps(committed, indent=1) + "\n", "utf-8")
     PAGE.write_text(page(committed), "utf-8")

@@ -61,6 +61,7 @@ def looked_at(run: subprocess.Popen, state: Path, steps: list[int]) -> list[dict
             below = [memory_of(child) - sum(map(memory_of, children(child))) for child in children(run.pid)]
             own = memory_of(run.pid) - sum(map(memory_of, children(run.pid)))
             rows.append({
+                "milestone": steps[len(rows)],
                 "examples": made,
                 "seconds": now - begun,
                 "examples_per_second": (made - before) / (now - since),

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as main
-from benchmarks import layers, runs
+from benchmarks import campaign, layers, peers, runs
+from benchmarks.inside import clock, namespace
 from benchmarks.page import page
 
 
@@ -39,6 +40,45 @@ def test_layers_are_measured():
     short, long = (layers.growth("lstm", "T", T) for T in (5, 80))
     assert long["oracle"] > 2 * short["oracle"]
     assert long["tolerance"] > long["oracle"]
+
+
+def test_a_campaign_is_looked_at_until_it_made_enough(monkeypatch):
+    monkeypatch.setattr(campaign, "LOOK", 0.1)
+    monkeypatch.setattr(campaign, "FIRST", 100)
+    assert campaign.milestones(400) == [100, 200, 400]
+    rows = campaign.growth("reference", 400, "reference-gru-float32 and SHAPE-OUTPUT")
+    assert [row["milestone"] for row in rows] == [100, 200, 400]
+    assert all(row["examples"] >= row["milestone"] for row in rows)
+    assert all(row["pytest_mib"] > 20 < row["backend_mib"] for row in rows)
+    assert {row["failed"] for row in rows} == {0}
+    shown = page({"campaign": [row | {"yardstick": 1.0} for row in rows]})
+    assert "| 1,000,000 examples grow by less than 50 MiB |" in shown
+
+
+def test_a_campaign_that_cannot_start_is_one_sentence():
+    with pytest.raises(SystemExit, match="ended by itself after 0 examples: exit status 4"):
+        campaign.growth("no-such-backend", 100)
+
+
+def test_the_targets_say_what_stands_in_the_way_only_where_they_are_missed():
+    row = {"backend": "torch-cpu", "profile": "quick", "processes": 1, "version": "", "processor": 1.0, "checks": 1,
+           "examples": 1, "useful": 0.6, "harness_ms_per_example": 0.5, "memory_mib": 1, "memory_of_all_mib": 1024.0,
+           "parts": {"backend": 1.0}}  # fmt: skip
+    assert "| `quick` of torch-cpu in 10 s | 9.0 s |  |" in page({"runs": [row | {"wall": 9.0}]})
+    assert "| `quick` of torch-cpu in 10 s | 19.0 s | importing" in page({"runs": [row | {"wall": 19.0}]})
+    standard = page({"runs": [row | {"profile": "standard", "wall": 50.0}]})
+    assert "| half of `standard` in backend and oracle | 60% |  |" in standard
+    assert "1.00 GiB" in standard
+
+
+def test_the_clock_sees_numpys_functions_and_not_its_classes(tmp_path):
+    twin = namespace(np, "twin")
+    before = clock["seconds"]
+    twin.linalg.inv(np.eye(300))
+    assert clock["seconds"] > before
+    assert twin.ndarray is np.ndarray
+    with pytest.raises(SystemExit, match="git clone --recursive"):
+        peers.array_api_tests(tmp_path)
 
 
 def test_the_committed_page_is_that_of_the_committed_figures():
