@@ -98,6 +98,15 @@ def slower(before: dict[str, list], now: dict[str, list]) -> list[str]:
     return found
 
 
+def keep(committed: dict[str, list], section: str, rows: list[dict[str, Any]]) -> None:
+    """Write the figures with these rows in the place of those of the same kind, and the page."""
+    of = [tuple(row.get(n) for n in WHAT) for row in rows]
+    kept = [r for r in committed.get(section, []) if tuple(r.get(n) for n in WHAT) not in of]
+    committed[section] = rows if section == "campaign" else kept + rows  # a campaign's rows belong together
+    FILE.write_text(json.dumps(committed, indent=1) + "\n", "utf-8")
+    PAGE.write_text(page(committed), "utf-8")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
     names = ("runs", "imports", "oracle", "growth", "faults", "peers", "campaign")
@@ -113,18 +122,15 @@ def main() -> int:
     args.profile = args.profile or ["quick", "standard"]
     args.processes = args.processes or [1, 2]
     committed = json.loads(FILE.read_text("utf-8")) if FILE.exists() else {}
-    now = {section: measured(section, args) for section in args.sections or names}
+    now = {}
+    for section in args.sections or names:
+        now[section] = measured(section, args)
+        if not args.check:  # what was measured is kept, whatever becomes of the rest
+            keep(committed, section, now[section])
     if args.check:
         told = slower(committed, now)
         print("\n".join(told) or "nothing became slower")
         return int(bool(told))
-    for section, rows in now.items():  # rows of other runs stay
-        of = [tuple(row.get(n) for n in WHAT) for row in rows]
-        kept = [r for r in committed.get(section, []) if tuple(r.get(n) for n in WHAT) not in of]
-        kept = [] if section == "campaign" else kept  # its rows are of one campaign
-        committed[section] = kept + rows
-    FILE.write_text(json.dumps(committed, indent=1) + "\n", "utf-8")
-    PAGE.write_text(page(committed), "utf-8")
     return 0
 
 

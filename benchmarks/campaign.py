@@ -35,7 +35,13 @@ def growth(backend: str, examples: int, select: str = "") -> list[dict[str, Any]
             *("--hypothesis-profile", "thorough", "--conformance-seed", "1", "--conformance-report", str(report)),
             *("--campaign-time", "24h", "--campaign-state", str(state), *(("-k", select) if select else ())),
         ]
-        run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        run = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where this is in the background
+        )
         rows = [row | {"backend": backend} for row in looked_at(run, state, milestones(examples))]
         run.send_signal(signal.SIGINT)
         status = run.wait(600)

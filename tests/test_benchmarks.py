@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as main
-from benchmarks import campaign, layers, peers, runs
+from benchmarks import campaign, faults, layers, peers, runs
 from benchmarks.inside import clock, namespace
 from benchmarks.page import page
+from conformance.faults import BANK
 
 
 def test_the_guard_tells_what_takes_more_yardsticks():
@@ -42,6 +43,15 @@ def test_layers_are_measured():
     assert long["tolerance"] > long["oracle"]
 
 
+def test_the_seconds_to_a_failure_are_measured():
+    """One of two is found in quick, the other only in standard: it is not left out of the quantiles."""
+    found = faults.distribution([BANK["lstm-gates-g-o"], BANK["lengths-written"]])
+    assert (found["faults"], found["found"]) == (2, 1)
+    assert 0 < found["seconds"]["25%"] == found["seconds"]["the last found"] < 60
+    assert found["seconds"]["95%"] == float("inf")
+    assert "`quick` finds 1" in page({"faults": [found]})
+
+
 def test_a_campaign_is_looked_at_until_it_made_enough(monkeypatch):
     monkeypatch.setattr(campaign, "LOOK", 0.1)
     monkeypatch.setattr(campaign, "FIRST", 100)
@@ -65,7 +75,9 @@ def test_the_targets_say_what_stands_in_the_way_only_where_they_are_missed():
            "examples": 1, "useful": 0.6, "harness_ms_per_example": 0.5, "memory_mib": 1, "memory_of_all_mib": 1024.0,
            "parts": {"backend": 1.0}}  # fmt: skip
     assert "| `quick` of torch-cpu in 10 s | 9.0 s |  |" in page({"runs": [row | {"wall": 9.0}]})
-    assert "| `quick` of torch-cpu in 10 s | 19.0 s | importing" in page({"runs": [row | {"wall": 19.0}]})
+    assert "| `quick` of torch-cpu in 10 s | 19.0 s | 1 s of processor: backend 1 s; without" in page(
+        {"runs": [row | {"wall": 19.0}]}
+    )
     standard = page({"runs": [row | {"profile": "standard", "wall": 50.0}]})
     assert "| half of `standard` in backend and oracle | 60% |  |" in standard
     assert "1.00 GiB" in standard
