@@ -66,19 +66,8 @@ def rounded(value: Any) -> Any:
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
-WHAT = (
-    "peer",
-    "backend",
-    "profile",
-    "processes",
-    "kind",
-    "axis",
-    "value",
-    "T",
-    "N",
-    "hidden_size",
-    "milestone",
-)  # tells a row from others
+# What tells a row from others.
+WHAT = ("peer", "backend", "profile", "processes", "kind", "axis", "value", "T", "N", "hidden_size", "milestone")
 COMPARED = ("wall", "oracle forward", "oracle gradient", "oracle", "tolerance")
 
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.runs import ROOT
+from benchmarks.runs import ROOT, own_memory
 
 LOOK = 1.0  # seconds between two looks at a campaign
 FIRST = 10_000  # examples until all caches are full: every look before it is the start
@@ -52,7 +52,6 @@ def growth(backend: str, examples: int, select: str = "") -> list[dict[str, Any]
 
 
 def looked_at(run: subprocess.Popen, state: Path, steps: list[int]) -> list[dict[str, Any]]:
-    from conformance.isolation import memory_of
     from conformance.worker import children
 
     journals, rows, begun = Journals(state), [], 0.0
@@ -64,8 +63,7 @@ def looked_at(run: subprocess.Popen, state: Path, steps: list[int]) -> list[dict
             begun = since = time.perf_counter()
         if made >= steps[len(rows)]:
             now = time.perf_counter()
-            below = [memory_of(child) - sum(map(memory_of, children(child))) for child in children(run.pid)]
-            own = memory_of(run.pid) - sum(map(memory_of, children(run.pid)))
+            own, below = own_memory(run.pid), [own_memory(child) for child in children(run.pid)]
             rows.append({
                 "milestone": steps[len(rows)],
                 "examples": made,

@@ -57,6 +57,14 @@ def suite(backend: str, profile: str, processes: int) -> dict[str, Any]:
     }
 
 
+def own_memory(pid: int) -> int:
+    """Bytes of memory in use by a process, without its descendants."""
+    from conformance.isolation import memory_of
+    from conformance.worker import children
+
+    return memory_of(pid) - sum(memory_of(child) for child in children(pid))
+
+
 class Watch:
     """Looks at the memory of a process and its descendants until told to end."""
 
@@ -67,16 +75,14 @@ class Watch:
         self.thread.start()
 
     def look(self) -> None:
-        from conformance.isolation import memory_of
         from conformance.worker import children
 
         while not self.over.wait(0.2):
             every, found = [self.pid], []
             while every:
                 pid = every.pop()
-                below = children(pid)
-                found.append(memory_of(pid) - sum(memory_of(child) for child in below))
-                every += below
+                found.append(own_memory(pid))
+                every += children(pid)
             self.largest, self.together = max(self.largest, *found), max(self.together, sum(found))
 
     def end(self) -> None:
