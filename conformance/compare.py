@@ -16,11 +16,30 @@ class Failed(AssertionError):
 
     margin: float | None = None
 
+    def __str__(self) -> str:
+        return super().__str__() or "it failed without a word of what is wrong"
+
 
 def describe_shape_or_kind(value: object) -> str:
     if isinstance(value, np.ndarray):
         return f"shape {value.shape}"
     return "None" if value is None else type(value).__name__
+
+
+def require_plain(name: str, value: object) -> None:
+    """Raise Failed unless the value is a NumPy array and nothing else.
+
+    A subclass decides for itself what a comparison gives: numbers under a mask are equal to anything.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise Failed(f"{name}: got a masked array, expected a plain NumPy array: what is under a mask is no number")
+    if not isinstance(value, np.ndarray):
+        raise Failed(f"{name}: got {type(value).__name__}, expected a NumPy array")
+    if type(value) is not np.ndarray:
+        raise Failed(
+            f"{name}: got {type(value).__name__}, a subclass of numpy.ndarray, expected a plain NumPy array: "
+            "return numpy.array(value, subok=False)"
+        )
 
 
 def margin(got: np.ndarray, want: np.ndarray, allowed: np.ndarray, largest: float) -> np.ndarray:
@@ -45,8 +64,11 @@ def check_numbers(
     where: Callable[[tuple[int, ...]], str],
     replicas: Sequence[int],
     seen: Callable[[np.ndarray], None] | None = None,
+    numbers: Callable[[tuple[int, ...]], str] | None = None,
 ) -> float:
     """Compare one array and return the largest margin; ``seen`` is handed those of all elements.
+
+    ``numbers(index)`` puts the two numbers of an element into words, by default what came and what is expected.
 
     ``allowed(k)`` is the error allowed at each element by k replicas: what comes near it or seems beyond it
     is looked at again with more of them. Raises Failed, with the first wrong element in words, if it stays.
@@ -76,8 +98,9 @@ def check_numbers(
     first = tuple(int(i) for i in wrong[0])
     error = abs(got[first] - want[first])
     of_allowed = f" ({margins[first]:.3g} times as much)" if np.isfinite(margins[first]) else ""
+    said = numbers(first) if numbers else f"got {got[first]:.9g}, expected {want[first]:.9g}"
     failure = Failed(
-        f"{where(first)}: got {got[first]:.9g}, expected {want[first]:.9g}; off by {error:.3g}, "
+        f"{where(first)}: {said}; off by {error:.3g}, "
         f"allowed {limit[first]:.3g}{of_allowed}; {len(wrong)} of {got.size} elements compared are wrong"
     )
     failure.margin = worst

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import os
 import shlex
 import subprocess
@@ -21,6 +22,7 @@ from conformance.subject import Broken, one_line
 
 VERSION = 1
 LONGEST = 1 << 30  # bytes of a line
+UNREADABLE = (ValueError, TypeError, RecursionError, OverflowError, MemoryError)  # what a reader of an answer may raise
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 
 
@@ -92,7 +94,7 @@ class Program:
             raise Broken(f"the command's answer broke off: {_shown(line)}")
         try:
             answer = json.loads(line)
-        except ValueError:
+        except UNREADABLE:
             raise Broken(f"the command wrote a line that is not JSON: {_shown(line)}") from None
         if not isinstance(answer, dict) or len(answer.keys() & {"result", "unsupported", "error"}) != 1:
             raise Broken(f"the command's answer has not one of result, unsupported and error: {_shown(line)}")
@@ -156,8 +158,8 @@ class Handle:
     def array(self, name: str, value: Any) -> np.ndarray | None:
         try:
             return decoded(value)
-        except ValueError as error:
-            raise self.program.broken(f"{name} of the command's answer: {error}") from None
+        except UNREADABLE as error:
+            raise self.program.broken(f"{name} of the command's answer: {one_line(error)}") from None
 
     def __del__(self) -> None:
         if self.start:
@@ -235,8 +237,8 @@ class ExecBackend(Backend):
             raise self.program.broken("the command's answer to initial_parameters has no parameters, an object")
         try:
             return {name: decoded(value) for name, value in found.items()}
-        except ValueError as error:
-            raise self.program.broken(f"the command's initial parameters: {error}") from None
+        except UNREADABLE as error:
+            raise self.program.broken(f"the command's initial parameters: {one_line(error)}") from None
 
 
 def _features(claimed: Any) -> Features:
@@ -272,11 +274,13 @@ def decoded(value: Any) -> np.ndarray | None:
         raise ValueError(f"got dtype {dtype!r}, expected one of {', '.join(DTYPES)}")
     if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
         raise ValueError(f"got shape {shape!r}, expected a list of integers")
+    if math.prod(shape) > LONGEST:
+        raise ValueError(f"got shape {shape!r}, of more numbers than a line can hold")
     try:
         raw = base64.b64decode(data, validate=True)
     except (ValueError, TypeError):
         raise ValueError("its data are not base64") from None
-    size = np.dtype(dtype).itemsize * int(np.prod(shape, dtype=np.int64))
+    size = np.dtype(dtype).itemsize * math.prod(shape)
     if len(raw) != size:
         raise ValueError(f"got {len(raw)} bytes, expected {size} for shape {shape} of {dtype}")
     return np.frombuffer(raw, np.dtype(dtype)).reshape(shape).copy()

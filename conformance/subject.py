@@ -24,6 +24,7 @@ from conformance.compare import (
     gradient_place,
     layer_place,
     margin,
+    require_plain,
 )
 from conformance.strategies import CellCall, GradientCall, LayerCall, describe
 from reference.gradients import evaluate_gradients
@@ -268,8 +269,11 @@ class Trial:
         if self.subject.compares:
             self._compare(got, view(self.want), view)
 
-    def same(self, got: Results, view: View = whole) -> None:
+    def same(self, got: Results, view: View = whole, *, other: str = "another call") -> None:
         """Two results of the backend are the same but for rounding: ``got``, and ``view`` of the call's own.
+
+        ``other`` says in words how ``got`` came about. Neither is what is expected of the other: a failure
+        tells both, and the right number beside them.
 
         Each may be off by what is allowed, so twice that is. That is computed for the right numbers: where the
         backend's own are others, what rounding does to the largest of them is no difference either, for something
@@ -278,7 +282,7 @@ class Trial:
         shown = self.named(view(self.got))
         if self.subject.compares:
             own = self.formed({name: None if a is None else a.astype(np.float64) for name, a in shown.items()})
-            self._compare(got, own, view, alike=True)
+            self._compare(got, own, view, other)
 
     def _element(self, view: View, shown: str, index: tuple[int, ...]) -> str:
         """Which element of the whole result a view shows there: ``output[3, 0, 5], layer 0, ...``."""
@@ -294,18 +298,22 @@ class Trial:
                 return f"{self.of}{name}[{', '.join(map(str, at))}], {self.where(name, at)}"
         raise AssertionError("a view shows only elements of the whole")
 
-    def _compare(self, got: Results, want: Results, view: View, alike: bool = False) -> None:
+    def _compare(self, got: Results, want: Results, view: View, other: str = "") -> None:
         got, arithmetic = self.named(got), self.subject.arithmetic
 
         def limit(replicas: int, name: str, own: np.ndarray) -> np.ndarray:
             allowed = self.named(view(self.allowed(replicas)))[name]
-            if not alike:
+            if not other:
                 return allowed
             right = self.named(view(self.want))[name]
             if margin(own, right, allowed, arithmetic.largest).max(initial=0.0) <= 1:
                 return 2 * allowed
             most = np.abs(own).max(initial=0.0, where=np.isfinite(own))
             return 2 * np.maximum(allowed, SPREADS * arithmetic.u * most)
+
+        def three_numbers(name: str, index: tuple[int, ...]) -> str:
+            own, right = (float(self.named(results)[name][index]) for results in (want, view(self.want)))
+            return f"the call gives {own:.9g}, {other} {float(got[name][index]):.9g}; right is {right:.9g}"
 
         for name, expected in self.named(want).items():
             worst = check_numbers(
@@ -317,6 +325,7 @@ class Trial:
                 lambda index, name=name: self._element(view, name, index),
                 (REPLICAS, *REPLICAS_ON_FAILURE),
                 self._by_step if name == "output" and view is whole else None,
+                (lambda index, name=name: three_numbers(name, index)) if other else None,
             )
             self.margin = max(worst, self.margin or 0.0)
 
@@ -586,8 +595,7 @@ def _own(name: str, value: object, optional: bool = False) -> np.ndarray | None:
     """A copy, so that a backend that uses its buffers again does not change what was seen."""
     if value is None and optional:
         return None
-    if not isinstance(value, np.ndarray):
-        raise Failed(f"{name}: got {type(value).__name__}, expected a NumPy array")
+    require_plain(name, value)
     if value.dtype.kind not in "fiu" and value.dtype.name != "bfloat16":
         raise Failed(f"{name}: got dtype {value.dtype}, expected numbers")
     return value.copy()

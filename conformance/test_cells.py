@@ -31,7 +31,7 @@ def test_cell_shapes(trial):
 def test_unbatched_cell(trial):
     call = trial.call
     batch = trial.other(call.replace(x=call.x[None], h=optional(call.h, None), c=optional(call.c, None))).got
-    trial.same(Result(None, batch.h_n[0], optional(batch.c_n, 0)))
+    trial.same(Result(None, batch.h_n[0], optional(batch.c_n, 0)), other="a batch of one")
     trial.agrees()
 
 
@@ -46,7 +46,7 @@ def test_a_layer_is_its_cell_in_a_loop(trial):
     for t in range(call.T):
         _, h, c = cell.run(x=call.x[t], h=h, c=c)
         steps.append(Result(h[None], h[None], None if c is None else c[None]))
-    trial.same(joined(steps))
+    trial.same(joined(steps), other="the cell in a loop")
 
 
 @decides("CELL-SAMPLE-ALONE", draw=cells, when=lambda call: not call.unbatched and len(call.x) > 1)
@@ -55,7 +55,7 @@ def test_a_sample_alone(trial):
     for n in {0, len(call.x) - 1}:
         one = slice(n, n + 1)
         got = trial.run(x=call.x[one], h=optional(call.h, one), c=optional(call.c, one))
-        trial.same(got, lambda r, one=one: Result(None, r.h_n[one], optional(r.c_n, one)))
+        trial.same(got, lambda r, one=one: Result(None, r.h_n[one], optional(r.c_n, one)), other="the sample alone")
 
 
 @decides("CELL-REPEATED-CALL", draw=cells)

@@ -144,7 +144,7 @@ def test_biases_have_the_same_gradient(trial):
     def view(which):
         return lambda d: {n.replace(which, "bias"): a[shared] for n, a in d.items() if n.startswith(which)}
 
-    trial.same(view("bias_hh")(trial.got), view("bias_ih"))
+    trial.same(view("bias_hh")(trial.got), view("bias_ih"), other="that of bias_hh")
 
 
 @gradient("NONE-ZEROS", when=lambda call: len(call.cotangents) < 2)
@@ -152,7 +152,7 @@ def test_a_cotangent_of_none_is_zeros(trial):
     call = trial.call
     shapes = dict(zip(COTANGENTS, call.forward.result_shapes, strict=True))
     zeros = {n: np.zeros(s, call.x.dtype) for n, s in shapes.items() if s and n not in call.cotangents}
-    trial.same(trial.run(**zeros))
+    trial.same(trial.run(**zeros), other="with cotangents of zeros")
 
 
 @gradient("OMITTED-ZEROS")
@@ -160,7 +160,7 @@ def test_omitted_states_are_zeros(trial):
     call = trial.call
     zeros = {name: np.zeros_like(s) for name in STATES if (s := getattr(call, name)) is not None}
     omitted = trial.other(call.replace(h_0=None, c_0=None))
-    omitted.same({name: a for name, a in trial.run(**zeros).items() if name not in zeros})
+    omitted.same({name: a for name, a in trial.run(**zeros).items() if name not in zeros}, other="with states of zeros")
 
 
 @gradient("STACK", when=batched)
@@ -182,7 +182,9 @@ def test_a_stack_is_chained(trial):
         for direction in range(D):
             old, new = parameter_suffix(0, direction), parameter_suffix(k, direction)
             parameters |= {n.removesuffix(old) + new: a for n, a in d.items() if n.endswith(old)}
-    trial.same({"x": d_output} | {name: np.concatenate(s) for name, s in states.items()} | parameters)
+    trial.same(
+        {"x": d_output} | {name: np.concatenate(s) for name, s in states.items()} | parameters, other="layer by layer"
+    )
 
 
 @gradient("DIRECTIONS", when=single_layer_without_lengths)
@@ -203,7 +205,7 @@ def test_bidirectional_gradients_add_up(trial):
     both |= {name: np.concatenate([forward[name], reverse[name]]) for name in STATES if name in forward}
     for suffix, d in (("", forward), ("_reverse", reverse)):
         both |= {name + suffix: a for name, a in d.items() if name.startswith(("weight", "bias"))}
-    trial.same(both)
+    trial.same(both, other="each direction by itself")
 
 
 @gradient("CHUNKED", when=several_steps_forward)
@@ -217,7 +219,7 @@ def test_gradients_across_a_cut(trial):
     later = trial.run(**second)
     earlier = trial.other(first.replace(d_h_n=later["h_0"], d_c_n=later.get("c_0"))).got
     whole = {"x": np.concatenate([earlier["x"], later["x"]])} | {n: earlier[n] for n in STATES if n in earlier}
-    trial.same(whole | summed([earlier, later]))
+    trial.same(whole | summed([earlier, later]), other="in two pieces")
 
 
 def gradient_samples(call, order):
@@ -234,7 +236,7 @@ def test_a_batch_is_the_sum_of_its_samples(trial):
     alone = [trial.run(**gradient_samples(call, [n])) for n in range(call.N)]
     axes = {"x": 0 if call.config.batch_first else 1, "h_0": 1, "c_0": 1}
     own = {name: np.concatenate([d[name] for d in alone], axes[name]) for name in alone[0] if name in axes}
-    trial.same(own | summed(alone))
+    trial.same(own | summed(alone), other="its samples by themselves")
 
 
 @gradient("LENGTHS-CUT", when=batched)
@@ -247,7 +249,7 @@ def test_samples_cut_at_their_lengths(trial):
         alone.append(trial.run(**(one | {"x": one["x"][steps], "d_output": optional(one["d_output"], steps)})))
         time_first(x, call)[:length, n] = time_first(alone[-1]["x"], call)[:, 0]
     own = {name: np.concatenate([d[name] for d in alone], 1) for name in STATES if name in alone[0]}
-    trial.same({"x": x} | own | summed(alone))
+    trial.same({"x": x} | own | summed(alone), other="its samples cut at their lengths")
 
 
 @gradient("BATCH-FIRST", when=batched)
@@ -255,7 +257,7 @@ def test_batch_first_is_a_transpose_for_gradients(trial):
     call = trial.call
     d_output = None if call.d_output is None else np.ascontiguousarray(np.swapaxes(call.d_output, 0, 1))
     other = trial.other(transposed(call).replace(d_output=d_output)).got
-    trial.same(other, lambda d: d | {"x": np.swapaxes(d["x"], 0, 1)})
+    trial.same(other, lambda d: d | {"x": np.swapaxes(d["x"], 0, 1)}, other="the transposed call")
 
 
 @gradient("UNBATCHED")
@@ -268,7 +270,7 @@ def test_unbatched_gradients_are_those_of_a_batch_of_one(trial):
     def view(d):
         return d | {name: np.expand_dims(d[name], axis if name == "x" else 1) for name in ("x", *STATES) if name in d}
 
-    trial.same(trial.other(batch_of_one(call).replace(d_output=d_output, **ends)).got, view)
+    trial.same(trial.other(batch_of_one(call).replace(d_output=d_output, **ends)).got, view, other="a batch of one")
 
 
 # --- padding -----------------------------------------------------------------------------------------
@@ -298,13 +300,16 @@ def filled_past_the_end(array, call, rubbish):
 @gradient("PADDING-IGNORED", when=ragged)
 def test_padding_of_x_does_not_matter(trial):
     for rubbish in (7.0, np.inf, np.nan):
-        trial.same(trial.run(x=filled_past_the_end(trial.call.x, trial.call, rubbish)))
+        trial.same(trial.run(x=filled_past_the_end(trial.call.x, trial.call, rubbish)), other="with other padding")
 
 
 @gradient("PADDING-COTANGENT", when=lambda call: ragged(call) and call.d_output is not None)
 def test_padding_of_the_cotangent_does_not_matter(trial):
     for rubbish in (0.0, 7.0, np.inf, np.nan):
-        trial.same(trial.run(d_output=filled_past_the_end(trial.call.d_output, trial.call, rubbish)))
+        trial.same(
+            trial.run(d_output=filled_past_the_end(trial.call.d_output, trial.call, rubbish)),
+            other="with other padding",
+        )
 
 
 # --- calls -------------------------------------------------------------------------------------------

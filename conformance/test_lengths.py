@@ -53,7 +53,7 @@ def test_final_state_is_at_the_own_end(trial):
         return Result(output[ends, np.arange(call.N), :O], result.h_n[-D], None)
 
     at_end = view(trial.got)
-    trial.same(Result(at_end.h_n, at_end.output, None), view)
+    trial.same(Result(at_end.h_n, at_end.output, None), view, other="the output or state at the same end")
 
 
 @decides("LENGTHS-REVERSE-START", when=lambda call: ragged(call) and call.config.num_layers == 1)
@@ -71,7 +71,7 @@ def test_reverse_starts_at_the_own_end(trial):
             return Result(reverse, result.output.reshape(-1)[:0], None)
 
         last = time_first(got.output, call)[0, 0, O:]
-        trial.same(Result(last, got.output.reshape(-1)[:0], None), view)
+        trial.same(Result(last, got.output.reshape(-1)[:0], None), view, other="that step alone")
     trial.agrees(view=lambda r: Result(r.h_n[1], r.h_n[1], None))
 
 
@@ -87,7 +87,7 @@ def test_a_sample_cut_at_its_length(trial):
             one = samples_of(call, [n])(result)
             return Result(one.output[steps], one.h_n, one.c_n)
 
-        trial.same(trial.run(**alone), view)
+        trial.same(trial.run(**alone), view, other="the sample alone, cut at its length")
 
 
 @decides("LENGTHS-PADDING-IGNORED", when=ragged)
@@ -97,11 +97,11 @@ def test_padding_does_not_matter(trial):
         x = time_first(call.x.copy(), call)
         for n, length in enumerate(call.lengths):
             x[length:, n] = rubbish
-        trial.same(trial.run(x=time_first(x, call)))
+        trial.same(trial.run(x=time_first(x, call)), other="with other padding")
 
 
 @decides("LENGTHS-FULL")
 def test_full_lengths_are_no_lengths(trial):
     call = trial.call
     whole = trial.other(call.replace(lengths=None))
-    whole.same(trial.run(lengths=(call.T,) * call.N))
+    whole.same(trial.run(lengths=(call.T,) * call.N), other="with lengths of T")

@@ -1,5 +1,6 @@
 """Parameters: which rows are which gate, what biases and directions do, and what is read back."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import permutations
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from conformance.backend import Result
 from conformance.checks import decides
-from conformance.compare import Failed
+from conformance.compare import Failed, require_plain
 from conformance.strategies import cells, plain_layers
 from conformance.test_shapes import expect_shape
 from conformance.test_state import free_of_lengths, optional, single_layer
@@ -72,7 +73,9 @@ def moved_biases(call):
 
 @decides("PARAM-BIASES-ADD", when=lambda call: call.config.bias)
 def test_biases_add(trial):
-    trial.same(trial.other(trial.call.replace(parameters=moved_biases(trial.call))).got)
+    trial.same(
+        trial.other(trial.call.replace(parameters=moved_biases(trial.call))).got, other="with the same sum of biases"
+    )
 
 
 @decides("PARAM-NO-BIAS")
@@ -84,7 +87,7 @@ def test_no_bias_is_zero_biases(trial):
         name: call.parameters.get(name, np.zeros(shape, call.x.dtype))
         for name, shape in parameter_shapes(config).items()
     }
-    trial.same(trial.other(call.replace(config=config, parameters=parameters)).got)
+    trial.same(trial.other(call.replace(config=config, parameters=parameters)).got, other="with biases of zeros")
 
 
 def permuted_units(call, order):
@@ -110,6 +113,7 @@ def test_hidden_units_permuted(trial):
     trial.same(
         trial.other(permuted).got,
         lambda r: Result(r.output[..., columns], r.h_n[..., order], optional(r.c_n, (..., order))),
+        other="with permuted units",
     )
 
 
@@ -120,7 +124,9 @@ def test_input_features_permuted(trial):
     parameters = {
         name: value[:, order] if name.startswith("weight_ih_l0") else value for name, value in call.parameters.items()
     }
-    trial.same(trial.other(call.replace(parameters=parameters, x=call.x[..., order])).got)
+    trial.same(
+        trial.other(call.replace(parameters=parameters, x=call.x[..., order])).got, other="with permuted features"
+    )
 
 
 @decides("PARAM-REVERSE", when=single_layer)
@@ -141,7 +147,7 @@ def test_directions_exchanged(trial):
         flipped = np.concatenate([result.output[::-1, :, O:], result.output[::-1, :, :O]], axis=-1)
         return Result(flipped, result.h_n[[1, 0]], optional(result.c_n, [1, 0]))
 
-    trial.same(trial.other(exchanged).got, view)
+    trial.same(trial.other(exchanged).got, view, other="with the directions exchanged")
 
 
 @decides("PARAM-LAYER-INPUT", when=free_of_lengths)
@@ -163,13 +169,16 @@ def test_later_layers_see_both_directions(trial):
     def above(result):
         return Result(result.output, result.h_n[2:], optional(result.c_n, slice(2, None)))
 
-    first.same(above(second.got), above)
+    first.same(above(second.got), above, other="with another first layer that gives the same")
     trial.agrees()
 
 
 def read_back(trial):
     with trial.subject.calling("parameters"):
-        return trial.layer.parameters()
+        came = trial.layer.parameters()
+        if not isinstance(came, Mapping):
+            raise Failed(f"parameters returned {type(came).__name__}, expected a mapping of names to arrays")
+        return came
 
 
 @decides("PARAM-NAMES")
@@ -200,6 +209,7 @@ def test_parameter_values(trial):
     came = read_back(trial)
     for name, value in trial.call.parameters.items():
         expect_shape(name, came.get(name), value.shape)
+        require_plain(name, came[name])
         if came[name].dtype != value.dtype:
             raise Failed(f"{name}: got dtype {came[name].dtype}, expected {value.dtype}")
         if not np.array_equal(came[name], value):

@@ -64,5 +64,6 @@ def test_a_selecting_projection(trial):
     columns = np.concatenate([selected + d * H for d in range(D)])
     got = trial.other(twin).got
     trial.other(projected).same(
-        Result(got.output[..., columns], got.h_n[..., selected], optional(got.c_n, slice(None)))
+        Result(got.output[..., columns], got.h_n[..., selected], optional(got.c_n, slice(None))),
+        other="without the projection",
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from conformance.backend import Unsupported
 from conformance.checks import decides
-from conformance.compare import Failed
+from conformance.compare import Failed, require_plain
 from conformance.strategies import asking_for, cells, dropping, gradient_calls
 from conformance.subject import as_gradients, as_result, copied, describe_returned, one_line
 from conformance.test_dropout import expect_trained, read_masks, seed_of
@@ -451,7 +451,8 @@ def test_unclaimed_parameters(trial):
         if not isinstance(came, Mapping) or list(came) != list(expected):
             raise Failed("what was read back has other names")
         for name, value in expected.items():
-            if not (isinstance(came[name], np.ndarray) and np.array_equal(came[name], value)):
+            require_plain(name, came[name])
+            if not np.array_equal(came[name], value):
                 raise Failed(f"{name} was read back with other values")
 
 
@@ -491,4 +492,4 @@ def test_a_rejected_call_leaves_nothing_behind(trial):
     fresh = trial.other(call)  # no other check has put a rejected call to its layer
     fresh.got  # noqa: B018  before the rejected call
     fresh.rejects("x of one feature too many", x=resized(call.x, -1, call.config.input_size + 1))
-    fresh.same(fresh.run())
+    fresh.same(fresh.run(), other="after a rejected call")

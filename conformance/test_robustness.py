@@ -51,7 +51,7 @@ def test_nan_stays_in_its_sample(trial):
     t, n = middle(call)
     view = samples_of(call, [k for k in range(call.N) if k != n])
     for value in (np.nan, np.inf):
-        trial.same(view(trial.run(**spoiled(call, t, n, value, states=True))), view)
+        trial.same(view(trial.run(**spoiled(call, t, n, value, states=True))), view, other="with NaN in another sample")
 
 
 @decides("ROBUST-NAN-PAST", when=lambda call: forward_only(call) and call.T > 1)
@@ -63,7 +63,7 @@ def test_nan_does_not_reach_the_past(trial):
         return Result(result.output[:t], result.output[:t], None)
 
     for value in (np.nan, np.inf):
-        trial.same(view(trial.run(**spoiled(call, t, n, value))), view)
+        trial.same(view(trial.run(**spoiled(call, t, n, value))), view, other="with NaN at a later step")
 
 
 @decides("ROBUST-NAN-REVERSE", when=lambda call: single_layer(call) and call.T > 1)
@@ -76,7 +76,7 @@ def test_nan_does_not_reach_later_steps_of_the_reverse(trial):
         return Result(result.output[t + 1 :, :, O:], result.output[:0], None)
 
     for value in (np.nan, np.inf):
-        trial.same(view(trial.run(**spoiled(call, t, n, value))), view)
+        trial.same(view(trial.run(**spoiled(call, t, n, value))), view, other="with NaN at an earlier step")
 
 
 @decides("ROBUST-NAN-PADDING", when=lambda call: min(call.lengths) < call.T)
@@ -209,7 +209,7 @@ def transposed(array):
 
 def memory_decides(requirement, arrange):
     def test(trial):
-        trial.same(trial.arranged(arrange))
+        trial.same(trial.arranged(arrange), other="the arrays laid out otherwise")
 
     return decides(requirement)(decides(requirement.replace("ROBUST-", "ROBUST-CELL-"), draw=cells)(test))
 
@@ -267,7 +267,7 @@ def test_two_layers_in_turns(trial):
         ours = trial.run(**other_states)
         second.run(**states)
         fresh = trial.other(trial.call.replace(**other_states))
-        fresh.same(ours)
+        fresh.same(ours, other="called in turns with another layer")
 
 
 @decides("ROBUST-THREADS", share=0.5)
@@ -277,7 +277,7 @@ def test_calls_from_two_threads(trial):
     alone = [trial.got, trial._ask(other)]
     for _ in range(ROUNDS):
         together = at_once(trial, [call, other])
-        trial.same(together[0])
+        trial.same(together[0], other="called from two threads")
         for name, first, second in zip(trial.names, alone[1], together[1], strict=True):
             if first is not None and not np.allclose(first.astype(float), second.astype(float), 1e-3, 1e-3):
                 raise Failed(f"{name}: the call in the second thread gave other numbers than alone")

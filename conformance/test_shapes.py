@@ -83,7 +83,7 @@ def without_lengths(call):
 @decides("BATCH-FIRST-EQUATION", when=without_lengths)
 @decides("LENGTHS-BATCH-FIRST", when=batched)
 def test_batch_first_is_a_transpose(trial):
-    trial.same(trial.other(transposed(trial.call)).got, output_transposed)
+    trial.same(trial.other(transposed(trial.call)).got, output_transposed, other="the transposed call")
 
 
 @decides("BATCH-FIRST-STATES", when=batched)
@@ -115,12 +115,12 @@ def test_unbatched_is_a_batch_of_one(trial):
         states = (None if s is None else s[:, None] for s in result[1:])
         return Result(np.expand_dims(result.output, axis), *states)
 
-    trial.same(trial.other(batch_of_one(trial.call)).got, view)
+    trial.same(trial.other(batch_of_one(trial.call)).got, view, other="a batch of one")
 
 
 @decides("UNBATCHED-BATCH-FIRST")
 def test_unbatched_ignores_batch_first(trial):
     config = trial.call.config
     time_first = type(config)(**{**vars(config), "batch_first": False})
-    trial.same(trial.other(trial.call.replace(config=time_first)).got)
+    trial.same(trial.other(trial.call.replace(config=time_first)).got, other="without batch_first")
     trial.agrees()

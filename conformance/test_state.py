@@ -59,7 +59,7 @@ def test_omitted_state(trial):
 def test_omitted_state_is_zeros(trial):
     zeros = {name: np.zeros_like(s) for name in ("h_0", "c_0") if (s := getattr(trial.call, name)) is not None}
     omitted = trial.other(trial.call.replace(h_0=None, c_0=None))
-    omitted.same(trial.run(**zeros))
+    omitted.same(trial.run(**zeros), other="with states of zeros")
 
 
 @decides("STATE-LAST-OUTPUT", when=free_of_lengths)
@@ -70,7 +70,7 @@ def test_last_output_is_h_n(trial):
         return Result(result.output[-1, :, :O], result.h_n[-D], None)
 
     ends = view(trial.got)
-    trial.same(Result(ends.h_n, ends.output, None), view)
+    trial.same(Result(ends.h_n, ends.output, None), view, other="the last output or h_n")
 
 
 @decides("STATE-BIDIRECTIONAL-END", when=free_of_lengths)
@@ -81,7 +81,7 @@ def test_first_output_is_reverse_h_n(trial):
         return Result(result.output[0, :, O:], result.h_n[-1], None)
 
     ends = view(trial.got)
-    trial.same(Result(ends.h_n, ends.output, None), view)
+    trial.same(Result(ends.h_n, ends.output, None), view, other="the first output or h_n")
 
 
 @decides("STATE-REVERSE-FIRST", when=single_layer)
@@ -91,6 +91,7 @@ def test_reverse_starts_at_the_last_step(trial):
     trial.same(
         Result(alone.output[0, :, O:], alone.h_n[1], None),
         lambda r: Result(r.output[-1, :, O:], r.output[-1, :, O:], None),
+        other="the last step alone",
     )
 
 
@@ -100,7 +101,7 @@ def test_step_by_step(trial):
     for t in range(trial.call.T):
         steps.append(trial.run(x=trial.call.x[t : t + 1], h_0=h, c_0=c))
         h, c = steps[-1].h_n, steps[-1].c_n
-    trial.same(joined(steps))
+    trial.same(joined(steps), other="step by step")
 
 
 @decides("STATE-CHUNKED", when=several_steps)
@@ -109,7 +110,7 @@ def test_cut_in_two(trial):
     cut = 1 + int(abs(float(call.x.flat[0])) * 7) % (call.T - 1)
     head = trial.run(x=call.x[:cut])
     tail = trial.run(x=call.x[cut:], h_0=head.h_n, c_0=head.c_n)
-    trial.same(joined([head, tail]))
+    trial.same(joined([head, tail]), other="in two pieces")
 
 
 def layer_of(call, layer, x):
@@ -138,7 +139,7 @@ def test_a_stack_is_its_layers(trial):
         results.append(trial.other(layer_of(trial.call, layer, x)).got)
         x = results[-1].output
     c_n = None if results[0].c_n is None else np.concatenate([r.c_n for r in results])
-    trial.same(Result(x, np.concatenate([r.h_n for r in results]), c_n))
+    trial.same(Result(x, np.concatenate([r.h_n for r in results]), c_n), other="layer by layer")
 
 
 def one_direction(call, direction, x):
@@ -162,7 +163,7 @@ def test_bidirectional_is_forward_and_flipped(trial):
     reverse = trial.other(one_direction(call, 1, call.x[::-1].copy())).got
     c_n = None if forward.c_n is None else np.concatenate([forward.c_n, reverse.c_n])
     output = np.concatenate([forward.output, reverse.output[::-1]], axis=-1)
-    trial.same(Result(output, np.concatenate([forward.h_n, reverse.h_n]), c_n))
+    trial.same(Result(output, np.concatenate([forward.h_n, reverse.h_n]), c_n), other="each direction by itself")
 
 
 @decides("STATE-CAUSAL", when=several_steps)
@@ -172,7 +173,11 @@ def test_the_future_does_not_change_the_past(trial):
     x = call.x.copy()
     x[now:] = -x[now:] + 1
     got = trial.run(x=x)
-    trial.same(Result(got.output[:now], got.output[:now], None), lambda r: Result(r.output[:now], r.output[:now], None))
+    trial.same(
+        Result(got.output[:now], got.output[:now], None),
+        lambda r: Result(r.output[:now], r.output[:now], None),
+        other="with another future",
+    )
 
 
 @decides("STATE-REVERSE-CAUSAL", when=lambda call: single_layer(call) and call.T > 1)
@@ -185,7 +190,7 @@ def test_the_past_does_not_change_the_reverse(trial):
     def view(result):
         return Result(result.output[now:, :, O:], result.output[now:, :, O:], None)
 
-    trial.same(view(trial.run(x=x)), view)
+    trial.same(view(trial.run(x=x)), view, other="with another past")
 
 
 def samples(call, order):
@@ -208,7 +213,7 @@ def samples_of(call, order):
 @decides("STATE-SAMPLE-ALONE", when=several_samples)
 def test_a_sample_alone(trial):
     for n in {0, trial.call.N // 2, trial.call.N - 1}:
-        trial.same(trial.run(**samples(trial.call, [n])), samples_of(trial.call, [n]))
+        trial.same(trial.run(**samples(trial.call, [n])), samples_of(trial.call, [n]), other="the sample alone")
 
 
 def rotated(call):
@@ -220,13 +225,13 @@ def rotated(call):
 @decides("LENGTHS-ANY-ORDER", when=several_samples)
 def test_a_permuted_batch(trial):
     order = rotated(trial.call)
-    trial.same(trial.run(**samples(trial.call, order)), samples_of(trial.call, order))
+    trial.same(trial.run(**samples(trial.call, order)), samples_of(trial.call, order), other="the permuted batch")
 
 
 def expect_repeated(trial, again):
     """The same bits, or the same numbers where nondeterminism is declared."""
     if not trial.subject.backend.features.deterministic:
-        trial.same(again)
+        trial.same(again, other="the repeated call")
         return
     second_time = trial.named(again)
     for name, first in trial.named(trial.got).items():
@@ -259,7 +264,7 @@ def test_a_call_leaves_nothing_behind(trial):
     expect_repeated(trial, trial.run())
     if call.h_0 is not None:  # nor do states that were given serve a call without
         without = {"h_0": None, "c_0": None}
-        trial.other(call.replace(**without)).same(trial.run(**without))
+        trial.other(call.replace(**without)).same(trial.run(**without), other="after other calls")
 
 
 @decides("STATE-LAYERS-INDEPENDENT", when=free_of_lengths)

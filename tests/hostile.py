@@ -11,6 +11,7 @@ import numpy as np
 
 from conformance import Features, Layer
 from conformance.backends.oracle import OracleBackend
+from conformance.compare import Failed
 
 
 class Hostile(OracleBackend):
@@ -36,6 +37,71 @@ class Hurting(Layer):
     def forward(self, x, h_0=None, c_0=None, lengths=None):
         self.hurt(x)
         return self.layer.forward(x, h_0, c_0, lengths)
+
+
+class Answering(Layer):
+    """A layer whose results are what ``answer`` makes of the right ones."""
+
+    def __init__(self, layer, answer, answer_parameters=dict):
+        self.layer, self.answer = layer, answer
+        self.parameters = lambda: answer_parameters(layer.parameters())
+
+    def forward(self, *arguments):
+        found = self.layer.forward(*arguments)
+        return type(found)(self.answer(found.output), found.h_n, None)
+
+
+def masked(array):
+    """Zeros under a mask, which are equal to anything."""
+    return np.ma.masked_array(np.zeros_like(array), mask=True)
+
+
+class Masked(Hostile):
+    def layer(self, config, parameters):
+        return Answering(OracleBackend.layer(self, config, parameters), masked)
+
+
+class MaskedParameters(Hostile):
+    def layer(self, config, parameters):
+        read_back = lambda loaded: {name: masked(value) for name, value in loaded.items()}  # noqa: E731
+        return Answering(OracleBackend.layer(self, config, parameters), np.copy, read_back)
+
+
+class AlwaysEqual(np.ndarray):
+    def __array_function__(self, function, types, args, kwargs):
+        return True
+
+
+class Subclass(Hostile):
+    def layer(self, config, parameters):
+        return Answering(OracleBackend.layer(self, config, parameters), lambda a: np.zeros_like(a).view(AlwaysEqual))
+
+
+class FirstSampleOnly(Hostile):
+    """The output of every sample but the first is cleared."""
+
+    def layer(self, config, parameters):
+        def cleared(output):
+            if output.ndim == 3 and output.shape[-1] == config.directions * config.output_size:
+                output = output.copy()
+                output[(slice(1, None),) if config.batch_first else (slice(None), slice(1, None))] = 0
+            return output
+
+        return Answering(OracleBackend.layer(self, config, parameters), cleared)
+
+
+class FailsWithoutAWord(Hostile):
+    def layer(self, config, parameters):
+        raise Failed("")
+
+
+class NotImplementedForUnclaimed(Hostile):
+    features = Features(kinds={"gru"}, dtypes={"float32"}, no_bias=False)
+
+    def layer(self, config, parameters):
+        if not config.bias:
+            raise NotImplementedError("no bias")
+        return OracleBackend.layer(self, config, parameters)
 
 
 class WrongAfterWhatItTakes(Hostile):

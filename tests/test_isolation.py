@@ -56,6 +56,29 @@ HOSTILE = {
 }
 
 
+MISTAKEN = {
+    "Masked": ("SHAPE-OUTPUT", "output: got a masked array, expected a plain NumPy array"),
+    "MaskedParameters": ("PARAM-VALUES", "got a masked array, expected a plain NumPy array"),
+    "Subclass": ("SHAPE-OUTPUT", "output: got AlwaysEqual, a subclass of numpy.ndarray, expected a plain NumPy array"),
+    "FailsWithoutAWord": ("SHAPE-OUTPUT", "it failed without a word of what is wrong"),
+    "NotImplementedForUnclaimed": ("UNCLAIMED-NO-BIAS", "got NotImplementedError (no bias), expected Unsupported"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKEN)
+def test_an_honest_mistake_is_a_failure_of_the_adapter(name, tmp_path):
+    requirement, said = MISTAKEN[name]
+    status, printed, report = report_of(tmp_path, "--backend", f"tests.hostile:{name}", "-k", f"gru and {requirement}")
+    assert status == 1, printed
+    assert said in failures(report)[requirement]
+    assert "the suite itself failed" not in printed
+
+
+def test_nothing_under_a_mask_passes_a_case(tmp_path):
+    _, _, report = report_of(tmp_path, "--backend", "tests.hostile:Masked", "-k", "CASE-GRU-PACKED-BIDIRECTIONAL")
+    assert "got a masked array" in failures(report)["CASE-GRU-PACKED-BIDIRECTIONAL"]
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_backend_fails_and_the_run_goes_on(name, tmp_path):
     status, printed, report = report_of(
@@ -323,6 +346,8 @@ ANSWER = "    print(json.dumps(reply), flush=True)"
 FORWARD = "    if 'output' in reply.get('result', ()):\n        "
 MALFORMED = {
     "print('loading kernels')": "forward: the command wrote a line that is not JSON: 'loading kernels'",
+    "print('[' * 200_000)": "forward: the command wrote a line that is not JSON: '[[[[",
+    "reply['result']['h_n']['shape'] = [1 << 40, 1 << 40]": "h_n of the command's answer: got shape [",
     "print('[1, 2]')": "forward: the command's answer has not one of result, unsupported and error: '[1, 2]'",
     "reply['id'] += 1": "forward: the command answered request",
     "reply['result'] = []": "forward: the command's result is no object",
@@ -347,6 +372,12 @@ def test_a_malformed_answer_is_one_failure_and_no_refusal(mistake, tmp_path):
     failed = failures(report)
     assert set(failed) == {"SHAPE-OUTPUT"}, "the command is started again, and the rest is decided"
     assert MALFORMED[mistake] in failed["SHAPE-OUTPUT"]
+
+
+def test_an_answer_that_no_parser_takes_is_no_refusal(tmp_path):
+    name = sample(tmp_path, (ANSWER, f"    if 'result' not in reply:\n        print('[' * 200_000)\n{ANSWER}"))
+    _, _, report = report_of(tmp_path, "--backend", name, "-k", "gru-float32 and REFUSE-STATE-ROWS")
+    assert "not JSON" in failures(report)["REFUSE-STATE-ROWS"]
 
 
 def test_a_program_that_ends_does_not_refuse(tmp_path):

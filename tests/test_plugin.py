@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -118,6 +119,20 @@ def test_a_wrong_backend_exits_with_1_and_says_what_is_wrong(name, tmp_path):
 
 def _rows(file):
     return json.loads(file.read_text())["requirements"]
+
+
+def test_a_law_between_two_calls_tells_three_numbers_and_calls_none_of_its_own_expected(tmp_path):
+    """Every sample but the first is cleared: the call gives 0, the sample alone the right number."""
+    file = tmp_path / "report.json"
+    name = "tests.hostile:FirstSampleOnly"
+    run("conformance", "--backend", name, *QUICK, "-k", "STATE-SAMPLE-ALONE", "--conformance-report", file)
+    (row,) = [row for row in _rows(file) if row["status"] == "failed"]
+    said = row["message"].splitlines()[0]
+    own, alone, right = re.search(r"the call gives (\S+), the sample alone (\S+); right is (\S+);", said).groups()
+    assert float(own) == 0
+    assert float(alone) == pytest.approx(float(right), rel=1e-5)
+    assert "expected" not in said
+    assert "got" not in said
 
 
 @pytest.mark.parametrize("name", ["bias-hh-dropped", "results-off-by-3e-5", "reverse-state-from-last-step"])

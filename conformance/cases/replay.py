@@ -10,7 +10,7 @@ import numpy as np
 
 from conformance.cases.load import Case
 from conformance.cases.program import FIELDS, INPUTS, Arrays, DryModule, Module, oracle_calls, run
-from conformance.compare import Failed, check_numbers, describe_shape_or_kind
+from conformance.compare import Failed, check_numbers, describe_shape_or_kind, require_plain
 from conformance.subject import describe_returned
 from reference.config import numpy_dtype
 from reference.precision import REPLICAS, Arithmetic, allowed, spreads
@@ -119,9 +119,11 @@ def check_array(what: str, came: object, shape: tuple[int, ...] | None, number: 
     if shape is None:
         if came is not None:
             raise Failed(f"{what}: got {describe_shape_or_kind(came)}, expected None")
-    elif not isinstance(came, np.ndarray) or came.shape != shape:
+        return
+    if not isinstance(came, np.ndarray) or came.shape != shape:
         raise Failed(f"{what}: got {describe_shape_or_kind(came)}, expected shape {shape}")
-    elif came.dtype != number:
+    require_plain(what, came)
+    if came.dtype != number:
         raise Failed(f"{what}: got dtype {came.dtype}, expected {number}")
 
 
