@@ -7,12 +7,12 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-from conformance.cascade import ranks
-from conformance.checks import Plans
-from conformance.faults import BANK
-from conformance.faults.bank import Fault
-from conformance.subject import Subject
-from conformance.tally import combinations
+from conformance.engine.check import Plans
+from conformance.engine.subject import Subject
+from conformance.runs.prerequisites import ranks
+from conformance.runs.selection import combinations
+from conformance.specifications.torch_nn.faults import BANK
+from conformance.specifications.torch_nn.faults.bank import Fault
 from reference.catalogue import catalogue
 from tests.harness import QUICK, all_checks, built
 from tests.kill_matrix import kinds_of

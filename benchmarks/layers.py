@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from conformance.backend import Backend, Features, LayerConfig
-from conformance.strategies import GradientPlan, LayerPlan
-from conformance.subject import Subject, trial_of
+from conformance.engine.subject import Subject, trial_of
+from conformance.specifications.torch_nn.strategies import GradientPlan, LayerPlan
 from reference.config import DTYPES
 from reference.gradients import evaluate_gradients
 from reference.layers import evaluate

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-IMPORTS = {"NumPy": "numpy", "pytest": "pytest", "Hypothesis": "hypothesis", "the suite": "conformance.checks"}
+IMPORTS = {"NumPy": "numpy", "pytest": "pytest", "Hypothesis": "hypothesis", "the suite": "conformance.engine.check"}
 FRAMEWORKS = {"torch": "torch", "onnxruntime": "onnxruntime"}
 
 
@@ -59,8 +59,8 @@ def suite(backend: str, profile: str, processes: int) -> dict[str, Any]:
 
 def own_memory(pid: int) -> int:
     """Bytes of memory in use by a process, without its descendants."""
-    from conformance.isolation import memory_of
-    from conformance.worker import children
+    from conformance.isolation.process import memory_of
+    from conformance.isolation.worker import children
 
     return memory_of(pid) - sum(memory_of(child) for child in children(pid))
 
@@ -75,7 +75,7 @@ class Watch:
         self.thread.start()
 
     def look(self) -> None:
-        from conformance.worker import children
+        from conformance.isolation.worker import children
 
         while not self.over.wait(0.2):
             every, found = [self.pid], []

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from conformance import baseline, shards
 from conformance.cases import command as cases
-from conformance.site import command
+from conformance.reporting import baseline
+from conformance.reporting.site import command
+from conformance.runs import shards
 from reference.catalogue import AREAS, catalogue, version
 from reference.config import KINDS
 

@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from conformance import exploring
-from conformance.cascade import Cascade, not_run
-from conformance.recorder import Recorder
-from conformance.tally import all_requirements, asked_of, combinations
+from conformance.campaign import options as exploring
+from conformance.runs.prerequisites import Cascade, not_run
+from conformance.runs.recorder import Recorder
+from conformance.runs.selection import all_requirements, asked_of, combinations
 
 STATE = pytest.StashKey["Run"]()
 MOST_PROCESSES = 8  # more than there are kinds helps where there are several backends
@@ -155,8 +155,8 @@ class Run:
     def prepare(self) -> None:
         """Find backends, profile, seed and known failures. Raises UsageError, one sentence each."""
         from conformance import registry
-        from conformance.checks import DEFAULT_PROFILE, PROFILES
-        from conformance.known_failures import BrokenFile, read
+        from conformance.engine.check import DEFAULT_PROFILE, PROFILES
+        from conformance.runs.known_failures import BrokenFile, read
 
         option = self.config.getoption
         name = option("--hypothesis-profile", None) or DEFAULT_PROFILE
@@ -207,9 +207,9 @@ class Run:
 
     def split_and_gate(self) -> None:
         """The shard that this is and the baseline that it is held against. Raises UsageError."""
-        from conformance.baseline import baseline
-        from conformance.shards import Shard
-        from conformance.site.reading import BadReport
+        from conformance.reporting.baseline import baseline
+        from conformance.reporting.reading import BadReport
+        from conformance.runs.shards import Shard
 
         shard, file = self.config.getoption("--shard"), self.config.getoption("--baseline")
         try:
@@ -232,7 +232,8 @@ class Run:
 
     def built(self, names: list[str]) -> list[Any]:
         """The backends of these names, here or in processes of their own. Raises UnknownBackend, UsageError."""
-        from conformance import isolation, registry
+        from conformance import registry
+        from conformance.isolation import process as isolation
 
         option = self.config.getoption
         seconds, memory = option("--conformance-timeout"), option("--conformance-memory")
@@ -251,13 +252,14 @@ class Run:
         self.isolated = [self.one_more(name) for name in names]
         if self.processes > 1 and not option("collectonly"):
             self.spare[names[0]] = self.one_more(names[0])
-        from conformance import test_cases  # noqa: F401 (while they import what they need)
+        from conformance.specifications.torch_nn.suite import test_cases  # noqa: F401 (while they import what they need)
 
         return [isolated.backend for isolated in self.isolated]
 
     def one_more(self, name: str):
         """A process for that backend, that in reserve if there is one."""
-        from conformance import ahead, isolation
+        from conformance.isolation import process as isolation
+        from conformance.isolation import scheduler as ahead
 
         option, count = self.config.getoption, self.processes
         memory = option("--conformance-memory") or isolation.default_memory(count)
@@ -267,7 +269,7 @@ class Run:
     @property
     def processes(self) -> int:
         """How many of a backend's processes run at a time."""
-        from conformance import ahead
+        from conformance.isolation import scheduler as ahead
 
         option = self.config.getoption
         if option("--campaign-time") or hasattr(self.config, "workerinput"):
@@ -276,14 +278,14 @@ class Run:
 
     def go_ahead(self, jobs: list[Job]) -> None:
         """Start the checks, if several processes run them."""
-        from conformance.ahead import Ahead
+        from conformance.isolation.scheduler import Ahead
 
         if self.isolated and self.processes > 1 and self.campaign is None:
             names = [isolated.name for isolated in self.isolated]
             self.ahead = Ahead(jobs, self.processes, self.isolated, lambda n: self.one_more(names[n]), self.judge)
 
     def subject(self, backend, kind: str, dtype: str):
-        from conformance.subject import Clock, Subject
+        from conformance.engine.subject import Clock, Subject
 
         key = (backend.name, kind, dtype)
         if key not in self.subjects:
@@ -297,7 +299,7 @@ class Run:
         The examples that it shares with others of its subject are kept, those of others let go. Where ``known`` is
         the known failure that it is, its example is replayed first, and a hang does not count.
         """
-        from conformance.checks import Plans
+        from conformance.engine.check import Plans
 
         if self.plans is None:
             self.plans = Plans(self.seed, self.database)
@@ -311,9 +313,9 @@ class Run:
 
     def in_its_process(self, job: Job, known, isolated, draw=lambda block: block()):
         """The same by one of the backend's own processes; the examples are drawn here."""
-        from conformance.checks import Plans
-        from conformance.subject import Clock
-        from conformance.worker import Task
+        from conformance.engine.check import Plans
+        from conformance.engine.subject import Clock
+        from conformance.isolation.worker import Task
 
         subject = job.subject
         example = None if known is None else known.example
@@ -399,11 +401,11 @@ def exemplified(job: Job) -> list[Any]:
 def pytest_configure(config: pytest.Config) -> None:
     run = config.stash[STATE] = Run(config)
     if not hasattr(config, "workerinput"):  # xdist's processes report to the one that started them
-        config.pluginmanager.register(Recorder(config, run), "conformance.recorder")
+        config.pluginmanager.register(Recorder(config, run), "conformance.runs.recorder")
     if config.getoption("--hypothesis-profile", None):
         from hypothesis import settings
 
-        from conformance.checks import PROFILES
+        from conformance.engine.check import PROFILES
 
         for profile in PROFILES.values():  # so that Hypothesis's own option knows their names
             settings.register_profile(
@@ -475,7 +477,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     if run.problem is not None:
         raise run.problem
-    from conformance import test_cases
+    from conformance.specifications.torch_nn.suite import test_cases
 
     if test_cases.broken is not None:
         raise pytest.UsageError(f"{test_cases.broken}")

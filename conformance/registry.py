@@ -90,7 +90,7 @@ def backend(name: str) -> Backend:
 
 
 def _program(name: str) -> Backend:
-    from conformance.exec_protocol import CannotStart, ExecBackend
+    from conformance.backends.exec_protocol import CannotStart, ExecBackend
 
     try:
         return ExecBackend(name.removeprefix("exec:"))

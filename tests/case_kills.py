@@ -24,8 +24,8 @@ from conformance.backends.oracle import OracleBackend
 from conformance.cases import Case, check, check_read_back, replay
 from conformance.cases.coverage import NOT_CARRIED
 from conformance.cases.load import case_of
-from conformance.compare import Failed
-from conformance.faults import BANK, Fault
+from conformance.engine.compare import Failed
+from conformance.specifications.torch_nn.faults import BANK, Fault
 from reference.catalogue import catalogue
 from reference.config import KINDS
 from reference.precision import ARITHMETICS

@@ -11,12 +11,12 @@ import argparse
 import time
 import warnings
 
-from conformance import diagnosis
-from conformance.checks import PROFILES, SURVEYED, Stream, shrink
-from conformance.compare import Failed
-from conformance.faults import BANK, compose
+from conformance.diagnosis import diagnose as diagnosis
+from conformance.engine.check import PROFILES, SURVEYED, Stream, shrink
+from conformance.engine.compare import Failed
+from conformance.engine.subject import Subject
 from conformance.plugin import combinations
-from conformance.subject import Subject
+from conformance.specifications.torch_nn.faults import BANK, compose
 from tests.harness import PLANS, all_checks
 
 GENERAL = (

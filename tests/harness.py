@@ -14,12 +14,12 @@ from unittest import mock
 
 import numpy as np
 
-import conformance
 import reference
-from conformance.checks import PROFILES, Check, Plans, Profile, Stream, Verdict
-from conformance.faults import Fault
+from conformance.engine.check import PROFILES, Check, Plans, Profile, Stream, Verdict
+from conformance.engine.subject import Subject, trial_of
 from conformance.plugin import combinations
-from conformance.subject import Subject, trial_of
+from conformance.specifications.torch_nn import suite
+from conformance.specifications.torch_nn.faults import Fault
 from reference import cells, layers
 from reference.catalogue import catalogue
 from reference.config import DTYPES, KINDS
@@ -31,9 +31,9 @@ PLANS = Plans(0)
 def all_checks() -> list[Check]:
     """Every check of the catalogue's requirements that the suite's modules hold; not the cases."""
     found = []
-    for module in pkgutil.iter_modules(conformance.__path__):
+    for module in pkgutil.iter_modules(suite.__path__):
         if module.name.startswith("test_"):
-            content = vars(importlib.import_module(f"conformance.{module.name}"))
+            content = vars(importlib.import_module(f"{suite.__name__}.{module.name}"))
             found += [check for value in content.values() for check in getattr(value, "checks", ())]
     return [check for check in found if isinstance(check, Check)]
 

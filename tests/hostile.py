@@ -11,7 +11,7 @@ import numpy as np
 
 from conformance import Features, Layer
 from conformance.backends.oracle import OracleBackend
-from conformance.compare import Failed
+from conformance.engine.compare import Failed
 
 
 class Hostile(OracleBackend):

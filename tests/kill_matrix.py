@@ -17,8 +17,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import median
 
-from conformance.cascade import Cascade, ranks
-from conformance.faults import BANK, Fault
+from conformance.runs.prerequisites import Cascade, ranks
+from conformance.specifications.torch_nn.faults import BANK, Fault
 from reference.catalogue import catalogue
 from tests.harness import QUICK, STANDARD, built, verdicts
 
@@ -169,7 +169,7 @@ HEAD = "| fault | what it is; who makes it | decided by | first to fail it | fai
 INTRODUCTION = """\
 # Kill matrix
 
-Written by `python -m tests.kill_matrix`; the data are in `kill-matrix.json`. The bank `conformance/faults/` holds
+Written by `python -m tests.kill_matrix`; the data are in `kill-matrix.json`. The bank `conformance/specifications/torch_nn/faults/` holds
 {faults} departures from the documentation, each a small change of the oracle; each is a backend of its own
 (`pytest conformance --backend conformance.faults:lstm-gates-f-i`). Here every one of them is put through the
 suite's {requirements} requirements, in float32, in the richest kind that it touches (LSTM before GRU before RNN), those

@@ -17,7 +17,7 @@ import onnx
 
 from conformance import LayerConfig
 from conformance.backends.oracle import OracleBackend
-from conformance.faults import BANK, Fault, compose
+from conformance.specifications.torch_nn.faults import BANK, Fault, compose
 from reference.parameters import GATES
 
 FILE = Path(__file__).parents[1] / "docs" / "kill-matrix-onnx.json"

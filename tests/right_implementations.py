@@ -12,8 +12,8 @@ from unittest import mock
 import numpy as np
 
 from conformance import Result
-from conformance.faults.changed import EXCHANGING, Change, Changed, dropping
-from conformance.faults.equations import gru_with, lstm_with, sigmoid_by_exp
+from conformance.specifications.torch_nn.faults.changed import EXCHANGING, Change, Changed, dropping
+from conformance.specifications.torch_nn.faults.equations import gru_with, lstm_with, sigmoid_by_exp
 from reference import cells, layers
 from reference.gradients import evaluate_gradients
 

@@ -9,7 +9,7 @@ from benchmarks import __main__ as main
 from benchmarks import campaign, faults, layers, peers, runs
 from benchmarks.inside import clock, namespace
 from benchmarks.page import page
-from conformance.faults import BANK
+from conformance.specifications.torch_nn.faults import BANK
 
 
 def test_the_guard_tells_what_takes_more_yardsticks():

@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from conformance import campaign, journal
-from conformance.campaign import clock_time, duration, round_seed
-from conformance.checks import Plans
-from conformance.database import key_of, name_of, opened
-from conformance.strategies import layers
+from conformance.campaign import campaign, journal
+from conformance.campaign.campaign import clock_time, duration, round_seed
+from conformance.campaign.example_database import key_of, name_of, opened
+from conformance.engine.check import Plans
+from conformance.specifications.torch_nn.strategies import layers
 from tests.exploring import ONE, THOROUGH, explored, rows_of, started, until
 from tests.rare import Rare
 from tests.test_plugin import ROOT, run

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from conformance.cascade import Cascade, ranks, settle
+from conformance.runs.prerequisites import Cascade, ranks, settle
 from reference.catalogue import Requirement, catalogue
 from tests.test_plugin import QUICK, backend, run
 

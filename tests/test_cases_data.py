@@ -22,7 +22,7 @@ from conformance.cases import (
     load_cases,
     replay,
 )
-from conformance.compare import Failed
+from conformance.engine.compare import Failed
 from reference import DTYPES
 from reference.precision import ARITHMETICS
 

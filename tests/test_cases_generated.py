@@ -14,8 +14,8 @@ from conformance.cases import CaseError, check, check_read_back, default_directo
 from conformance.cases.coverage import NOT_CARRIED
 from conformance.cases.lint import lint
 from conformance.cases.load import case_of
-from conformance.compare import Failed
-from conformance.faults import BANK
+from conformance.engine.compare import Failed
+from conformance.specifications.torch_nn.faults import BANK
 from reference import DTYPES, KINDS
 from reference.catalogue import catalogue
 from reference.precision import ARITHMETICS
@@ -376,7 +376,7 @@ def test_javascript_replays_them_from_their_json_alone(tmp_path):
 
 
 def test_the_file_of_a_case_is_found_where_it_lies():
-    from conformance.test_cases import path_of
+    from conformance.specifications.torch_nn.suite.test_cases import path_of
 
     assert path_of(CASES[NUMBERED[0]]) == f"cases/generated/{NUMBERED[0]}.json"
     assert path_of(load_case(default_directory() / "rnn-10-20-2.json")) == "cases/rnn-10-20-2.json"

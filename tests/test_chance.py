@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from conformance.backends.oracle import OracleBackend
-from conformance.chance import ALPHA, binomial_tail, expect_frequency, expect_uniform
-from conformance.checks import Plans, Stream
-from conformance.compare import Failed
-from conformance.strategies import many_masked
-from conformance.subject import Subject
-from conformance.test_dropout import read_masks, showing
+from conformance.engine.check import Plans, Stream
+from conformance.engine.compare import Failed
+from conformance.engine.statistics import ALPHA, binomial_tail, expect_frequency, expect_uniform
+from conformance.engine.subject import Subject
+from conformance.specifications.torch_nn.strategies import many_masked
+from conformance.specifications.torch_nn.suite.test_dropout import read_masks, showing
 from reference.config import KINDS
 
 

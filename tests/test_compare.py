@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from conformance.compare import Failed, check_numbers, margin
-from conformance.report import Row
+from conformance.engine.compare import Failed, check_numbers, margin
+from conformance.reporting.report import Row
 from reference import LayerConfig, forward, parameter_shapes
 from reference.layers import evaluate
 from reference.precision import ARITHMETICS, Disturbed, _Noise, allowed, spreads

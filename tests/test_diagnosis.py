@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from conformance.backends.torch_eager import TorchCPU
-from conformance.conditions import necessary, separating
-from conformance.diagnosis import sentences
-from conformance.faults import BANK
+from conformance.diagnosis.conditions import necessary, separating
+from conformance.diagnosis.diagnose import sentences
+from conformance.specifications.torch_nn.faults import BANK
 from reference.parameters import GATES
 from tests import diagnosing
 from tests.diagnosing import diagnosed, numeric_faults, taken_for_unknown

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from conformance.__main__ import requirements_page
-from conformance.faults import BANK
+from conformance.specifications.torch_nn.faults import BANK
 from reference.catalogue import catalogue
 from tests.harness import QUICK, STANDARD, all_checks, built, deciding, failures
 from tests.kill_matrix import MATRIX, PAGE, kinds_of, page

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from conformance import __version__
-from conformance.baseline import baseline, judge
-from conformance.checks import PROFILES
-from conformance.faults import BANK
-from conformance.site.reading import BadReport, reports_of
+from conformance.engine.check import PROFILES
+from conformance.reporting.baseline import baseline, judge
+from conformance.reporting.reading import BadReport, reports_of
+from conformance.specifications.torch_nn.faults import BANK
 from reference.catalogue import version
 from tests.harness import all_checks
 from tests.sample_reports import report, row

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from conformance.interrupt import Interrupt
+from conformance.isolation.interrupt import Interrupt
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.exec_protocol import decoded
+from conformance.backends.exec_protocol import decoded
 from tests.test_plugin import ROOT, run
 
 QUICK = ("--hypothesis-profile", "quick", "-q")
@@ -449,7 +449,7 @@ def test_handles_are_released(tmp_path):
 def test_arrays_cross_bit_by_bit(dtype):
     import numpy as np
 
-    from conformance.exec_protocol import _encoded
+    from conformance.backends.exec_protocol import _encoded
 
     array = np.asfortranarray(np.random.default_rng(0).standard_normal((3, 4)).astype(dtype))
     array[0, 0] = np.nan

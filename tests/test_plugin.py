@@ -12,8 +12,8 @@ import jsonschema
 import pytest
 
 from conformance import Features
-from conformance.tally import combinations
-from conformance.test_cases import test_case as cases
+from conformance.runs.selection import combinations
+from conformance.specifications.torch_nn.suite.test_cases import test_case as cases
 
 ROOT = Path(__file__).parents[1]
 QUICK = ("--hypothesis-profile", "quick", "-q")

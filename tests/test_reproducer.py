@@ -12,12 +12,12 @@ import pytest
 from conformance import Result, registry
 from conformance.backends.torch_eager import TorchCPU
 from conformance.backends.torch_onnx_script import TorchScriptOnnxRuntime
-from conformance.checks import PROFILES
-from conformance.examples import BrokenExample, call_of, entry, example_of
-from conformance.known_failures import BrokenFile, read
-from conformance.reproducer import checks_of, replay, script, simplified
-from conformance.strategies import cells, gradient_calls, layers
-from conformance.subject import Subject
+from conformance.diagnosis.script import checks_of, replay, script, simplified
+from conformance.engine.check import PROFILES
+from conformance.engine.serialization import BrokenExample, call_of, entry, example_of
+from conformance.engine.subject import Subject
+from conformance.runs.known_failures import BrokenFile, read
+from conformance.specifications.torch_nn.strategies import cells, gradient_calls, layers
 from reference.catalogue import catalogue
 from tests.harness import PLANS
 from tests.test_plugin import QUICK, run
@@ -194,7 +194,7 @@ def test_a_plan_is_an_example_of_every_kind():
 
 def known(folder, **keys):
     """A file with one entry."""
-    from conformance.examples import toml
+    from conformance.engine.serialization import toml
 
     entry = {"reason": "known", "issue": "https://example.org/1"} | keys
     file = folder / "known.toml"

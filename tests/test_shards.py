@@ -6,18 +6,18 @@ import sys
 
 import pytest
 
-from conformance import shards
-from conformance.cascade import replay
 from conformance.registry import backend
-from conformance.shards import Shard, costs
-from conformance.site.reading import BadReport
-from conformance.tally import asked_of
+from conformance.reporting.reading import BadReport
+from conformance.runs import shards
+from conformance.runs.prerequisites import replay
+from conformance.runs.selection import asked_of
+from conformance.runs.shards import Shard, costs
 from tests.test_cascade import SOME, key
 from tests.test_plugin import ROOT, WHY, known, run
 
 ADAPTER = """
 from dataclasses import replace
-from conformance.faults import BANK
+from conformance.specifications.torch_nn.faults import BANK
 
 def wrong():
     backend = BANK["lengths-ignored"].build()

@@ -12,18 +12,18 @@ import pytest
 
 from conformance import __main__ as command_line
 from conformance import registry
-from conformance.checks import Plans
-from conformance.compare import Failed
-from conformance.faults import BANK
-from conformance.report import Row
-from conformance.site.changes import compare, direction, pairs
-from conformance.site.matrix import Cell, columns, documented_at, matrix
-from conformance.site.page import data, page
-from conformance.site.picture import longest_worst, margins, margins_picture
-from conformance.site.reading import BEYOND, BadReport, read, read_all
-from conformance.site.summary import badge, markdown
-from conformance.strategies import layers
-from conformance.subject import Subject, trial_of
+from conformance.engine.check import Plans
+from conformance.engine.compare import Failed
+from conformance.engine.subject import Subject, trial_of
+from conformance.reporting.changes import compare, direction, pairs
+from conformance.reporting.reading import BEYOND, BadReport, read, read_all
+from conformance.reporting.report import Row
+from conformance.reporting.site.matrix import Cell, columns, documented_at, matrix
+from conformance.reporting.site.page import data, page
+from conformance.reporting.site.picture import longest_worst, margins, margins_picture
+from conformance.reporting.site.summary import badge, markdown
+from conformance.specifications.torch_nn.faults import BANK
+from conformance.specifications.torch_nn.strategies import layers
 from reference.precision import REPLICAS_ON_FAILURE
 from tests import adapter_results
 from tests.harness import PLANS, QUICK, all_checks
@@ -139,7 +139,11 @@ def test_without_its_libraries_the_page_says_what_to_install_and_the_rest_is_wri
     file = written(tmp_path, right())
     for module in ("jinja2", "matplotlib"):
         monkeypatch.setitem(sys.modules, module, None)
-    for name in [name for name in sys.modules if name.startswith(("conformance.site.page", "conformance.site.pict"))]:
+    for name in [
+        name
+        for name in sys.modules
+        if name.startswith(("conformance.reporting.site.page", "conformance.reporting.site.pict"))
+    ]:
         monkeypatch.delitem(sys.modules, name)
     status, told = run(monkeypatch, capsys, file, "--html", tmp_path / "site")
     assert status == 2

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from conformance.site.changes import compare
-from conformance.site.page import page
+from conformance.reporting.changes import compare
+from conformance.reporting.site.page import page
 from tests.sample_reports import HOSTILE, right, wrong
 from tests.test_site import loaded
 

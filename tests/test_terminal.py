@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 import pytest
 
 from conformance.backend import Backend, Features
-from conformance.report import Outcome, Row
-from conformance.terminal import MOST_TOLD, Progress, minutes, summary
+from conformance.reporting.report import Outcome, Row
+from conformance.reporting.terminal import MOST_TOLD, Progress, minutes, summary
 from tests.test_gate import WRONG
 from tests.test_plugin import ROOT, run
 from tests.test_shards import NARROW
@@ -76,7 +76,7 @@ def test_a_log_is_plain(project):
     assert "\r" not in printed
     assert "\x1b" not in printed
     assert not re.search(r"\d+ of \d+ checks", printed)
-    assert "conformance/test_state.py ." not in printed, "modules take turns: their names would fill the log"
+    assert "test_state.py ." not in printed, "modules take turns: their names would fill the log"
     assert re.search(r"^[.Fs]+ +\[ *\d+%\]$", printed, re.MULTILINE)
 
 

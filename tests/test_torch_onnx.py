@@ -9,8 +9,8 @@ import pytest
 import reference
 from conformance import CellConfig, Features, LayerConfig, Unsupported
 from conformance.backends.once import LENGTH, Once
-from conformance.checks import Plans
-from conformance.strategies import POOL, Fill, cells, layers
+from conformance.engine.check import Plans
+from conformance.specifications.torch_nn.strategies import POOL, Fill, cells, layers
 from reference.parameters import parameter_shapes
 from tests.harness import all_checks, failures
 
@@ -192,7 +192,7 @@ def test_few_configurations_are_those_of_the_pool():
 
 
 def test_steps_are_limited_where_a_graph_grows_with_them():
-    from conformance.strategies import long_layers, very_long_layers
+    from conformance.specifications.torch_nn.strategies import long_layers, very_long_layers
 
     features = Features(configurations=5, fixed_shapes={"steps"}, most_steps=33)
     for draw in (long_layers, very_long_layers):

@@ -8,7 +8,7 @@ from unittest import mock
 import pytest
 
 from conformance.__main__ import requirements_page
-from conformance.report import suite_of
+from conformance.reporting.report import suite_of
 from reference import catalogue as module
 from reference.catalogue import catalogue, fingerprint, fingerprints, version
 from tests.test_plugin import ROOT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from conformance import CellConfig
-from conformance.examples import config_data, form_of
+from conformance.engine.serialization import config_data, form_of
 
 
 def module_source(config, states: bool) -> str:

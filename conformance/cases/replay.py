@@ -10,8 +10,8 @@ import numpy as np
 
 from conformance.cases.load import Case
 from conformance.cases.program import FIELDS, INPUTS, Arrays, DryModule, Module, oracle_calls, run
-from conformance.compare import Failed, check_numbers, describe_shape_or_kind, require_plain
-from conformance.subject import describe_returned
+from conformance.engine.compare import Failed, check_numbers, describe_shape_or_kind, require_plain
+from conformance.engine.subject import describe_returned
 from reference.config import numpy_dtype
 from reference.precision import REPLICAS, Arithmetic, allowed, spreads
 

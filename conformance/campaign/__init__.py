@@ -1,0 +1,1 @@
+"""Campaigns: the profile thorough for as long as asked."""

@@ -1,0 +1,1 @@
+"""What explains a failure, and the script that shows it."""

@@ -1,0 +1,225 @@
+"""What failing calls have in common against passing ones, and which elements of a result are wrong.
+
+The rule is exact: a condition is told only if it holds for every failing item and for no passing one. One
+feature is tried before two together, two before three; of equally many the first in the order below is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from conformance.specifications.torch_nn.strategies import CellCall
+
+Attributes = dict[str, Any]  # of a call, a sample, a unit: booleans and integers by name
+MOST_TOGETHER = 3
+
+# A boolean in words: where it is true, where it is false.
+WORDS = {
+    "bidirectional": ("two directions", "one direction"),
+    "lengths": ("lengths", "no lengths"),
+    "shorter": ("a sample shorter than T", "no sample shorter than T"),
+    "descending": ("lengths in descending order", "lengths in another order than the descending one"),
+    "unbatched": ("unbatched input", "batched input"),
+    "batch_first": ("batch_first", "time before batch"),
+    "projection": ("a projection", "no projection"),
+    "bias": ("biases", "no biases"),
+    "states": ("initial states", "no initial states"),
+    "square": ("N = T", "N other than T"),
+    "as wide": ("I = H", "I other than H"),
+    "nan": ("NaN in the arguments", "no NaN in the arguments"),
+    "saturating": ("saturating values", "no saturating values"),
+    "second half": ("the second half of the batch", "the first half of the batch"),
+    "reverse": ("the reverse direction", "the forward direction"),
+    "last": ("the last one", "all but the last one"),
+}
+MODULI = (2, 4, 8)
+
+
+class Atom(NamedTuple):
+    """One feature of an item: the words for it, and whether an item has it."""
+
+    words: str
+    holds: Callable[[Attributes], bool]
+
+
+def of_call(call) -> Attributes:
+    """What may distinguish one call from another."""
+    arrays = [a for a in call.arguments.values() if isinstance(a, np.ndarray)]
+    attributes: Attributes = {"unbatched": call.unbatched, "bias": call.config.bias}
+    attributes |= {
+        "nan": any(bool(np.isnan(a.astype(np.float64)).any()) for a in arrays),
+        "saturating": "saturating" in call.values,
+        "N": 1 if call.unbatched else len(call.x) if isinstance(call, CellCall) else call.N,
+        "H": call.config.hidden_size,
+        "I": call.config.input_size,
+        "as wide": call.config.input_size == call.config.hidden_size,
+    }
+    if isinstance(call, CellCall):
+        return attributes | {"states": call.h is not None}
+    config, lengths = call.config, call.lengths
+    return attributes | {
+        "bidirectional": config.bidirectional,
+        "lengths": lengths is not None,
+        "shorter": lengths is not None and min(lengths) < call.T,
+        "descending": lengths is None or list(lengths) == sorted(lengths, reverse=True),
+        "batch_first": config.batch_first,
+        "projection": config.proj_size > 0,
+        "states": call.h_0 is not None,
+        "T": call.T,
+        "square": call.T == call.N,
+        "num_layers": config.num_layers,
+    }
+
+
+def separating(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> str:
+    """The simplest condition that all of ``wrong`` meet and none of ``right``, in words; empty if there is none."""
+    if not wrong or not right:
+        return ""
+    atoms, met = _atoms(wrong, right)
+    for together in range(1, MOST_TOGETHER + 1):
+        for chosen in combinations(range(len(atoms)), together):
+            if not np.logical_and.reduce([met[k] for k in chosen]).any():
+                return " and ".join(atoms[k].words for k in chosen)
+    return ""
+
+
+def necessary(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> tuple[str, int]:
+    """What all of ``wrong`` have and the fewest of ``right``, less than half of them, and how many; or "", 0."""
+    atoms, met = _atoms(wrong, right) if wrong and right else ([], [])
+    best = min(range(len(atoms)), key=lambda k: met[k].sum(), default=None)
+    if best is None or 2 * met[best].sum() >= len(right):
+        return "", 0
+    return atoms[best].words, int(met[best].sum())
+
+
+def _atoms(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> tuple[list[Atom], list[np.ndarray]]:
+    """The features that all of ``wrong`` have and not all of ``right``, the plainest first, and which of these do."""
+    every = [*_booleans(wrong), *_bounds(wrong, right), *_residues(wrong)]
+    met = [np.array([atom.holds(item) for item in right]) for atom in every]
+    telling = [k for k in range(len(every)) if not met[k].all()]
+    return [every[k] for k in telling], [met[k] for k in telling]
+
+
+def _booleans(wrong: Sequence[Attributes]) -> Iterator[Atom]:
+    for name, (true, false) in WORDS.items():
+        values = {item.get(name) for item in wrong}
+        if len(values) == 1 and isinstance(value := values.pop(), bool):
+            yield Atom(true if value else false, lambda item, name=name, value=value: item[name] == value)
+
+
+def _integers(wrong: Sequence[Attributes]) -> Iterator[tuple[str, set[int]]]:
+    for name, value in wrong[0].items():
+        if isinstance(value, int) and not isinstance(value, bool):
+            yield name, {item[name] for item in wrong}
+
+
+def _bounds(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> Iterator[Atom]:
+    """T = 1, T > 16, T < 4: as near to the failing ones as the passing ones come."""
+    for name, values in _integers(wrong):
+        least, most = min(values), max(values)
+        below = [item[name] for item in right if item[name] < least]
+        above = [item[name] for item in right if item[name] > most]
+        if least == most:
+            yield Atom(f"{name} = {least}", lambda item, name=name, least=least: item[name] == least)
+        if below:
+            seen = "" if max(below) == least - 1 else f" (the least that fails is {least})"
+            yield Atom(f"{name} > {max(below)}{seen}", lambda item, name=name, least=least: item[name] >= least)
+        if above:
+            seen = "" if min(above) == most + 1 else f" (the most that fails is {most})"
+            yield Atom(f"{name} < {min(above)}{seen}", lambda item, name=name, most=most: item[name] <= most)
+
+
+def _residues(wrong: Sequence[Attributes]) -> Iterator[Atom]:
+    for name, values in _integers(wrong):
+        for modulus in MODULI:
+            residues = {value % modulus for value in values}
+            if len(values) > 1 and len(residues) == 1:
+                (rest,) = residues
+                words = f"{name} {'odd' if rest else 'even'}" if modulus == 2 else f"{name} = {rest} modulo {modulus}"
+                yield Atom(words, lambda item, n=name, m=modulus, r=rest: item[n] % m == r)
+
+
+# --- elements -----------------------------------------------------------------------------------------
+
+Judged = tuple[object, dict[str, tuple[np.ndarray, np.ndarray]]]  # a call; by result what came and which is wrong
+
+
+def of_elements(judged: Sequence[Judged]) -> list[str]:
+    """What the wrong elements of failing calls of layers or cells have in common against the right ones there."""
+    told = [_results(judged), *(_parts(judged, axis) for axis in ("sample", "direction", "unit")), _padding(judged)]
+    told = [f"of these only {words}" for words in told if words]
+    what = _not_numbers(judged)
+    return [*told, f"what is wrong is {what} throughout"] if what else told
+
+
+def _results(judged: Sequence[Judged]) -> str:
+    names = list(dict.fromkeys(name for _, results in judged for name in results))
+    wrong = [name for name in names if any(results[name][1].any() for _, results in judged if name in results)]
+    return " and ".join(wrong) if wrong and len(wrong) < len(names) else ""
+
+
+def _time_first(call, output: np.ndarray) -> np.ndarray:
+    """Elements of an output in the order (T, N, D, O)."""
+    output = output[:, None] if call.unbatched else np.swapaxes(output, 0, 1) if call.config.batch_first else output
+    return output.reshape(*output.shape[:2], call.config.directions, -1)
+
+
+def _hidden(call, results) -> np.ndarray | None:
+    """Which elements (T, N, D, O) of a layer's output or (1, N, 1, H) of a cell's h are wrong."""
+    if isinstance(call, CellCall):
+        wrong = results["h"][1]
+        return wrong.reshape(1, -1, 1, wrong.shape[-1])
+    return _time_first(call, results["output"][1]) if "output" in results else None
+
+
+def _parts(judged: Sequence[Judged], axis: str) -> str:
+    """What wrong samples, directions or units of the step that goes wrong first have in common."""
+    number = ("sample", "direction", "unit").index(axis) + 1
+    wrong, right = [], []
+    for call, results in judged:
+        elements = _hidden(call, results)
+        if elements is None or not elements.any():
+            continue
+        if axis == "unit":  # one step later they are mixed
+            steps = np.flatnonzero(elements.any(axis=(1, 2, 3)))
+            elements = elements[steps[:1]]
+        bad = elements.any(axis=tuple(k for k in range(4) if k != number))
+        for k, is_wrong in enumerate(bad):
+            item: Attributes = {"last": k == len(bad) - 1}
+            if axis == "direction":
+                item = {"reverse": k == 1}
+            elif axis == "sample":
+                item = {"second half": 2 * k >= len(bad), axis: k, **item}
+            else:
+                item = {axis: k, **item}
+            (wrong if is_wrong else right).append(item)
+    words = separating(wrong, right)
+    if not words or axis == "direction" or words.startswith("the "):
+        return words.replace("the last one", f"the last {axis}").replace("all but", f"{axis}s: all but")
+    return words.replace(f"{axis} ", f"{axis}s ")
+
+
+def _padding(judged: Sequence[Judged]) -> str:
+    """Whether nothing but the padding is wrong."""
+    past_the_end, before = False, False
+    for call, results in judged:
+        elements = None if isinstance(call, CellCall) else _hidden(call, results)
+        if elements is not None:
+            past = np.arange(call.T)[:, None] >= (call.T if call.lengths is None else np.asarray(call.lengths))
+            past = np.broadcast_to(past, elements.shape[:2])
+            past_the_end |= bool(elements[past].any())
+            before |= bool(elements[~past].any())
+    return "what lies past a sample's end" if past_the_end and not before else ""
+
+
+def _not_numbers(judged: Sequence[Judged]) -> str:
+    came = [got[wrong] for _, results in judged for got, wrong in results.values() if wrong.any()]
+    values = np.concatenate([np.asarray(a, np.float64) for a in came]) if came else np.zeros(0)
+    for words, test in (("NaN", np.isnan), ("infinite", np.isinf), ("zero", lambda a: a == 0)):
+        if values.size and test(values).all():
+            return words
+    return ""

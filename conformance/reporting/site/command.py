@@ -1,0 +1,72 @@
+"""``python -m conformance report``: reads the reports, writes the page, the summary and the badge."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from conformance.reporting.changes import compare, pairs
+from conformance.reporting.reading import BadReport, read, read_all
+from conformance.reporting.site.matrix import columns
+from conformance.reporting.site.summary import badge, markdown
+
+
+def add_to(commands) -> None:
+    """Add the command to the subparsers of the command line."""
+    parser = commands.add_parser(
+        "report",
+        help="turn reports into a page, a summary and a badge",
+        description="Turn the JSON reports of runs into a page, a summary and a badge. Where a backend comes twice, "
+        "its later report is shown and compared with its earlier one.",
+    )
+    parser.add_argument("reports", nargs="*", metavar="REPORT.json", help="what --conformance-report wrote")
+    parser.add_argument(
+        "--compare", nargs=2, metavar=("OLD.json", "NEW.json"), help="say what got better or worse between these two"
+    )
+    parser.add_argument("--html", metavar="DIR", help="write the page to DIR/index.html")
+    parser.add_argument("--markdown", metavar="FILE", help="write the summary for a CI step")
+    parser.add_argument("--badge", metavar="FILE", help="write the badge, in the format of shields' endpoint")
+    parser.set_defaults(run=lambda arguments: run(parser, arguments))
+
+
+def run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """Do what was asked. What cannot be done ends with exit status 2 and one sentence."""
+    if not (arguments.html or arguments.markdown or arguments.badge):
+        parser.error("nothing to write: add --html DIR, --markdown FILE or --badge FILE.")
+    if not (arguments.reports or arguments.compare):
+        parser.error("no report was named: add the JSON file of a run, or --compare OLD.json NEW.json.")
+    try:
+        reports, twice = columns(read_all(arguments.reports))
+        if arguments.compare:
+            old, new = (read(path) for path in arguments.compare)
+            twice += pairs(old, new)
+            reports = reports or columns(new)[0]
+        comparisons = [compare(*pair) for pair in twice]
+        if arguments.html:
+            write(Path(arguments.html, "index.html"), _page(reports, comparisons))
+        if arguments.markdown:
+            write(Path(arguments.markdown), "\n".join(markdown(reports, comparisons)) + "\n")
+        if arguments.badge:
+            write(Path(arguments.badge), json.dumps(badge(reports)) + "\n")
+    except BadReport as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+
+
+def _page(reports, comparisons) -> str:
+    try:
+        from conformance.reporting.site.page import page
+    except ModuleNotFoundError as error:
+        raise BadReport(
+            f"--html needs {error.name}, which is not installed: pip install 'rnn-conformance[report]'."
+        ) from None
+    return page(reports, comparisons)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file and the folders that it is in. Raises BadReport where that is not possible."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise BadReport(f"{path} cannot be written ({error.strerror}).") from None

@@ -1,0 +1,127 @@
+"""The matrix of requirements by backend: the rows of each cell folded into one status."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from conformance.reporting.reading import BadReport, Report
+from conformance.reporting.report import Row
+from reference.catalogue import AREAS, catalogue
+
+WORST_FIRST = ("failed", "blocked", "known_failure", "passed", "not_claimed")
+WORDS = {
+    "failed": "failed",
+    "blocked": "blocked",
+    "known_failure": "known failure",
+    "passed": "passed",
+    "not_claimed": "not claimed",
+}
+MARKS = {"failed": "✗", "blocked": "◌", "known_failure": "△", "passed": "✓", "not_claimed": "–"}
+MEANINGS = {
+    "failed": "departs from the documentation",
+    "blocked": "was not run, because something that it builds on failed",
+    "known_failure": "fails, as a known failure with reason and issue says",
+    "passed": "every example passed",
+    "not_claimed": "the backend does not claim what is needed",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one requirement came to on one backend: the worst of its rows."""
+
+    rows: tuple[Row, ...]
+
+    @cached_property
+    def status(self) -> str | None:
+        """The worst status of the rows; None without any."""
+        return worst(row.status for row in self.rows)
+
+    @property
+    def part(self) -> str:
+        """How many of the rows have that status, unless all do."""
+        of_it = sum(row.status == self.status for row in self.rows)
+        return "" if of_it == len(self.rows) else f"{of_it}/{len(self.rows)}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One requirement: a cell for each report."""
+
+    id: str
+    area: str
+    statement: str
+    source: str
+    ruling: str
+    builds_on: tuple[str, ...]
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Area:
+    """The requirements of one area."""
+
+    name: str
+    lines: tuple[Line, ...]
+
+    def counts(self, column: int) -> list[tuple[str, int]]:
+        """How many requirements have which status on that backend, the worst first."""
+        found = Counter(line.cells[column].status for line in self.lines)
+        return [(status, found[status]) for status in WORST_FIRST if found[status]]
+
+
+def worst(statuses: Iterable[str]) -> str | None:
+    """The status that a cell shows for these."""
+    return min(statuses, key=WORST_FIRST.index, default=None)
+
+
+def matrix(reports: Sequence[Report]) -> list[Area]:
+    """The areas in the catalogue's order, then those that it does not know; requirements likewise."""
+    entries = catalogue()
+    places = {id_: place for place, id_ in enumerate(entries)}
+    found: dict[str, list[list[Row]]] = {}
+    for column, report in enumerate(reports):
+        for row in report.rows:
+            found.setdefault(row.id, [[] for _ in reports])[column].append(row)
+    areas: dict[str, list[Line]] = {}
+    for id_ in sorted(found, key=lambda id_: places.get(id_, len(places))):  # stable: others as they came
+        rows = next(rows for rows in reversed(found[id_]) if rows)
+        entry, first = entries.get(id_), rows[0]
+        line = Line(
+            id=id_,
+            area=first.area,
+            statement=first.statement,
+            source=first.source,
+            ruling=entry.ruling if entry else "",
+            builds_on=entry.builds_on if entry else (),
+            cells=tuple(Cell(tuple(rows)) for rows in found[id_]),
+        )
+        areas.setdefault(line.area, []).append(line)
+    order = [*(area for area in AREAS if area in areas), *(area for area in areas if area not in AREAS)]
+    return [Area(area, tuple(areas[area])) for area in order]
+
+
+def columns(reports: Sequence[Report]) -> tuple[list[Report], list[tuple[Report, Report]]]:
+    """The reports that are columns, one a backend, and the pairs to compare: where a backend comes twice.
+
+    Raises BadReport if one comes more often.
+    """
+    by_name: dict[str, list[Report]] = {}
+    for report in reports:
+        by_name.setdefault(report.name, []).append(report)
+    for name, those in by_name.items():
+        if len(those) > 2:
+            raise BadReport(f"backend {name} has {len(those)} reports: give at most two, the older first.")
+    return [those[-1] for those in by_name.values()], [tuple(those) for those in by_name.values() if len(those) == 2]
+
+
+def documented_at(source: str) -> list[str]:
+    """The documentation's pages that a source names; ``torch.nn.RNN, LSTM: Inputs`` names two. None of an address."""
+    names = []
+    for match in re.finditer(r"(torch(?:\.[A-Za-z_]+)+)((?:, (?:RNN|LSTM|GRU)(?:Cell)?)*)", source):
+        names += [match[1], *(f"torch.nn.{name}" for name in match[2].split(", ") if name)]
+    return [] if source.startswith("http") else list(dict.fromkeys(names))

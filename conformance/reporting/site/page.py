@@ -1,0 +1,103 @@
+"""The page: one HTML file with everything in it, the matrix as a table, the rows behind its cells as data."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from conformance.reporting.changes import Comparison
+from conformance.reporting.reading import BEYOND, Report, counted, margin_told
+from conformance.reporting.site.matrix import MARKS, MEANINGS, WORDS, WORST_FIRST, Area, documented_at, matrix
+from conformance.reporting.site.picture import longest_worst, margins, margins_picture, steps_picture
+from reference.config import DTYPES, KINDS
+
+DOCUMENTATION = "https://docs.pytorch.org/docs/stable/generated/"
+
+
+def page(reports: Sequence[Report], comparisons: Sequence[Comparison] = ()) -> str:
+    """The page of these reports, a column each, and of what changed between runs."""
+    environment = Environment(
+        loader=PackageLoader("conformance.reporting.site"),
+        autoescape=lambda name: name.endswith(".html"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"counted": counted, "margin": margin_told}
+    areas = matrix(reports)
+    drawn = [
+        (report, shown, margins_picture(shown, f"m{n}"))
+        for n, report in enumerate(reports)
+        if (shown := margins(report))
+    ]
+    over_time = [
+        (report, rows, steps_picture(rows, f"t{n}"))
+        for n, report in enumerate(reports)
+        if (rows := longest_worst(report))
+    ]
+    return environment.get_template("page.html").render(
+        reports=reports,
+        areas=areas,
+        comparisons=comparisons,
+        drawn=drawn,
+        over_time=over_time,
+        data=data(reports, areas),
+        statuses=WORST_FIRST,
+        marks=MARKS,
+        words=WORDS,
+        meanings=MEANINGS,
+        kinds=KINDS,
+        dtypes=DTYPES,
+    )
+
+
+class Numbered:
+    """Values by number, each once: what many rows share is written once."""
+
+    def __init__(self) -> None:
+        self.values: dict[Hashable, int] = {}
+
+    def __call__(self, value: Hashable) -> int:
+        return self.values.setdefault(value, len(self.values))
+
+
+def data(reports: Sequence[Report], areas: Sequence[Area]) -> dict:
+    """What the page's script shows: the requirements, and the rows of each cell.
+
+    A row is [kind, dtype, status, examples, margin, message, faults, reproducer], the first three and the last
+    three numbers into lists of their own.
+    """
+    texts, faults = Numbered(), Numbered()
+
+    def row(r) -> list:
+        margin = None if r.margin is None else float(f"{min(r.margin, 10 * BEYOND):.4g}")
+        found = [faults((fault["fault"], fault["explanation"])) for fault in r.diagnosis]
+        place = [KINDS.index(r.kind), DTYPES.index(r.dtype), WORST_FIRST.index(r.status)]
+        rest = [texts(r.message), found, texts(r.reproducer or "")]
+        while rest and rest[-1] in (empty, []):
+            rest.pop()
+        return [*place, r.examples, margin, *rest]
+
+    empty = texts("")
+    requirements = {
+        line.id: {
+            "source": line.source,
+            "documented": documented_at(line.source),
+            "ruling": line.ruling,
+            "builds": line.builds_on,
+            "cells": [[row(r) for r in cell.rows] for cell in line.cells],
+        }
+        for area in areas
+        for line in area.lines
+    }
+    return {
+        "documentation": DOCUMENTATION,
+        "backends": [report.name for report in reports],
+        "kinds": KINDS,
+        "dtypes": DTYPES,
+        "statuses": [{"key": s, "word": WORDS[s], "mark": MARKS[s]} for s in WORST_FIRST],
+        "requirements": requirements,
+        "texts": list(texts.values),
+        "faults": list(faults.values),
+    }

@@ -1,0 +1,113 @@
+"""The short forms: Markdown for the summary of a CI step, and the badge."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from textwrap import shorten
+
+from conformance.reporting.changes import Change, Comparison
+from conformance.reporting.reading import Report, counted
+from conformance.reporting.report import Row
+from conformance.reporting.site.matrix import MARKS, WORDS, Area, matrix
+
+MOST_LISTED = 20  # requirements under one heading: a step summary is to be read
+LONGEST = 400  # characters of a text
+LABEL = "rnn-conformance"
+
+
+def markdown(reports: Sequence[Report], comparisons: Sequence[Comparison] = ()) -> Iterator[str]:
+    """The lines of the step summary: verdicts, what changed, counts by area, failures, known failures."""
+    yield "# Conformance"
+    yield ""
+    for report in reports:
+        mark = MARKS["passed" if report.conformant else "failed" if report.failing else "blocked"]
+        yield f"- {mark} **{_safe(report.name)}** ({_safe(report.version)}) {report.verdict}. {_safe(report.run)}."
+    for comparison in comparisons:
+        yield from _changes(comparison)
+    areas = matrix(reports)
+    yield from ("", "## By area", "", f"| area | {' | '.join(_safe(r.name) for r in reports)} |")
+    yield "| --- |" + " --- |" * len(reports)
+    for area in areas:
+        cells = (_counts(area, column) for column in range(len(reports)))
+        yield f"| {_safe(area.name)} | {' | '.join(cells)} |"
+    for status, title in (("failed", "Failed"), ("known_failure", "Known failures")):
+        for report in reports:
+            yield from _requirements(report, status, title)
+
+
+def badge(reports: Sequence[Report]) -> dict[str, object]:
+    """The object of shields' endpoint badge: the verdict, of several backends how many conform."""
+    conform = sum(report.conformant for report in reports)
+    known = sum(len(report.known) for report in reports)
+    failed = sum(len(report.failing) for report in reports)
+    if conform == len(reports):
+        message = "conforms" if len(reports) == 1 else f"{len(reports)} backends conform"
+    elif len(reports) > 1:
+        message = f"{conform} of {len(reports)} backends conform"
+    else:
+        message = f"{counted(failed, 'requirement')} failed" if failed else "incomplete"
+    if conform == len(reports):
+        message += f", {counted(known, 'known failure')}" if known else ""
+        color = "green" if known else "brightgreen"
+    else:
+        color = "red" if failed else "orange"
+    return {"schemaVersion": 1, "label": LABEL, "message": message, "color": color}
+
+
+def _counts(area: Area, column: int) -> str:
+    return (
+        ", ".join(f"{MARKS[s]} {number} {WORDS[s]}" for s, number in area.counts(column) if s != "not_claimed")
+        or (WORDS["not_claimed"])
+    )
+
+
+def _requirements(report: Report, status: str, title: str) -> Iterator[str]:
+    """A list of the requirements with that status: failures in the open, known ones folded."""
+    by_id: dict[str, list[Row]] = {}
+    for row in report.rows:
+        if row.status == status:
+            by_id.setdefault(row.id, []).append(row)
+    if not by_id:
+        return
+    folded = status == "known_failure"
+    heading = f"{title}: {_safe(report.name)}, {counted(len(by_id), 'requirement')}"
+    yield from ("", f"<details><summary>{heading}</summary>" if folded else f"## {heading}", "")
+    for rows in list(by_id.values())[:MOST_LISTED]:
+        first = rows[0]
+        where = ", ".join(f"{row.kind} {row.dtype}" for row in rows)
+        yield f"- **{_safe(first.id)}** ({_safe(where)}): {_safe(first.statement)}"
+        if first.message:
+            yield f"  - {_safe(first.message.splitlines()[0])}"
+        for fault in dict.fromkeys(row.diagnosis[0]["explanation"] for row in rows if row.diagnosis):
+            yield f"  - Diagnosis: these are the numbers of {_safe(fault)}"
+        for path in [row.reproducer for row in rows if row.reproducer][:1]:
+            yield f"  - Reproducer: {_safe(path)}"
+    if len(by_id) > MOST_LISTED:
+        yield f"- and {len(by_id) - MOST_LISTED} more"
+    if folded:
+        yield from ("", "</details>")
+
+
+def _changes(comparison: Comparison) -> Iterator[str]:
+    yield from ("", f"## Compared: {_safe(comparison.title)}", "")
+    if comparison.caution:
+        yield from (_safe(comparison.caution), "")
+    if not any(changes for _, changes in comparison.parts):
+        yield "Nothing changed."
+    for title, changes in comparison.parts:
+        if changes:
+            yield f"- {title}: {counted(len({change.id for change in changes}), 'requirement')}"
+            yield from (f"  - {_change(change)}" for change in changes[:MOST_LISTED])
+            if len(changes) > MOST_LISTED:
+                yield f"  - and {len(changes) - MOST_LISTED} more"
+
+
+def _change(change: Change) -> str:
+    where = _safe(", ".join(change.where))
+    return f"**{_safe(change.id)}** ({where}): {_safe(change.before)} → {_safe(change.after)}"
+
+
+def _safe(text: str) -> str:
+    """Text of bearable length that Markdown shows as it is, on one line."""
+    return re.sub(r"([\\`*_\[\]<>|~#&])", r"\\\1", shorten(text, LONGEST, placeholder="..."))

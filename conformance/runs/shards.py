@@ -1,0 +1,225 @@
+"""A run on several machines: which part of it a shard is, and the reports of all shards made one again."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import accumulate, combinations, pairwise
+from pathlib import Path
+from typing import Any
+
+from conformance.backend import Features
+from conformance.reporting.reading import BadReport, Report, counted, read
+from conformance.reporting.report import Outcome, as_text
+from conformance.runs.prerequisites import Key, replay
+from conformance.runs.selection import all_requirements, asked_of, outcome
+from reference.catalogue import version
+
+# What a check costs beside others, in the mean of seven backends' reports; what is not here costs 1.
+COST_OF_AREA = {
+    "shapes": 0.6,
+    "state": 0.9,
+    "parameters": 1.4,
+    "numerics": 1.5,
+    "lengths": 1.3,
+    "projection": 3.7,
+    "cells": 0.5,
+    "gradients": 1.5,
+    "dropout": 2.3,
+    "initialization": 0.8,
+    "refusals": 0.3,
+    "robustness": 1.4,
+    "cases": 0.6,
+}
+COST_OF_KIND = {"rnn_tanh": 0.8, "rnn_relu": 0.6, "lstm": 1.4, "gru": 1.0}
+
+
+def costs(keys: Iterable[Key]) -> list[float]:
+    """What each of these checks costs, as far as that is known beforehand."""
+    requirements = all_requirements()
+    return [COST_OF_AREA.get(requirements[id_].area, 1.0) * COST_OF_KIND[kind] for id_, _, kind, _ in keys]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of ``count`` parts of a run, the first is 1."""
+
+    index: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+    @classmethod
+    def of(cls, text: str) -> Shard:
+        """``1/2``. Raises ValueError."""
+        match = re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,5})", text)
+        if not match or int(match[1]) > int(match[2]):
+            raise ValueError(f"{text!r} is no shard: write i/n, such as 1/4 for the first of four.")
+        return cls(int(match[1]), int(match[2]))
+
+    def part(self, keys: Sequence[Key]) -> list[Key]:
+        """This shard's part: what follows one another, so that examples are shared, of about equal cost, never none.
+
+        Raises ValueError where there are more shards than keys.
+        """
+        if self.count > len(keys):
+            raise ValueError(f"there are only {counted(len(keys), 'check')} to split.")
+        sums = list(accumulate(costs(keys)))
+        bounds = [0]
+        for number in range(1, self.count):
+            even = bisect_left(sums, sums[-1] * number / self.count)
+            bounds.append(min(max(even, bounds[-1] + 1), len(keys) - self.count + number))
+        first, end = list(pairwise([*bounds, len(keys)]))[self.index - 1]
+        return list(keys[first:end])
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The reports of one shard, and the file that they are from."""
+
+    path: str
+    shard: Shard
+    reports: tuple[Report, ...]
+
+    @property
+    def suite(self) -> dict[str, Any]:
+        return {name: value for name, value in self.reports[0].suite.items() if name != "shard"}
+
+
+def merge(paths: Sequence[str]) -> tuple[list[Outcome], dict[str, Any]]:
+    """What one run would have found of which these are the shards, and its suite. Raises BadReport."""
+    from conformance.isolation.process import Described
+
+    pieces = sorted((piece_of(path) for path in paths), key=lambda piece: piece.shard.index)
+    for one, other in combinations(pieces, 2):
+        require_one_run(one, other)
+    here, count = pieces[0], pieces[0].shard.count
+    missing = [str(Shard(i, count)) for i in range(1, count + 1) if i not in {piece.shard.index for piece in pieces}]
+    if missing:
+        which = "shard " + missing[0] if len(missing) == 1 else "shards " + ", ".join(missing)
+        raise BadReport(f"{which} of the run {'is' if len(missing) == 1 else 'are'} missing.")
+    backends = [Described(r.name, r.version, Features(**r.features), True) for r in here.reports]
+    asked = asked_of(backends)
+    results = {}
+    for piece in pieces:
+        results |= results_of(piece, asked)
+    replay(results, asked, all_requirements())
+    return [
+        outcome(
+            backend,
+            results,
+            asked,
+            added(piece.reports[place].summary.get("seconds", {}) for piece in pieces),
+            here.reports[place].summary.get("unmatched_known_failures", ()),
+        )
+        for place, backend in enumerate(backends)
+    ], here.suite
+
+
+def piece_of(path: str) -> Piece:
+    """A file's reports, as those of a shard of this suite. Raises BadReport."""
+    from conformance import __version__
+
+    reports = read(path)
+    for report in reports:
+        suite = report.suite
+        if not isinstance(suite.get("shard"), str):
+            raise BadReport(f"{path} is no shard of a run: it was written without --shard.")
+        for name, wanted in (("version", __version__), ("catalogue", version())):
+            if suite[name] != wanted:
+                what = "suite" if name == "version" else name
+                raise BadReport(f"{path} is of {what} {suite[name]}, this is {wanted}: merge with what ran it.")
+        if suite != reports[0].suite:
+            raise BadReport(f"{path} holds reports of different runs.")
+    try:
+        return Piece(path, Shard.of(reports[0].suite["shard"]), tuple(reports))
+    except ValueError as error:
+        raise BadReport(f"{path}: {error}") from None
+
+
+def require_one_run(one: Piece, other: Piece) -> None:
+    """Raises BadReport unless these are two shards of one run."""
+    both = f"{one.path} and {other.path}"
+    for name in sorted({*one.suite, *other.suite}):
+        mine, theirs = one.suite.get(name), other.suite.get(name)
+        if mine != theirs:
+            raise BadReport(f"{both} are of different runs: {name} {mine} and {theirs}.")
+    if one.shard.count != other.shard.count:
+        raise BadReport(f"{both} are of different runs: shard {one.shard} and {other.shard}.")
+    if one.shard == other.shard:
+        raise BadReport(f"{both} overlap: both are shard {one.shard}.")
+    names = [[report.name for report in piece.reports] for piece in (one, other)]
+    if names[0] != names[1]:
+        raise BadReport(f"{both} are of different runs: backends {', '.join(names[0])} and {', '.join(names[1])}.")
+    for mine, theirs in zip(one.reports, other.reports, strict=True):
+        if mine.version != theirs.version:
+            told = f"{mine.name} in version {mine.version} and in {theirs.version}"
+        elif mine.features != theirs.features:
+            told = f"{mine.name} claims other features"
+        elif mine.summary.get("unmatched_known_failures") != theirs.summary.get("unmatched_known_failures"):
+            told = "with other known failures"
+        else:
+            continue
+        raise BadReport(f"{both} are of different runs: {told}.")
+
+
+def results_of(piece: Piece, asked: Sequence[Key]) -> dict[Key, dict[str, Any]]:
+    """What a shard found, by key. Raises BadReport where that is not just what it was to find."""
+    wanted = set(piece.shard.part(asked))
+    found = {}
+    for report in piece.reports:
+        for row in report.rows:
+            if row.status != "not_claimed":
+                found[row.id, report.name, row.kind, row.dtype] = {
+                    name: value
+                    for name, value in asdict(row).items()
+                    if name not in ("id", "area", "statement", "source", "kind", "dtype")
+                }
+    for key in found:
+        if key not in wanted:
+            raise BadReport(f"{piece.path} overlaps with another shard: {' '.join(key)} is not of shard {piece.shard}.")
+    if len(found) < len(wanted):
+        told = counted(len(wanted) - len(found), "check")
+        raise BadReport(f"{piece.path} has gaps: {told} of shard {piece.shard} not run.")
+    return found
+
+
+def added(those: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """The sums by name."""
+    sums: dict[str, float] = {}
+    for seconds in those:
+        for name, value in seconds.items():
+            sums[name] = sums.get(name, 0.0) + value
+    return sums
+
+
+def add_to(commands) -> None:
+    """Add the command ``merge`` to the subparsers of the command line."""
+    parser = commands.add_parser(
+        "merge",
+        help="make one report of those of all shards of a run",
+        description="Make one report of those of all shards of a run, as if it had been run in one piece. Exit "
+        "status: 0 conforming, 1 not, as of a run; 2 if these are not all the shards of one run.",
+    )
+    parser.add_argument("reports", nargs="+", metavar="REPORT.json", help="what a run with --shard i/n wrote")
+    parser.add_argument("-o", "--output", required=True, metavar="FILE.json", help="the report of the whole run")
+    parser.set_defaults(run=lambda arguments: run(parser, arguments))
+
+
+def run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """The command: ends with its exit status."""
+    from conformance.reporting.site.command import write
+    from conformance.reporting.terminal import summary, unmatched
+
+    try:
+        outcomes, suite = merge(arguments.reports)
+        write(Path(arguments.output), as_text(outcomes, suite))
+    except BadReport as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+    for line in (*summary(outcomes, arguments.output), *unmatched(outcomes), f"report: {arguments.output}"):
+        print(line)
+    parser.exit(int(not all(outcome.conformant and not outcome.unmatched for outcome in outcomes)))

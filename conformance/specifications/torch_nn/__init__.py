@@ -1,0 +1,1 @@
+"""PyTorch's layers torch.nn.RNN, LSTM and GRU and their cells."""

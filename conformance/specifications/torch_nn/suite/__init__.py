@@ -1,0 +1,1 @@
+"""The tests of torch.nn's requirements, a module for each area."""

@@ -1,0 +1,63 @@
+"""The cases of ``cases/``, from real use and generated: each replayed on the backend, one requirement a case."""
+
+from conformance.cases import Case, CaseError, check, check_read_back, default_directory, load_cases, replay
+from conformance.engine.check import Verdict
+from conformance.engine.compare import Failed
+from reference.catalogue import Requirement, ids
+
+
+class CaseCheck:
+    """A case as a check: decided by one replay, for the kinds and features that it needs."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        combined = () if case.refuses_only else ids(["combined"])
+        self.entry = Requirement(
+            id=f"CASE-{case.id.upper()}",
+            area="cases",
+            builds_on=tuple(dict.fromkeys([*combined, *case.requirements])),
+            statement=f"{case.description}.",
+            source=case.source,
+            kinds=tuple(sorted(case.kinds)),
+            needs=case.features,
+            every_dtype=not case.refuses_only,
+            steps=case.steps,
+        )
+        self.requirement = self.entry.id
+        self.names = case.requirements
+        """Of what it is an example: where that is a known failure, so is the case."""
+
+    def run(self, subject, plans, streams, profile) -> Verdict:
+        """Replay the case and compare."""
+        verdict = Verdict(examples=1)
+        backend, case = subject.backend, self.case.within(subject.dtype)
+        try:
+            with subject.calling(f"case {case.id}"):
+                results = replay(case, subject.dtype, backend.layer, backend.cell)
+            with subject.clock("tolerance"):
+                verdict.margin = check(case, results, subject.arithmetic, backend.features.deterministic)
+            if backend.features.claims("parameters"):
+                with subject.calling(f"case {case.id}"):
+                    check_read_back(case, subject.dtype, backend.layer)
+        except Failed as failure:
+            verdict.failure, verdict.margin = str(failure), failure.margin
+            verdict.example = f"case {case.id}: {path_of(case)}"
+        return verdict
+
+
+def path_of(case: Case) -> str:
+    """Where the file of a case is, from the folder that holds the cases."""
+    return next(f"cases/{folder}{case.id}.json" for folder in ("generated/", "")
+                if not folder or (default_directory() / folder / f"{case.id}.json").is_file())  # fmt: skip
+
+
+def test_case(trial):
+    """Replayed by CaseCheck.run."""
+    raise AssertionError("the suite's plugin runs this")
+
+
+broken: CaseError | None = None
+try:
+    test_case.checks = [CaseCheck(case) for case in load_cases()]
+except CaseError as error:
+    test_case.checks, broken = [], error

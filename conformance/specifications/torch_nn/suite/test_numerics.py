@@ -1,0 +1,62 @@
+"""Numerics: the formulas, each gate by itself and everything together, within computed tolerances."""
+
+import numpy as np
+
+from conformance.engine.check import decides
+from conformance.engine.compare import Failed
+from conformance.specifications.torch_nn.strategies import (
+    isolated_gate,
+    large_batches,
+    long_layers,
+    plain_layers,
+    wide_layers,
+)
+
+
+def saturating(call):
+    return "saturating" in call.values
+
+
+def from_zeros_without_projection(call):
+    return call.h_0 is None and not call.config.proj_size
+
+
+@decides("STATE-RANGE", when=lambda call: saturating(call) and from_zeros_without_projection(call))
+def test_states_stay_in_range(trial):
+    output = np.abs(trial.got.output.astype(np.float64))
+    if not np.all(output <= 1):
+        index = tuple(int(i) for i in np.argwhere(~(output <= 1))[0])
+        raise Failed(
+            f"output[{', '.join(map(str, index))}], {trial.where('output', index)}: got an absolute value of "
+            f"{output[index]:.9g}, expected at most 1"
+        )
+
+
+@decides("RNN-TANH-EQUATION", draw=plain_layers)
+@decides("RNN-RELU-EQUATION", draw=plain_layers)
+@decides("LSTM-EQUATION", draw=plain_layers)
+@decides("GRU-EQUATION", draw=plain_layers)
+def test_equation(trial):
+    trial.agrees()
+
+
+@decides("LSTM-INPUT-GATE", draw=isolated_gate("i"))
+@decides("LSTM-FORGET-GATE", draw=isolated_gate("f"))
+@decides("LSTM-CELL-GATE", draw=isolated_gate("g"))
+@decides("LSTM-OUTPUT-GATE", draw=isolated_gate("o"))
+@decides("GRU-RESET-GATE", draw=isolated_gate("r"))
+@decides("GRU-UPDATE-GATE", draw=isolated_gate("z"))
+@decides("GRU-NEW-GATE", draw=isolated_gate("n"))
+def test_gate(trial):
+    trial.agrees()
+
+
+@decides("MULTILAYER-EQUATION")
+@decides("BIDIRECTIONAL-EQUATION")
+@decides("FORWARD-EQUATION")
+@decides("LONG-SEQUENCE-EQUATION", draw=long_layers, share=0.2)
+@decides("LARGE-BATCH-EQUATION", draw=large_batches, share=0.2)
+@decides("LARGE-HIDDEN-EQUATION", draw=wide_layers, share=0.2)
+@decides("SATURATION-EQUATION", when=saturating)
+def test_agrees_with_the_formula(trial):
+    trial.agrees()
