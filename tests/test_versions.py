@@ -66,7 +66,7 @@ def test_versions_rise_and_the_last_is_the_present_one():
 def test_reports_and_the_page_name_the_version():
     assert suite_of("quick", 12, 0)["catalogue"] == version()
     assert f"version {version()}," in next(line for line in requirements_page() if "entries of" in line)
-    schema = json.loads((ROOT / "conformance" / "site" / "report.schema.json").read_text())
+    schema = json.loads((ROOT / "conformance" / "reporting" / "report.schema.json").read_text())
     assert set(suite_of("quick", 12, 0, "1/2")) == set(schema["properties"]["suite"]["properties"])
 
 
