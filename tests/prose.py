@@ -2,13 +2,14 @@
 
 ``DOCSTRING_PATTERNS`` and ``PATTERNS`` list the manner, each entry with an example. A docstring or a line of a document
 counts once if any pattern matches it. The script reads the docstrings of all Python files of the project, and the
-hand-written Markdown files without their code fences. It measures comments too.
+hand-written Markdown files without their code fences. It measures comments too, and strings that describe attributes.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import inspect
 import io
 import re
 import tokenize
@@ -16,6 +17,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -79,7 +81,7 @@ class Text:
     lines: tuple[tuple[int, int], ...]
     """(offset in ``text``, line of the file), ascending by offset."""
     kind: str
-    """``function``, ``property``, ``test``, ``class``, ``module``, ``comment`` or ``line``."""
+    """function, property, test, class, module, comment (of a line of code or an attribute), or line (of a document)."""
 
     def line(self, offset: int) -> int:
         """Return the file's line for an offset in ``text``."""
@@ -217,18 +219,28 @@ PATTERNS = (
 
 
 def texts_of_code(root: Path, path: Path) -> Iterator[Text]:
-    """Yield every docstring and every comment of a Python file."""
+    """Yield every docstring and every comment of a Python file; a string below an attribute is a comment."""
     source, name = path.read_text("utf-8"), path.relative_to(root).as_posix()
     for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef):
+            yield from _texts_of_attributes(name, node.body)
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         docstring = ast.get_docstring(node)
         if docstring:
-            first = node.body[0].lineno
-            yield Text(name, docstring, _numbered(docstring, first), _kind(node))
+            yield Text(name, docstring, _numbered(docstring, node.body[0].lineno), _kind(node))
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT and not token.string.startswith(("#!", "# type:", "# fmt:", "# noqa")):
             yield Text(name, token.string.lstrip("# "), ((0, token.start[0]),), "comment")
+
+
+def _texts_of_attributes(name: str, body: list[ast.stmt]) -> Iterator[Text]:
+    for before, node in pairwise(body):
+        if isinstance(before, ast.Assign | ast.AnnAssign) and isinstance(node, ast.Expr):
+            value = node.value.value if isinstance(node.value, ast.Constant) else None
+            if isinstance(value, str):
+                text = inspect.cleandoc(value)
+                yield Text(name, text, _numbered(text, node.lineno), "comment")
 
 
 def texts_of_document(root: Path, path: Path) -> Iterator[Text]:
