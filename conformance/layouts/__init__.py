@@ -10,7 +10,7 @@ and raises Unsupported elsewhere: a GRU multiplies b_hn by the reset gate. ``fro
 returns the sum as bias_ih and zeros as bias_hh or, with ``gradient=True`` for gradients, the same array for both.
 
 All functions need NumPy only, return new arrays, and raise ValueError for arrays whose shapes do not fit each other.
-Letters are those of conformance.backend, and G the number of gates. Gates have PyTorch's letters in every layout:
+Letters are as in conformance.backend; G is the number of gates. Gates have PyTorch's letters in every layout:
 i f g o and r z n.
 """
 

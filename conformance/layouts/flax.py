@@ -19,7 +19,7 @@ def to_flax_linen(kind: str, weights: Weights) -> dict[str, dict[str, np.ndarray
 
     A kernel (in, H) for each gate: i and h of SimpleCell, ii, if, ig, io, hi, ... of an LSTM, ir, iz, in, hr, ... of a
     GRU. A bias (H) for each gate beside the kernels h* of an LSTM and i* of the others; a GRU's hn has b_hn as well.
-    The cells always have biases: they are zeros if Weights has none. Raises Unsupported for a projection.
+    The cells always have biases: they are zeros if Weights lacks them. Raises Unsupported for a projection.
     Source: https://flax.readthedocs.io/en/latest/api_reference/flax.linen/layers.html, GRUCell, OptimizedLSTMCell
     and SimpleCell, the equations; the names are in flax/linen/recurrent.py.
     """
@@ -56,7 +56,7 @@ def to_flax_nnx(kind: str, weights: Weights) -> dict[str, dict[str, np.ndarray]]
     """Return the parameters of flax.nnx's SimpleCell, OptimizedLSTMCell or GRUCell: dense_i and dense_h.
 
     Each has a kernel (in, G*H). One has the bias (G*H): dense_h of an LSTM, dense_i of the others. The cells always
-    have biases: they are zeros if Weights has none. Raises Unsupported for a projection, and for a GRU whose b_hn is
+    have biases: they are zeros if Weights lacks them. Raises Unsupported for a projection, and for a GRU whose b_hn is
     not zero: nnx.GRUCell has no b_hn, although its page prints one.
     Source: https://flax.readthedocs.io/en/latest/api_reference/flax.nnx/nn/recurrent.html; flax/nnx/nn/recurrent.py.
     """

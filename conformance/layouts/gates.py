@@ -23,7 +23,7 @@ GATE_ORDERS: dict[str, Mapping[str, str]] = {
 
 
 def reorder_gates(array: np.ndarray, kind: str, source: str, target: str, axis: int = 0) -> np.ndarray:
-    """Return ``array`` with its G gate blocks along ``axis`` moved from one layout's order to another's.
+    """Return ``array`` with its G gate blocks along ``axis`` moved from the order of one layout to another order.
 
     Raises ValueError for an unknown kind or layout, and if the axis does not hold G equal blocks.
     """
@@ -42,12 +42,12 @@ def gates_of(kind: str, layout: str) -> str:
 
 
 def to_order(kind: str, layout: str, array: np.ndarray) -> np.ndarray:
-    """Return a copy with the gate blocks along axis 0 in the order of ``layout`` instead of PyTorch's."""
+    """Return a copy with the gate blocks along axis 0 in the order of ``layout``, from PyTorch's order."""
     return reorder_gates(array, kind, "pytorch", layout)
 
 
 def from_order(kind: str, layout: str, array: np.ndarray) -> np.ndarray:
-    """Return a copy with the gate blocks along axis 0 in PyTorch's order instead of that layout's."""
+    """Return a copy with the gate blocks along axis 0 in PyTorch's order, from the order of ``layout``."""
     return reorder_gates(array, kind, layout, "pytorch")
 
 

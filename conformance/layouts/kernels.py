@@ -32,7 +32,7 @@ def to_cudnn(kind: str, weights: Weights) -> dict[str, list[np.ndarray]]:
 def from_cudnn(kind: str, native: Mapping[str, Sequence[np.ndarray]]) -> Weights:
     """Return the Weights of one pseudoLayer's matrices and biases: the inverse of ``to_cudnn``.
 
-    Raises ValueError if their number is not the kind's.
+    Raises ValueError if their number does not fit the kind.
     """
     G = len(gates_of(kind, "cudnn"))
     matrices, biases = native["matrices"], native["biases"]

@@ -47,8 +47,8 @@ def split(config: LayerConfig | CellConfig, parameters: Mapping[str, np.ndarray]
 def join(config: LayerConfig | CellConfig, weights: Sequence[Weights]) -> dict[str, np.ndarray]:
     """Return the documented parameters, or gradients of them, by name and in their order: the inverse of ``split``.
 
-    Leaves biases out if the configuration has none. Raises ValueError if the number of Weights or a shape is not
-    the configuration's.
+    Leaves biases out under bias=False. Raises ValueError if the number of Weights or a shape does not fit the
+    configuration.
     """
     suffixes = _suffixes(config)
     require(len(weights) == len(suffixes), "weights", f"{len(suffixes)} of them", len(weights))
