@@ -1,9 +1,9 @@
-"""The oracle: what PyTorch's documentation says RNN, LSTM and GRU layers compute, in NumPy alone.
+"""The oracle: RNN, LSTM and GRU layers and cells as PyTorch documents them, in NumPy alone.
 
-``forward`` and ``step`` evaluate a layer and a cell; ``LayerConfig`` and ``CellConfig`` are their
-documented arguments, which ``check_parameters``, ``check_inputs`` and ``check_cell_inputs`` hold
-parameters and inputs against; ``reference.precision`` says how far rounding alone may carry a right
-implementation from these numbers; ``reference.catalogue`` lists the documented statements.
+``forward`` evaluates a layer and ``step`` a cell. ``LayerConfig`` and ``CellConfig`` are their documented arguments;
+``check_parameters``, ``check_inputs`` and ``check_cell_inputs`` validate parameters and inputs. The module
+``reference.precision`` computes how far rounding alone may carry a right implementation from these numbers, and
+``reference.catalogue`` reads the documented statements.
 """
 
 from reference.config import DTYPES, KINDS, CellConfig, LayerConfig, numpy_dtype

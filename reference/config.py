@@ -1,7 +1,7 @@
-"""The documented arguments of the layers and cells, and the rules that they obey.
+"""The documented arguments of the layers and cells, and their rules.
 
-A configuration is what somebody asks for, valid or not: building one never raises, so that a request
-that the documentation forbids can be put to a backend as well. ``validate`` tells the valid ones.
+Building a configuration never raises, so that the suite can ask a backend for a forbidden one. ``validate`` raises
+ValueError for a configuration that the documentation does not allow.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ DTYPES = ("float32", "float64", "float16", "bfloat16")
 
 
 def numpy_dtype(name: str) -> np.dtype:
-    """The NumPy dtype of that name; bfloat16 is ``ml_dtypes.bfloat16``.
+    """Return the NumPy dtype of that name; bfloat16 is ``ml_dtypes.bfloat16``.
 
-    Raises ValueError for a name that is not one of ``DTYPES``.
+    Raises ValueError if the name is not one of ``DTYPES``.
     """
     require(name in DTYPES, "dtype", f"one of {', '.join(DTYPES)}", name)
     if name == "bfloat16":
-        import ml_dtypes  # here, so that the other dtypes need nothing but NumPy
+        import ml_dtypes  # here, so that the other dtypes need NumPy alone
 
         return np.dtype(ml_dtypes.bfloat16)
     return np.dtype(name)
 
 
-def require(holds: bool, argument: str, expected: str, came: object) -> None:
-    """Reject an argument with a ValueError that says what was expected and what came."""
+def require(holds: bool | np.bool_, argument: str, expected: str, came: object) -> None:
+    """Raise ValueError unless ``holds``; the message has the argument, ``expected`` and ``came``."""
     if not holds:
         raise ValueError(f"{argument}: expected {expected}, got {came!r}")
 
@@ -45,7 +45,10 @@ def _require_flags(config: object, *names: str) -> None:
 
 @dataclass(frozen=True)
 class CellConfig:
-    """The arguments of RNNCell, LSTMCell and GRUCell."""
+    """The arguments of RNNCell, LSTMCell and GRUCell.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTMCell.html, "Args".
+    """
 
     kind: str
     input_size: int
@@ -54,7 +57,7 @@ class CellConfig:
     dtype: str = "float32"
 
     def validate(self) -> None:
-        """Raise ValueError, naming the argument, where the documentation does not allow this cell."""
+        """Raise ValueError, naming the argument, if the documentation does not allow this cell."""
         require(self.kind in KINDS, "kind", f"one of {', '.join(KINDS)}", self.kind)
         require(self.dtype in DTYPES, "dtype", f"one of {', '.join(DTYPES)}", self.dtype)
         for name in ("input_size", "hidden_size"):
@@ -88,11 +91,11 @@ class LayerConfig:
 
     @property
     def output_size(self) -> int:
-        """O, the size of h: proj_size where there is a projection, otherwise hidden_size."""
+        """O, the size of h: proj_size with a projection, otherwise hidden_size."""
         return self.proj_size if self.proj_size > 0 else self.hidden_size
 
     def validate(self) -> None:
-        """Raise ValueError, naming the argument, where the documentation does not allow this layer."""
+        """Raise ValueError, naming the argument, if the documentation does not allow this layer."""
         CellConfig(self.kind, self.input_size, self.hidden_size, self.bias, self.dtype).validate()
         require(
             is_integer(self.num_layers) and self.num_layers > 0,

@@ -1,25 +1,28 @@
 """Layers and cells: time, direction, stacking, lengths and batch layout, written once for every kind.
 
-Letters: T steps, N samples, I input_size, H hidden_size, P proj_size, L num_layers, D directions,
-O = P where there is a projection, otherwise H. Everything is computed in float64.
+Letters: T steps, N samples, I input_size, H hidden_size, P proj_size, L num_layers, D directions, O = P with a
+projection, otherwise H. All arithmetic is in float64.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from reference.cells import EQUATIONS
+from reference.cells import EQUATIONS, Array
 from reference.config import CellConfig, LayerConfig, is_integer, numpy_dtype, require
 from reference.parameters import check_parameters, parameter_suffix
 
+Weights: TypeAlias = tuple[Array, Array, Array | None, Array | None, Array | None]
+"""One direction's W_ih (I, G*H), W_hh (O, G*H), b_ih and b_hh (G*H), W_hr (H, P); the last three may be None."""
+
 
 class Result(NamedTuple):
-    """What a layer returns: output (T, N, D*O), h_n (D*L, N, O), and for lstm c_n (D*L, N, H).
+    """A layer's results: output (T, N, D*O), h_n (D*L, N, O), and for lstm c_n (D*L, N, H).
 
-    output is (N, T, D*O) under batch_first; unbatched, all three lack N.
+    With batch_first output is (N, T, D*O). For unbatched input all three lack N.
     """
 
     output: np.ndarray
@@ -38,14 +41,13 @@ def forward(
 ) -> Result:
     """Evaluate a layer as documented.
 
-    x is (T, N, I), or (N, T, I) under batch_first, or (T, I) unbatched; h_0 (D*L, N, O) and c_0
-    (D*L, N, H), without N when unbatched, None for zeros; lstm takes both or neither. ``lengths``, N
-    integers in 1..T in any order: sample n ends after lengths[n] steps, as in a PackedSequence; the
-    output past the end is zero. ``masks``, one per layer but the last, boolean (T, N, D*O) in every
-    layout: which outputs dropout keeps; what is kept is scaled by 1/(1 - dropout). No masks, no dropout.
+    x is (T, N, I), or (N, T, I) with batch_first, or (T, I) unbatched. h_0 (D*L, N, O) and c_0 (D*L, N, H), without N
+    if unbatched, are zeros if None; lstm takes both or neither. ``lengths`` holds N integers from 1 to T in any order:
+    sample n ends after lengths[n] steps, as in a PackedSequence, and the output past its end is zero. ``masks`` holds
+    one boolean array (T, N, D*O), in every layout, for each layer but the last: dropout keeps the outputs where it is
+    True and scales them by 1/(1 - dropout). Without masks nothing is dropped.
 
-    Returns a Result of float64 arrays. Raises ValueError, naming the argument, for what the
-    documentation does not allow.
+    Returns a Result of float64 arrays. Raises ValueError, naming the argument, if the documentation does not allow it.
 
     Source: torch.nn.RNN, LSTM, GRU, "Inputs" and "Outputs".
     """
@@ -54,9 +56,9 @@ def forward(
     check_parameters(config, parameters)
     check_inputs(config, x, h_0, c_0, lengths, masks)
     as64 = {name: np.asarray(value, np.float64) for name, value in parameters.items()}
-    states = [None if s is None else np.asarray(s, np.float64) for s in (h_0, c_0)]
+    h, c = (None if s is None else np.asarray(s, np.float64) for s in (h_0, c_0))
     with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity may lie in the padding
-        return evaluate(config, as64, np.asarray(x, np.float64), *states, lengths, masks)
+        return evaluate(config, as64, np.asarray(x, np.float64), h, c, lengths, masks)
 
 
 def step(
@@ -66,10 +68,12 @@ def step(
     h: np.ndarray | None = None,
     c: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Evaluate a cell as documented: (h', c'), c' None unless lstm; float64.
+    """Evaluate a cell as documented.
 
-    x is (N, I) or (I), h and c (N, H) or (H), None for zeros; LSTMCell takes both or neither.
-    Raises ValueError, naming the argument, for what the documentation does not allow.
+    x is (N, I) or (I); h and c, (N, H) or (H), are zeros if None; lstm takes both or neither.
+
+    Returns (h', c') in float64; c' is None unless lstm. Raises ValueError, naming the argument, if the documentation
+    does not allow it.
 
     Source: torch.nn.RNNCell, LSTMCell, GRUCell, "Inputs" and "Outputs".
     """
@@ -78,16 +82,23 @@ def step(
     check_parameters(config, parameters)
     check_cell_inputs(config, x, h, c)
     as64 = {name: np.asarray(value, np.float64) for name, value in parameters.items()}
-    states = [None if s is None else np.asarray(s, np.float64) for s in (h, c)]
-    return evaluate_cell(config, as64, np.asarray(x, np.float64), *states)
+    h, c = (None if s is None else np.asarray(s, np.float64) for s in (h, c))
+    return evaluate_cell(config, as64, np.asarray(x, np.float64), h, c)
 
 
-# What follows evaluates on anything that behaves as a float64 array: reference.precision sends
-# disturbed arrays through the very same lines.
+# The functions below also evaluate disturbed arrays (reference.precision), which behave as float64 arrays.
 
 
-def evaluate(config, parameters, x, h_0=None, c_0=None, lengths=None, masks=None) -> Result:
-    """``forward`` without the checks."""
+def evaluate(
+    config: LayerConfig,
+    parameters: Mapping[str, Array],
+    x: Array,
+    h_0: Array | None = None,
+    c_0: Array | None = None,
+    lengths: Sequence[int] | None = None,
+    masks: Sequence[np.ndarray] | None = None,
+) -> Result:
+    """Compute ``forward`` without its checks."""
     unbatched = len(x.shape) == 2
     if unbatched:
         x = x[:, None]
@@ -100,43 +111,52 @@ def evaluate(config, parameters, x, h_0=None, c_0=None, lengths=None, masks=None
         h_0 = np.zeros((D * L, N, config.output_size))
     if c_0 is None:
         c_0 = np.zeros((D * L, N, H))
-    # running[t] marks the samples that still run at step t; None where all of them always do.
+    # running[t] marks the samples that still run at step t; None if every sample runs to the last step.
     running = None if lengths is None else np.arange(T)[:, None, None] < np.asarray(lengths)[:, None]
 
-    h_n, c_n = [], []
+    h_ends: list[Array] = []
+    c_ends: list[Array] = []
     for layer in range(L):
-        outputs = []
+        outputs: list[Array] = []
         for direction in range(D):
             row = layer * D + direction
             weights = _weights(parameters, parameter_suffix(layer, direction))
             output, h, c = _direction(config.kind, weights, x, h_0[row], c_0[row], running, reverse=direction == 1)
             outputs.append(output)
-            h_n.append(h)
-            c_n.append(c)
+            h_ends.append(h)
+            c_ends.append(c)
         x = np.concatenate(outputs, axis=-1) if D == 2 else outputs[0]
         if masks is not None and layer < L - 1:
             x = _dropped(x, masks[layer], config.dropout)
 
-    h_n = np.stack(h_n)
-    c_n = np.stack(c_n) if config.kind == "lstm" else None
+    h_n = np.stack(h_ends)
+    c_n = np.stack(c_ends) if config.kind == "lstm" else None
     if unbatched:
         return Result(x[:, 0], h_n[:, 0], None if c_n is None else c_n[:, 0])
     return Result(np.swapaxes(x, 0, 1) if config.batch_first else x, h_n, c_n)
 
 
-def _direction(kind, weights, inputs, h, c, running, reverse, record=None):
-    """One layer's one direction over inputs (T, N, I): output (T, N, O), and h, c after its last step.
+def _direction(
+    kind: str,
+    weights: Weights,
+    inputs: Array,
+    h: Array,
+    c: Array | None,
+    running: np.ndarray | None,
+    reverse: bool,
+    record: list[Any] | None = None,
+) -> tuple[Array, Array, Array | None]:
+    """Evaluate one direction of one layer over inputs (T, N, I): output (T, N, O), and h, c after its last step.
 
-    A sample that does not run keeps its state. Going backwards it does so from T-1 down to its own
-    end, which is why the reverse direction starts there. ``record[t]`` is set to what step t met: the
-    equations' x, u, h and c, and h_t before any projection.
+    A sample that does not run keeps its state. In the reverse direction, from step T-1 down, it therefore keeps its
+    first state until its own end. ``record[t]`` receives step t's x, u, h and c, and h_t before any projection.
     """
     W_ih, W_hh, b_ih, b_hh, W_hr = weights
     equations = EQUATIONS[kind]
     T, N = inputs.shape[:2]
     x = np.reshape(_rows(inputs) @ W_ih, (T, N, W_ih.shape[-1]))  # of all steps at once
     x = x if b_ih is None else x + b_ih
-    output = [None] * T
+    output: list[Array] = [None] * T
     for t in reversed(range(T)) if reverse else range(T):
         u = h @ W_hh if b_hh is None else h @ W_hh + b_hh
         h_t, c_t = equations(x[t], u, h, c)
@@ -153,25 +173,31 @@ def _direction(kind, weights, inputs, h, c, running, reverse, record=None):
     return np.stack(output), h, c
 
 
-def _rows(a):
-    """a (T, N, size) as (T*N, size)."""
+def _rows(a: Array) -> Array:
+    """Reshape (T, N, size) to (T*N, size)."""
     return np.reshape(a, (a.shape[0] * a.shape[1], a.shape[2]))
 
 
-def _weights(parameters, suffix):
-    """weight_ih, weight_hh, bias_ih, bias_hh, weight_hr of one direction, weights transposed, None if absent."""
-    W_ih, W_hh, W_hr = (parameters.get(f"weight_{name}{suffix}") for name in ("ih", "hh", "hr"))
-    b_ih, b_hh = (parameters.get(f"bias_{name}{suffix}") for name in ("ih", "hh"))
+def _weights(parameters: Mapping[str, Array], suffix: str) -> Weights:
+    """Return one direction's weight_ih, weight_hh, bias_ih, bias_hh, weight_hr: weights transposed, None if absent."""
+    W_ih, W_hh = (parameters[f"weight_{name}{suffix}"] for name in ("ih", "hh"))
+    b_ih, b_hh, W_hr = (parameters.get(f"{name}{suffix}") for name in ("bias_ih", "bias_hh", "weight_hr"))
     return W_ih.T, W_hh.T, b_ih, b_hh, None if W_hr is None else W_hr.T
 
 
-def _dropped(x, mask, probability):
+def _dropped(x: Array, mask: np.ndarray, probability: float) -> Array:
     kept = np.asarray(mask, bool)
     return np.where(kept, x / (1 - probability) if probability < 1 else x, 0.0)
 
 
-def evaluate_cell(config, parameters, x, h=None, c=None):
-    """``step`` without the checks."""
+def evaluate_cell(
+    config: CellConfig,
+    parameters: Mapping[str, Array],
+    x: Array,
+    h: Array | None = None,
+    c: Array | None = None,
+) -> tuple[Array, Array | None]:
+    """Compute ``step`` without its checks."""
     W_ih, W_hh, b_ih, b_hh, _ = _weights(parameters, "")
     zeros = np.zeros((*x.shape[:-1], config.hidden_size))
     h = zeros if h is None else h
@@ -181,8 +207,18 @@ def evaluate_cell(config, parameters, x, h=None, c=None):
     return EQUATIONS[config.kind](x, u, h, c)
 
 
-def check_inputs(config, x, h_0=None, c_0=None, lengths=None, masks=None) -> None:
-    """Raise ValueError for arguments of ``forward`` that do not fit a valid configuration."""
+def check_inputs(
+    config: LayerConfig,
+    x: np.ndarray,
+    h_0: np.ndarray | None = None,
+    c_0: np.ndarray | None = None,
+    lengths: Sequence[int] | None = None,
+    masks: Sequence[np.ndarray] | None = None,
+) -> None:
+    """Raise ValueError, naming the argument, if arguments of ``forward`` do not fit a valid configuration.
+
+    Source: torch.nn.RNN, LSTM, GRU, "Inputs".
+    """
     batch = "N, T" if config.batch_first else "T, N"
     _check_array("x", x, config.dtype)
     require(x.ndim in (2, 3), "x", f"({batch}, I) or (T, I)", x.shape)
@@ -209,8 +245,13 @@ def check_inputs(config, x, h_0=None, c_0=None, lengths=None, masks=None) -> Non
             _check_mask(mask, expected, config.dropout)
 
 
-def check_cell_inputs(config, x, h=None, c=None) -> None:
-    """Raise ValueError for arguments of ``step`` that do not fit a valid configuration."""
+def check_cell_inputs(
+    config: CellConfig, x: np.ndarray, h: np.ndarray | None = None, c: np.ndarray | None = None
+) -> None:
+    """Raise ValueError, naming the argument, if arguments of ``step`` do not fit a valid configuration.
+
+    Source: torch.nn.RNNCell, LSTMCell, GRUCell, "Inputs".
+    """
     _check_array("x", x, config.dtype)
     require(x.ndim in (1, 2), "x", "(N, I) or (I)", x.shape)
     require(x.shape[-1] == config.input_size, "x", f"{config.input_size} features (input_size)", x.shape)
@@ -223,12 +264,16 @@ def check_cell_inputs(config, x, h=None, c=None) -> None:
     _check_states(config.kind, ("h", h), ("c", c))
 
 
-def _check_array(name, value, dtype) -> None:
+def _check_array(name: str, value: np.ndarray, dtype: str) -> None:
     require(isinstance(value, np.ndarray), name, "a NumPy array", type(value).__name__)
     require(value.dtype == numpy_dtype(dtype), name, f"dtype {dtype}", str(value.dtype))
 
 
-def _check_mask(mask, expected, dropout) -> None:
+def _shape(value: np.ndarray | None) -> tuple[int, ...] | None:
+    return None if value is None else np.shape(value)
+
+
+def _check_mask(mask: np.ndarray, expected: tuple[int, ...], dropout: float) -> None:
     came = mask.dtype.name if isinstance(mask, np.ndarray) else type(mask).__name__
     require(came == "bool", "masks", "arrays of dtype bool", came)
     require(mask.shape == expected, "masks", f"shape {expected}", mask.shape)
@@ -236,16 +281,16 @@ def _check_mask(mask, expected, dropout) -> None:
     require(dropout < 1 or not mask.any(), "masks", "everything dropped, as dropout is 1", "a mask that keeps")
 
 
-def _check_states(kind, hidden, cell) -> None:
+def _check_states(kind: str, hidden: tuple[str, np.ndarray | None], cell: tuple[str, np.ndarray | None]) -> None:
     (h_name, h), (c_name, c) = hidden, cell
     if kind == "lstm":
         both = (h is None) == (c is None)
         require(both, c_name if c is None else h_name, f"both {h_name} and {c_name} or neither", None)
     else:
-        require(c is None, c_name, f"None, as {kind} has no cell state", np.shape(c))
+        require(c is None, c_name, f"None, as {kind} has no cell state", _shape(c))
 
 
-def _check_lengths(lengths, T, N) -> None:
+def _check_lengths(lengths: Sequence[int], T: int, N: int) -> None:
     several = isinstance(lengths, (list, tuple, np.ndarray)) and len(lengths) == N
     require(several, "lengths", f"{N} integers, one a sample", lengths)
     require(all(is_integer(n) for n in lengths), "lengths", "integers", lengths)

@@ -13,12 +13,13 @@ GATES = {"rnn_tanh": "h", "rnn_relu": "h", "lstm": "ifgo", "gru": "rzn"}
 
 
 def parameter_shapes(config: LayerConfig | CellConfig) -> dict[str, tuple[int, ...]]:
-    """Every parameter's name and shape in the documented order.
+    """Return the shape of every parameter of a valid configuration by name, in the documented order.
 
-    Layer by layer, in each layer the forward direction before the reverse one, in each direction
-    weight_ih (G*H, input), weight_hh (G*H, O), bias_ih (G*H), bias_hh (G*H), weight_hr (P, H), where G
-    is the number of gates and the input of a layer after the first has D*O features. A cell has the
-    first four without a suffix.
+    The order is layer by layer, the forward direction before the reverse one, and in each direction weight_ih
+    (G*H, input), weight_hh (G*H, O), bias_ih (G*H), bias_hh (G*H), weight_hr (P, H). G is the number of gates; the
+    input of a layer after the first has D*O features. A cell has the first four, without a suffix.
+
+    Source: torch.nn.RNN, LSTM, GRU and their cells, "Attributes" or "Variables".
     """
     H, G = config.hidden_size, len(GATES[config.kind])
     if isinstance(config, CellConfig):
@@ -32,14 +33,14 @@ def parameter_shapes(config: LayerConfig | CellConfig) -> dict[str, tuple[int, .
 
 
 def layer_directions(config: LayerConfig) -> Iterator[tuple[int, int]]:
-    """Every (layer, direction) in the documented order, which is also that of the rows of h_n and c_n."""
+    """Yield every (layer, direction) in the documented order of the parameters and of the rows of h_n and c_n."""
     for layer in range(config.num_layers):
         for direction in range(config.directions):
             yield layer, direction
 
 
 def parameter_suffix(layer: int, direction: int) -> str:
-    """What the names of one layer's one direction end in: _l0, _l0_reverse, _l1, ..."""
+    """Return the ending of the parameters' names of one direction of one layer: _l0, _l0_reverse, _l1, ..."""
     return f"_l{layer}" + ("_reverse" if direction else "")
 
 
@@ -53,7 +54,7 @@ def _direction_shapes(suffix: str, GH: int, I: int, O: int, P: int, H: int, bias
 
 
 def check_parameters(config: LayerConfig | CellConfig, parameters: Mapping[str, np.ndarray]) -> None:
-    """Raise ValueError for a parameter that is missing, superfluous, misshapen or of another dtype."""
+    """Raise ValueError, naming the parameter, if one is missing, superfluous, misshapen or of another dtype."""
     shapes = parameter_shapes(config)
     dtype = numpy_dtype(config.dtype)
     require(isinstance(parameters, Mapping), "parameters", "a mapping from names to arrays", type(parameters).__name__)

@@ -1,19 +1,19 @@
 """The tolerance: how far rounding alone can carry a right implementation from the oracle.
 
-The oracle's own equations are evaluated once more on ``Disturbed`` arrays: K replicas of every array,
-in which each operation is off by a random error of the size that rounding has in the arithmetic under
-test. How far the replicas lie from the undisturbed result, element by element, is what rounding can do
-there (the *spread*); ``SPREADS`` of them are allowed. Nothing is chosen per kind, size or test.
+``spreads`` evaluates the oracle's own equations once more on ``Disturbed`` arrays: K replicas of every array, in which
+each operation has a random error of the size of rounding in the arithmetic under test. The *spread* of an element is
+the root mean square distance of its replicas from the undisturbed result; the tolerance is ``SPREADS`` times the
+spread. No number is chosen per kind, size or test.
 
-The errors, u being the unit roundoff (half the distance from 1 to the next number):
+The errors, where u is the unit roundoff (half the distance from 1 to the next number):
 
 - a sum, product or quotient: u relative to its result;
-- a dot product of length n: u * sqrt(n) * |x| * |w|, which covers every order of summation, and where
-  the products' inputs are rounded to a coarser format first, that format's u * |x| * |w| besides;
-- a sum with a dot product of length n: u * sqrt(n) relative to the larger of sum and summands, for a
-  bias or another product may as well be what the accumulation starts from;
-- tanh: TANH_ERROR * u absolute, which covers those built from exp or from the logistic function, and good
-  rational approximations; a backend whose kernels approximate more coarsely declares that.
+- a dot product of length n: u * sqrt(n) * |x| * |w|, which covers every order of summation; if the inputs of the
+  product are first rounded to a coarser format, also the coarser u * |x| * |w|;
+- a sum with a dot product of length n: u * sqrt(n) relative to the larger of sum and summands, because the
+  accumulation may start from a bias or another product;
+- tanh: TANH_ERROR * u absolute, which covers a tanh built from exp or from the logistic function, and good rational
+  approximations; a backend with coarser kernels declares them.
 """
 
 from __future__ import annotations
@@ -22,37 +22,39 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any, TypeAlias, Union
 
 import numpy as np
+
+Operand: TypeAlias = Union["Disturbed", np.ndarray, float]
 
 SPREADS = 4.0  # measured: docs/precision.md, "How many spreads"
 TANH_ERROR = 2.0
 REPLICAS = 8
-REPLICAS_ON_FAILURE = (64, 256)  # a spread of 8 replicas can come out too small by chance
+REPLICAS_ON_FAILURE = (64, 256)  # the spread of 8 replicas can be too small by chance
 
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """How a backend rounds.
-
-    u is the unit roundoff of every operation, product_u that of the inputs of matrix products where
-    they are rounded first (0: they are not), tanh_error the error of tanh in units of u, least the
-    absolute error that underflow may add to an operation, floor what it may add to a result, and largest
-    the greatest finite number.
-    """
+    """The rounding of a backend."""
 
     name: str
     u: float
+    """The unit roundoff of every operation."""
     largest: float
+    """The largest finite number."""
     floor: float
+    """The absolute error that underflow may add to a result."""
     product_u: float = 0.0
+    """The unit roundoff of the format to which the inputs of matrix products are rounded first; 0 if they are not."""
     least: float = 0.0
+    """The absolute error that underflow may add to an operation."""
     tanh_error: float = TANH_ERROR
+    """The error of tanh in units of u."""
 
 
-# floor: the smallest normal number, so that flushing subnormal numbers to zero is no failure. float16
-# is the one format whose subnormal numbers lie where ordinary values do: there the distance between
-# them is the error of each operation.
+# floor is the smallest normal number, so that a backend may flush subnormal numbers to zero. Only in float16 do
+# ordinary values reach the subnormal range; there each operation errs by the distance between subnormal numbers.
 _F32_MAX, _F32_TINY = 3.4028234663852886e38, 2.0**-126
 ARITHMETICS = {
     a.name: a
@@ -69,7 +71,7 @@ ARITHMETICS = {
 
 
 def allowed(spread: np.ndarray, arithmetic: Arithmetic) -> np.ndarray:
-    """The error allowed at each element, of the shape of ``spread``; exact zeros stay exact."""
+    """Return the tolerance of each element, in the shape of ``spread``; an element without spread must be exact."""
     return SPREADS * spread + np.where(spread > 0, arithmetic.floor, 0.0)
 
 
@@ -80,10 +82,11 @@ def spreads(
     arithmetic: Arithmetic,
     replicas: int = REPLICAS,
 ) -> list[np.ndarray | None]:
-    """The spread of each result of ``function(*arrays)``, in the shapes of ``expected``, its plain results.
+    """Return the spread of each result of ``function(*arrays)``, in the shapes of ``expected``, the plain results.
 
-    ``function`` is code of the oracle; ``arrays`` (None passes through) are what reaches it as disturbed
-    arrays. An element that overflows in a replica has an infinite or NaN spread.
+    ``function`` is code of the oracle. It receives every array of ``arrays`` disturbed, and None as None. An element
+    that overflows in a replica has an infinite or NaN spread. Raises TypeError if ``function`` uses an operation that
+    ``Disturbed`` does not implement.
     """
     noise = _Noise(arithmetic.u)
     with np.errstate(all="ignore"):
@@ -92,7 +95,7 @@ def spreads(
         return [None if e is None else _deviation(r, e) for r, e in zip(results, expected, strict=True)]
 
 
-def _deviation(result, expected):
+def _deviation(result: Operand | None, expected: np.ndarray) -> np.ndarray:
     if not isinstance(result, Disturbed):
         return np.zeros_like(expected)
     off = result.values - expected
@@ -100,7 +103,7 @@ def _deviation(result, expected):
 
 
 class _Noise:
-    """Normal numbers of deviation u, the same in every run, drawn once and read in order; and norms, computed once."""
+    """Normal numbers of deviation u, drawn once and read in order, the same in every run; and cached norms."""
 
     def __init__(self, u: float) -> None:
         self._u, self._drawn = u, _drawn(u)
@@ -109,7 +112,7 @@ class _Noise:
 
     def __call__(self, shape: tuple[int, ...]) -> np.ndarray:
         size = math.prod(shape)
-        if size > self._drawn.size - self._at:  # a new start, elsewhere, so that no error meets itself again
+        if size > self._drawn.size - self._at:  # start again elsewhere, so that errors do not repeat at the same place
             self._passes += 1
             self._at = self._passes * 7919 % 4099
             if size > self._drawn.size - self._at:
@@ -118,9 +121,9 @@ class _Noise:
         return self._drawn[start : start + size].reshape(shape)
 
     def norms(self, weight: np.ndarray) -> np.ndarray:
-        """The norms of a weight's columns. A recurrence asks for them at every step."""
+        """Return the norms of a weight's columns, cached because a recurrence needs them at every step."""
         known = self._norms.get(id(weight))
-        if known is None:  # the weight is kept, so that no other takes its id
+        if known is None:  # keep the weight, so that its id is not used again
             known = self._norms[id(weight)] = weight, _norm(weight, -2)
         return known[1]
 
@@ -133,20 +136,20 @@ def _drawn(u: float) -> np.ndarray:
 class Disturbed:
     """K replicas of an array, (K, *shape), whose operations err at random by the size of rounding.
 
-    It offers what the oracle's code does with arrays and nothing else: arithmetic, ``@``, tanh, maximum,
-    exp-free by design; indexing, stacking, choosing and moving elements are exact, as they are on a
-    machine. An operation that is not listed raises TypeError, so that none goes undisturbed unseen.
+    It implements the operations that the oracle uses: arithmetic, ``@``, tanh and maximum (the oracle has no exp).
+    Indexing, stacking, selecting and moving elements are exact, as on a machine. Any other operation raises TypeError,
+    so that every operation is either disturbed or known to be exact.
     """
 
     __slots__ = ("_noise", "arithmetic", "terms", "values")
 
     def __init__(self, values: np.ndarray, arithmetic: Arithmetic, noise: _Noise, terms: int = 1) -> None:
         self.values, self.arithmetic, self._noise = values, arithmetic, noise
-        self.terms = terms  # of the sums that the elements are
+        self.terms = terms  # the number of summands of each element
 
     @classmethod
     def replicate(cls, array: np.ndarray, replicas: int, arithmetic: Arithmetic, noise: _Noise) -> Disturbed:
-        """K exact replicas of an array."""
+        """Make K exact replicas of an array."""
         return cls(np.broadcast_to(array, (replicas, *array.shape)), arithmetic, noise)
 
     @property
@@ -165,7 +168,7 @@ class Disturbed:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: Any) -> Disturbed:
         key = key if isinstance(key, tuple) else (key,)
         return self._exact(self.values[key if key[0] is Ellipsis else (slice(None), *key)])
 
@@ -173,40 +176,40 @@ class Disturbed:
         return Disturbed(values, self.arithmetic, self._noise, self.terms if terms is None else terms)
 
     def _relative(self, values: np.ndarray) -> Disturbed:
-        """Off by u relative to the result."""
+        """Add an error of u relative to the result."""
         error = self._noise(values.shape) * values
         if self.arithmetic.least:
             error += self._noise(values.shape) * (self.arithmetic.least / self.arithmetic.u)
         error += values
         return Disturbed(error, self.arithmetic, self._noise)
 
-    def _absolute(self, values: np.ndarray, size, terms: int = 1) -> Disturbed:
-        """Off by ``size`` in units of u, a number or an array that broadcasts to the result."""
+    def _absolute(self, values: np.ndarray, size: np.ndarray | float, terms: int = 1) -> Disturbed:
+        """Add an error of ``size`` in units of u, a number or an array that broadcasts to the result."""
         error = self._noise(values.shape) * size
         error += values
         return Disturbed(error, self.arithmetic, self._noise, terms)
 
     def _sized(self, size: np.ndarray, factor: float) -> np.ndarray:
-        """``size`` times ``factor``, in place, and what underflow adds, in units of u."""
+        """Multiply ``size`` by ``factor`` in place and add the error of underflow, in units of u."""
         size *= factor
         if self.arithmetic.least:
             size += self.arithmetic.least / self.arithmetic.u
         return size
 
-    def _added(self, other) -> Disturbed:
-        """A sum, as part of a longer summation where one of the two is a product."""
+    def _added(self, other: Operand) -> Disturbed:
+        """Add, as part of a longer summation if one of the two is a product."""
         terms = self.terms + (other.terms if isinstance(other, Disturbed) else 1)
-        other = self._other(other)
-        values = self.values + other
+        summand = self._other(other)
+        values = self.values + summand
         if terms == 2:
             return self._relative(values)
         largest = np.abs(values)
         np.maximum(largest, np.abs(self.values), out=largest)
-        np.maximum(largest, np.abs(other), out=largest)
+        np.maximum(largest, np.abs(summand), out=largest)
         return self._absolute(values, self._sized(largest, math.sqrt(terms)), terms)
 
-    def _other(self, other):
-        """The other operand, its axes counted from the last so that the replicas' axis stays first."""
+    def _other(self, other: Operand) -> np.ndarray | float:
+        """Return the other operand with axes aligned from the last, so that the axis of the replicas stays first."""
         if not isinstance(other, Disturbed):
             return other
         if other.values.ndim < self.values.ndim:
@@ -214,37 +217,37 @@ class Disturbed:
             return other.values.reshape(other.values.shape[0], *gap, *other.shape)
         return other.values
 
-    def __add__(self, other):
+    def __add__(self, other: Operand) -> Disturbed:
         return self._added(other)
 
     __radd__ = __add__
 
-    def __sub__(self, other):
+    def __sub__(self, other: Operand) -> Disturbed:
         return self._relative(self.values - self._other(other))
 
-    def __rsub__(self, other):
+    def __rsub__(self, other: Operand) -> Disturbed:
         return self._relative(self._other(other) - self.values)
 
-    def __mul__(self, other):
+    def __mul__(self, other: Operand) -> Disturbed:
         return self._relative(self.values * self._other(other))
 
     __rmul__ = __mul__
 
-    def __truediv__(self, other):
+    def __truediv__(self, other: Operand) -> Disturbed:
         if isinstance(other, int) and other == 2:
             return self._exact(self.values / 2, 1)
         return self._relative(self.values / self._other(other))
 
-    def __neg__(self):
+    def __neg__(self) -> Disturbed:
         return self._exact(-self.values)
 
-    def __gt__(self, other):
+    def __gt__(self, other: Operand) -> Disturbed:
         return self._exact(self.values > self._other(other))
 
-    def __matmul__(self, other):
+    def __matmul__(self, other: Disturbed | np.ndarray) -> Disturbed:
         return self._product(self.values, other.values if isinstance(other, Disturbed) else other)
 
-    def __rmatmul__(self, other):
+    def __rmatmul__(self, other: np.ndarray) -> Disturbed:
         return self._product(other, self.values)
 
     def _product(self, x: np.ndarray, w: np.ndarray) -> Disturbed:
@@ -252,13 +255,14 @@ class Disturbed:
         factor = math.sqrt(x.shape[-1]) + self.arithmetic.product_u / self.arithmetic.u
         return self._absolute(x @ w, self._sized(norms, factor), x.shape[-1])
 
-    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method != "__call__" or kwargs:
             return NotImplemented
         if ufunc is np.tanh:
             return self._absolute(np.tanh(self.values), self.arithmetic.tanh_error)
         if ufunc is np.maximum:
-            return self._exact(np.maximum(*(self._other(i) for i in inputs)))
+            operands: list[Any] = [self._other(i) for i in inputs]
+            return self._exact(np.maximum(*operands))
         reflected = {
             np.add: self.__radd__,
             np.subtract: self.__rsub__,
@@ -269,7 +273,7 @@ class Disturbed:
             return reflected[ufunc](inputs[0])
         return NotImplemented
 
-    def __array_function__(self, function, types, args, kwargs):
+    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         moved = _MOVES.get(function)
         return NotImplemented if moved is None else moved(self, *args, **kwargs)
 
@@ -279,41 +283,41 @@ def _norm(a: np.ndarray, axis: int) -> np.ndarray:
     return np.sqrt(squares, out=squares)
 
 
-def _values(like: Disturbed, arrays):
-    """The replicas of several arrays, plain ones repeated."""
+def _values(like: Disturbed, arrays: Sequence[Operand]) -> list[np.ndarray]:
+    """Return the replicas of several arrays; a plain array is repeated."""
     replicas = like.values.shape[0]
     return [a.values if isinstance(a, Disturbed) else np.broadcast_to(a, (replicas, *np.shape(a))) for a in arrays]
 
 
-def _stack(self, arrays):
+def _stack(self: Disturbed, arrays: Sequence[Operand]) -> Disturbed:
     return self._exact(np.stack(_values(self, arrays), axis=1))
 
 
-def _concatenate(self, arrays, axis=0):
+def _concatenate(self: Disturbed, arrays: Sequence[Operand], axis: int = 0) -> Disturbed:
     return self._exact(np.concatenate(_values(self, arrays), axis=axis if axis < 0 else axis + 1))
 
 
-def _where(self, *condition_a_b):
+def _where(self: Disturbed, *condition_a_b: Operand) -> Disturbed:
     return self._exact(np.where(*(v.values if isinstance(v, Disturbed) else v for v in condition_a_b)))
 
 
-def _swapaxes(self, array, a, b):
+def _swapaxes(self: Disturbed, array: Disturbed, a: int, b: int) -> Disturbed:
     return self._exact(np.swapaxes(array.values, a + 1, b + 1))
 
 
-def _reshape(self, array, shape):
+def _reshape(self: Disturbed, array: Disturbed, shape: tuple[int, ...]) -> Disturbed:
     return self._exact(np.reshape(array.values, (len(array.values), *shape)))
 
 
-def _sum(self, array, axis):
-    """A sum of n numbers errs like their dot product with ones, but for |x| * |w| the sum of |x| will do."""
+def _sum(self: Disturbed, array: Disturbed, axis: int) -> Disturbed:
+    """Sum n numbers with the error of a dot product with ones; the sum of |x| stands for |x| * |w|."""
     n = array.shape[axis]
     axis = axis if axis < 0 else axis + 1
     size = self._sized(np.sum(np.abs(array.values), axis=axis), math.sqrt(n))
     return self._absolute(np.sum(array.values, axis=axis), size)
 
 
-_MOVES = {
+_MOVES: dict[Callable[..., Any], Callable[..., Disturbed]] = {
     np.stack: _stack,
     np.concatenate: _concatenate,
     np.where: _where,
