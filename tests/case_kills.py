@@ -207,30 +207,30 @@ def page(data: dict, onnx: dict, size: int) -> Iterator[str]:
     ).splitlines()  # fmt: skip
     yield from (
         "",
-        "| faults | how many | generated cases notice | ONNX's vectors notice |",
+        "| faults | number | generated cases notice | ONNX's vectors notice |",
         "| --- | --- | --- | --- |",
     )
-    rows = [("that data can show", set(caught))]
+    rows = [("all that data can show", set(caught))]
     rows += [(f"of these, in `{kind}` alone", {i for i in caught if kind in BANK[i].kinds}) for kind in KINDS]
-    rows += [("that a single ONNX node can be", set(onnx["caught"]) & set(caught))]
+    rows += [("all that a single ONNX node can have", set(onnx["caught"]) & set(caught))]
     for name, faults in rows:
         kind = next((kind for kind in KINDS if f"`{kind}`" in name), None)
         ours = {i for i in faults & noticed if kind is None or kind in caught[i]}
         theirs = "" if kind else _share(len(faults & of_onnx), len(faults))
         yield f"| {name} | {len(faults)} | {_share(len(ours), len(faults))} | {theirs} |"
-    yield from ("", *DENOMINATORS.splitlines(), "", "## What survives", "")
+    yield from ("", *DENOMINATORS.splitlines(), "", "## Surviving faults", "")
     missing = {
         identifier: [kind for kind in KINDS if kind in BANK[identifier].kinds and kind not in kinds]
         for identifier, kinds in caught.items()
     }
     if not any(missing.values()):
-        yield "Nothing, in no kind."
+        yield "No fault survives in any kind."
     else:
         yield from ("| fault | kinds | why |", "| --- | --- | --- |")
     for identifier, kinds in missing.items():
         if kinds:
             yield f"| `{identifier}` | {', '.join(kinds)} | {WHY[identifier]} |"
-    yield from ("", "## What is left out", "", "Of the bank, no data can show:", "")
+    yield from ("", "## Left out", "", "No data can show these faults of the bank:", "")
     for reason, faults in data["left_out"].items():
         yield f"- {len(faults)}, because {reason}: {', '.join(f'`{i}`' for i in faults)}."
     yield from ("", "Requirements that no case can carry:", "")
@@ -249,22 +249,22 @@ WHY: dict[str, str] = {}  # of a fault that survives in some kind
 INTRODUCTION = """\
 # The generated cases
 
-Written by `python -m tests.case_kills --page`; the data are in `case-kills.json`. How to read the files:
+`python -m tests.case_kills --page` writes this page; the data are in `case-kills.json`. How to replay the files:
 [cases/README.md](../cases/README.md).
 
-`cases/generated/` holds {vectors} cases, {size} KB. They are chosen from a pool of {pool} candidates: greedily, the
-fewest that notice, for each of the four kinds by itself, every fault that the pool notices, and that together put to
-use every requirement that data can carry. So a library with one kind, which the cases of the others do not concern,
-is looked at as closely. {fewest} vectors would notice 95% of the faults if neither kinds nor requirements counted.
+`cases/generated/` holds {vectors} cases, {size} KB, chosen greedily from a pool of {pool} candidates. They are the
+fewest that notice, in each of the four kinds by itself, every fault that the pool notices, and that together use every
+requirement that data can carry. So a library with one kind, to which the cases of the other kinds do not apply, gets an
+equally close look. {fewest} vectors would notice 95% of the faults if neither kinds nor requirements counted.
 
-A fault is noticed when its backend, replayed in float32, raises, returns something of another form, or is off by more
-than the file allows. The bank has {faults} faults; {shown} of them data can show. ONNX's own vectors are the {theirs}
-node tests of RNN, LSTM and GRU that onnx {onnx} ships and that a documented layer expresses, compared as its runner
-does. The pool was written with the bank in view: the rates say how well these few vectors stand for the pool, not how
-many mistakes that nobody has thought of they would notice. The suite's own examples go further."""
+A case notices a fault if the fault's backend, replayed in float32, raises, returns something of another form, or is off
+by more than the file allows. The bank has {faults} faults; data can show {shown} of them. ONNX's vectors are the
+{theirs} node tests of RNN, LSTM and GRU that onnx {onnx} ships and that a documented layer expresses, compared as its
+runner compares. The authors of the pool knew the bank: the rates show how well these few vectors represent the pool,
+not how many unforeseen mistakes they would notice. The suite's drawn examples go further."""
 DENOMINATORS = """\
-The last row has the same denominator for both: faults that show in the numbers of one layer, without stack,
-projection or unbatched input. ONNX's vectors cannot notice the others, having no place for them."""
+The last row has the same denominator for both columns: faults that show in the numbers of one layer, without stack,
+projection or unbatched input. ONNX's vectors have no place for the others and cannot notice them."""
 
 
 def main() -> None:
