@@ -1,1 +1,1 @@
-"""The tests of torch.nn's requirements, a module for each area."""
+"""The checks of torch.nn's requirements, one module for each area."""

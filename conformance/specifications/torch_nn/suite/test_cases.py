@@ -1,4 +1,4 @@
-"""The cases of ``cases/``, from real use and generated: each replayed on the backend, one requirement a case."""
+"""The cases of ``cases/``, from real use and generated; each case is one requirement, decided by one replay."""
 
 from conformance.cases import Case, CaseError, check, check_read_back, default_directory, load_cases, replay
 from conformance.engine.check import Verdict
@@ -7,7 +7,7 @@ from reference.catalogue import Requirement, ids
 
 
 class CaseCheck:
-    """A case as a check: decided by one replay, for the kinds and features that it needs."""
+    """A case as a check, for the kinds and features that the case needs; one replay decides it."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
@@ -25,10 +25,10 @@ class CaseCheck:
         )
         self.requirement = self.entry.id
         self.names = case.requirements
-        """Of what it is an example: where that is a known failure, so is the case."""
+        """The requirements that the case is an example of. If one is a known failure, so is the case."""
 
     def run(self, subject, plans, streams, profile) -> Verdict:
-        """Replay the case and compare."""
+        """Replay the case and compare its results."""
         verdict = Verdict(examples=1)
         backend, case = subject.backend, self.case.within(subject.dtype)
         try:
@@ -46,13 +46,13 @@ class CaseCheck:
 
 
 def path_of(case: Case) -> str:
-    """Where the file of a case is, from the folder that holds the cases."""
+    """Return the path of a case's file relative to the folder of the cases."""
     return next(f"cases/{folder}{case.id}.json" for folder in ("generated/", "")
                 if not folder or (default_directory() / folder / f"{case.id}.json").is_file())  # fmt: skip
 
 
 def test_case(trial):
-    """Replayed by CaseCheck.run."""
+    """Do nothing: ``CaseCheck.run`` replays the case."""
     raise AssertionError("the suite's plugin runs this")
 
 

@@ -1,4 +1,4 @@
-"""Cells: one step by itself, and in a loop."""
+"""Cells: a single step, and steps in a loop."""
 
 from conformance.backend import CellConfig, Result
 from conformance.engine.check import decides

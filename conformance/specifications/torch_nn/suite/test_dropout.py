@@ -1,9 +1,9 @@
-"""Dropout: where it acts, what it does to what it keeps, and what its masks are drawn from.
+"""Dropout: its place, its scale, and the distribution of its masks.
 
-The masks are read, not estimated: above the first layer the parameters are such that every element of the
-output depends on one element of each mask (``_showing`` of strategies.py), so that the oracle's numbers
-with that element kept and dropped tell which it was. With the masks that were read, everything that was
-returned is compared. Only frequencies are left to chance, with the tests of ``conformance.engine.statistics``.
+The checks read the masks from the output instead of estimating them. Above the first layer the parameters make every
+element of the output depend on one element of each mask (``_showing`` of plans.py); a comparison with the oracle's
+numbers for that element kept and dropped decides. The checks then compare all results under these masks. Only
+frequencies are a matter of chance; ``conformance.engine.statistics`` tests them.
 """
 
 from itertools import product
@@ -22,7 +22,7 @@ everything = dropping(rates=(1.0,))
 blind = dropping(upper="blind")
 showing = dropping(upper="showing")
 
-FEW = 0.1  # the share of a profile's examples that the large ones for frequencies get
+FEW = 0.1  # the share of a profile's examples for checks of frequencies, whose calls are large
 
 
 def single(call):
@@ -34,18 +34,18 @@ def three_layers(call):
 
 
 def seed_of(trial):
-    """A seed for the trial, another for almost every one and always the same for the same."""
+    """Return a seed that depends on the trial's call alone and differs for almost all calls."""
     return crc32(trial.call.x.tobytes()) % 2**31
 
 
 def constant_masks(call, kept):
-    """Masks that keep all or nothing, ``kept[k]`` says which of that above layer k."""
+    """Return masks (T, N, D*O) that keep everything or nothing above layer k, as ``kept[k]`` says."""
     shape = (call.T, call.N, call.config.directions * call.config.output_size)
     return tuple(np.full(shape, all_) for all_ in kept)
 
 
 def by_step(call, output):
-    """An output of any layout as (T, N, D*O), in float64."""
+    """Bring an output of any layout to (T, N, D*O), in float64."""
     output = output.astype(np.float64)
     if call.unbatched:
         return output[:, None]
@@ -53,24 +53,24 @@ def by_step(call, output):
 
 
 def halves(call, array):
-    """(T, N, D*O) as (T, N, D, O)."""
+    """Reshape (T, N, D*O) to (T, N, D, O)."""
     return array.reshape(*array.shape[:2], call.config.directions, -1)
 
 
 def ends(call, direction):
-    """Each sample's last step in that direction."""
+    """Return each sample's last step in a direction."""
     if direction == 1:
         return [0] * call.N
     return [call.T - 1] * call.N if call.lengths is None else [length - 1 for length in call.lengths]
 
 
 def read_masks(trial, got):
-    """The masks that the call's output shows, and which of their elements it shows beyond doubt.
+    """Return the masks that the output shows, and for each mask a boolean array of its certain elements.
 
-    Of all combinations of kept and dropped on the way up to an element of the output it is the one whose number
-    came nearest; at a sample's end the layers' h_n, which show what is dropped above them, are looked at too.
-    A mask is told where all masks above it keep the element, and where what is below it makes a difference;
-    neither depends on the mask's own element, so what is told has the frequencies of all.
+    For each element of the output the masks are the combination of kept and dropped elements on its path whose number
+    is nearest; at a sample's end the comparison includes h_n, which shows what the masks above a layer drop. An element
+    is certain if all masks above keep it and its own value makes a difference in the output. Neither condition depends
+    on the element itself, so the certain elements have the frequencies of all elements.
     """
     call, gaps = trial.call, trial.call.config.num_layers - 1
     ways = list(product((True, False), repeat=gaps))
@@ -103,12 +103,12 @@ def read_masks(trial, got):
 
 
 def drawn(trial, seed):
-    """The masks of that seed and what is told of them."""
+    """Train with that seed; return the masks and their certain elements."""
     return read_masks(trial, trial.train(seed))
 
 
 def expect_trained(trial, got, masks=None):
-    """The numbers are the oracle's with these masks."""
+    """Raise Failed unless the numbers agree with the oracle under these masks."""
     other = trial.other(trial.call.replace(masks=masks))
     other.agrees(got)
     trial.margin = max(trial.margin or 0.0, other.margin)
@@ -166,7 +166,7 @@ def test_the_same_seed(trial):
 
 
 def expect_unrelated(trial, what, masks, told, others, others_told):
-    """Masks keep or drop the same elements as often as independent ones would: kept both, or dropped both."""
+    """Raise Failed unless two masks agree in as many elements as independent masks would."""
     p = trial.call.config.dropout
     both = told & others_told
     expect_frequency(f"{what}, elements that are alike", (masks == others)[both], p * p + (1 - p) * (1 - p))
@@ -178,7 +178,7 @@ def test_another_seed(trial):
     masks, told = drawn(trial, seed)
     for other in (seed + 1, seed ^ 2**20):
         others, others_told = drawn(trial, other)
-        # The last mask is told whatever it holds. What is told of those below is a choice by both seeds' masks above.
+        # Of the last mask every element is certain. Below it the masks above, of both seeds, select the certain ones.
         expect_unrelated(trial, f"seeds {seed} and {other}", masks[-1], told[-1], others[-1], others_told[-1])
 
 
@@ -195,14 +195,14 @@ def test_fresh_for_each_layer(trial):
 
 
 def expect_fresh(trial, axis, name):
-    """Along the axis, of (T, N, D, O), neighbours are unrelated, and so are elements half the way apart."""
+    """Raise Failed unless elements next to each other and half the axis apart are independent; axis of (T, N, D, O)."""
     masks, told = drawn(trial, seed_of(trial))
     for k in reversed(range(len(masks))):
         mask, mine = (np.moveaxis(halves(trial.call, array[k]), axis, 0) for array in (masks, told))
         n, half = len(mask), len(mask) // 2
         pairs = {1: (np.arange(0, n - 1, 2), np.arange(1, n, 2)), half: (np.arange(half), np.arange(half) + half)}
         for distance, (first, second) in pairs.items():
-            # Of the last mask enough is told; of those below it what the masks above happen to keep.
+            # The last mask has enough certain elements; the lower ones have those that the masks above happen to keep.
             if k == len(masks) - 1 or np.count_nonzero(mine[first] & mine[second]) >= LEAST:
                 what = f"{gap(k)}, {name} {distance} apart"
                 expect_unrelated(trial, what, mask[first], mine[first], mask[second], mine[second])

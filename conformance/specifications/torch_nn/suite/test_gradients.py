@@ -1,4 +1,4 @@
-"""Gradients: vector-Jacobian products against the oracle's, and laws that tie them to each other."""
+"""Gradients: vector-Jacobian products against the oracle, and laws that relate them to each other."""
 
 import numpy as np
 
@@ -23,12 +23,12 @@ STATES = ("h_0", "c_0")
 
 
 def gradient(requirement, **options):
-    """``decides`` on calls for gradients."""
+    """Mark a test of calls for gradients with the requirement that it decides."""
     return decides(f"GRADIENT-{requirement}", **({"draw": gradient_calls} | options))
 
 
 def of(*prefixes):
-    """The view of gradients that shows those whose names start so."""
+    """Return the view that keeps the gradients whose names begin with one of the prefixes."""
     return lambda d: {name: a for name, a in d.items() if name.startswith(prefixes)}
 
 
@@ -95,14 +95,14 @@ def test_gradient_of_bias_hh(trial):
 
 @gradient("RELU-AT-ZERO")
 def test_relu_at_zero(trial):
-    """Without biases zeros give sums that are exactly zero, however they are computed."""
+    """Zeros without biases make every preactivation exactly zero in any arithmetic."""
     call = trial.call
     parameters = {n: np.zeros_like(a) if n.startswith("bias") else a for n, a in call.parameters.items()}
     h_0 = None if call.h_0 is None else np.zeros_like(call.h_0)
     trial.other(call.replace(x=np.zeros_like(call.x), h_0=h_0, parameters=parameters)).agrees()
 
 
-# --- what comes back ---------------------------------------------------------------------------------
+# --- names, shapes, dtypes ---------------------------------------------------------------------------
 
 
 @gradient("NAMES")
@@ -123,7 +123,7 @@ def test_an_omitted_state_gets_no_gradient(trial):
 
 @gradient("SHAPES")
 def test_gradient_shapes(trial):
-    trial.got  # noqa: B018  raises where a shape is another
+    trial.got  # noqa: B018  raises if a shape is wrong
 
 
 @gradient("DTYPE")
@@ -138,7 +138,7 @@ def test_gradient_dtype(trial):
 
 
 def summed(parts):
-    """The parameters' gradients of several calls added up, in float64: the law's own sum is not to err."""
+    """Add the parameters' gradients of several calls in float64, so that the law adds no rounding."""
     names = [name for name in parts[0] if name.startswith(("weight", "bias"))]
     return {name: np.sum([d[name].astype(np.float64) for d in parts], axis=0) for name in names}
 
@@ -230,7 +230,7 @@ def test_gradients_across_a_cut(trial):
 
 
 def gradient_samples(call, order):
-    """The call with those of its samples, in that order, cotangents too."""
+    """Return the call with the samples of ``order``, in that order, in its cotangents too."""
     axis = 0 if call.config.batch_first else 1
     d_output = None if call.d_output is None else np.take(call.d_output, order, axis)
     ends = {name: optional(getattr(call, name), (slice(None), order)) for name in ("d_h_n", "d_c_n")}

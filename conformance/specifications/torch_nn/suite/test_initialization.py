@@ -1,8 +1,8 @@
-"""Initialization: what the parameters of a new layer are drawn from.
+"""Initialization: the distribution of the parameters of a new layer.
 
-A frequency or a distribution is left to chance only as ``conformance.engine.statistics`` has it. Independence is looked
-for in two ways: no few numbers in a row come twice, in whatever parameters and under whatever seeds, and
-signs are unrelated.
+``conformance.engine.statistics`` decides frequencies and distributions, with a known probability of a false alarm.
+Independence has two checks: no short sequence of numbers occurs twice, in any parameters under any seeds, and the signs
+are unrelated.
 """
 
 import math
@@ -19,10 +19,10 @@ from reference.config import numpy_dtype
 from reference.parameters import parameter_shapes
 from reference.precision import ARITHMETICS
 
-FEW = 0.1  # the share of a profile's examples that checks of many layers get
-VALUES, MOST_SEEDS = 2048, 128  # of each parameter for its distribution
-# Numbers of a generator differ in at least RANDOM_BITS, or in those of a shorter dtype. Rows of ROW_BITS in all
-# agree by chance, in any two of the million that an example has at most, with a probability below 2^-60.
+FEW = 0.1  # the share of a profile's examples for checks that build many layers
+VALUES, MOST_SEEDS = 2048, 128  # the numbers of each parameter for its distribution, and the most seeds for them
+# A drawn number has at least RANDOM_BITS random bits, or those of a shorter dtype. An example has at most a million
+# sequences of ROW_BITS; two of them agree by chance with a probability below 2^-60.
 RANDOM_BITS, ROW_BITS = 24, 100
 
 
@@ -31,7 +31,7 @@ def bound_of(config):
 
 
 def roundoff(config):
-    """That of the layer's dtype."""
+    """Return the unit roundoff of the configuration's dtype."""
     return ARITHMETICS[config.dtype].u
 
 
@@ -58,12 +58,12 @@ def test_dtypes(trial):
 
 
 def documented(trial, seed):
-    """The initial parameters of that seed, each of the documented shape."""
+    """Return the initial parameters of that seed. Raises Failed if a shape is not the documented one."""
     return documented_names(trial.initial_parameters(seed), trial.call.config)
 
 
 def documented_names(came, config):
-    """Those that came under the documented names, each of its shape."""
+    """Return the arrays of the documented names. Raises Failed if a shape is not the documented one."""
     shapes = parameter_shapes(config)
     for name, shape in shapes.items():
         expect_shape(name, came.get(name), shape)
@@ -77,9 +77,9 @@ def test_bounds(trial):
 
 
 def expect_within_bounds(config, parameters):
-    """Every value is at most 1/sqrt(H) in magnitude."""
+    """Raise Failed if a value is larger than 1/sqrt(H) in magnitude."""
     bound = bound_of(config)
-    largest = bound * (1 + 3 * roundoff(config))  # of the root, of its reciprocal and of the value
+    largest = bound * (1 + 3 * roundoff(config))  # rounding of the root, its reciprocal and the value
     for name, value in parameters.items():
         value = value.astype(np.float64)
         outside = ~(np.abs(value) <= largest)
@@ -112,7 +112,7 @@ def test_the_same_seed(trial):
 
 
 def rows_of_numbers(value, length):
-    """Every ``length`` numbers in a row of an array, as bytes."""
+    """Return every sequence of ``length`` neighbouring numbers of an array, as bytes."""
     flat = np.ascontiguousarray(value).reshape(-1)
     if flat.size < length:
         return []
@@ -121,7 +121,7 @@ def rows_of_numbers(value, length):
 
 
 def expect_no_copies(trial, parameters):
-    """No few numbers in a row come twice, be it within an array or in two; keys say what an array is."""
+    """Raise Failed if a short sequence of numbers occurs twice, in one array or in two; the keys name the arrays."""
     length = math.ceil(ROW_BITS / min(-math.log2(roundoff(trial.call.config)), RANDOM_BITS))
     seen = {}
     for what, value in parameters.items():

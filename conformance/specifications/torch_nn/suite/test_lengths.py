@@ -1,4 +1,4 @@
-"""Lengths: what a PackedSequence does to output, states and the reverse direction."""
+"""Lengths: the effect of a PackedSequence on output, states and the reverse direction."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ def ragged(call):
 
 
 def time_first(result_or_array, call):
-    """The array with time before batch, as a view."""
+    """Return a view of the array with time before batch."""
     return np.swapaxes(result_or_array, 0, 1) if call.config.batch_first else result_or_array
 
 

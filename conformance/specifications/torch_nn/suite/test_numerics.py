@@ -1,4 +1,4 @@
-"""Numerics: the formulas, each gate by itself and everything together, within computed tolerances."""
+"""Numerics: the formulas, each gate alone and all together, within computed tolerances."""
 
 import numpy as np
 

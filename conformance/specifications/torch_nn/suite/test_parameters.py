@@ -1,4 +1,4 @@
-"""Parameters: which rows are which gate, what biases and directions do, and what is read back."""
+"""Parameters: the order of gates, biases and directions, and reading parameters back."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,7 +21,7 @@ ENOUGH = 16
 @decides("LSTM-GATE-ORDER", draw=plain_layers, when=lambda call: call.config.bias)
 @decides("GRU-GATE-ORDER", draw=plain_layers, when=lambda call: call.config.bias)
 def test_gate_order(trial):
-    """No other arrangement of the rows gives the numbers. Those that none gives are decided gate by gate."""
+    """The rows have the documented order of gates; a failure names another arrangement that gives the numbers."""
     try:
         trial.agrees()
     except Failed as failure:
@@ -32,26 +32,26 @@ def test_gate_order(trial):
 
 
 def arrangements(kind, H):
-    """Every wrong arrangement of the rows, in words, with the rows that it takes and the parameters that have it."""
+    """Yield every wrong arrangement of the rows: its name, its row numbers (G*H), and the parameters it applies to."""
     gates = GATES[kind]
     rows = np.arange(len(gates) * H).reshape(len(gates), H)
     yield "rows ordered unit by unit", rows.reshape(H, -1).T.ravel(), ("weight_ih", "weight_hh", "bias")
-    for order in list(permutations(range(len(gates))))[1:]:  # the first is the documented one
-        # Block order[k] of what was loaded was taken for gate k.
+    for order in list(permutations(range(len(gates))))[1:]:  # the first order is the documented one
+        # The backend takes block order[k] for gate k.
         named = "blocks ordered " + "|".join(gates[order.index(k)] for k in range(len(gates)))
         for whose in (("weight_ih", "weight_hh", "bias"), ("bias",), ("weight_hh",), ("weight_ih",)):
             yield named + (f" in {whose[0]} alone" if len(whose) == 1 else ""), rows[list(order)].ravel(), whose
 
 
 def explaining_arrangement(trial):
-    """The wrong arrangement of rows whose numbers the backend returned, in words; nothing if it is none or several."""
+    """Name the one wrong arrangement of rows that gives the backend's numbers; return "" if there is no single one."""
     call = trial.call
     x, h_0, c_0 = (None if a is None else a.astype(np.float64) for a in (call.x, call.h_0, call.c_0))
     limit, explaining = trial.allowed().output * 4 + 1e-30, []
     for named, rows, whose in arrangements(call.config.kind, call.config.hidden_size):
         read = {n: v[rows] if n.startswith(whose) else v for n, v in trial.parameters64.items()}
         wrong = evaluate(call.config, read, x, h_0, c_0).output
-        # Few elements tell whole orders apart, but not the many arrangements of a part of the parameters.
+        # Few elements distinguish orders of all parameters, but not the many arrangements of some of them.
         told_apart = np.any(np.abs(wrong - trial.want.output) > 2 * limit) and (len(whose) > 1 or wrong.size >= ENOUGH)
         if told_apart and np.all(np.abs(trial.got.output - wrong) <= limit):
             explaining.append(named)
@@ -59,7 +59,7 @@ def explaining_arrangement(trial):
 
 
 def moved_biases(call):
-    """Parameters in which bias_ih and bias_hh have changed places, but for the n block of a GRU."""
+    """Return the parameters with bias_ih and bias_hh exchanged, except for the n block of a GRU."""
     H, parameters = call.config.hidden_size, dict(call.parameters)
     shared = slice(0, 2 * H) if call.config.kind == "gru" else slice(None)
     for name in call.parameters:
@@ -91,7 +91,7 @@ def test_no_bias_is_zero_biases(trial):
 
 
 def permuted_units(call, order):
-    """Parameters of a single unprojected layer whose hidden units are in another order."""
+    """Return the parameters of a single unprojected layer with its hidden units in another order."""
     H, parameters = call.config.hidden_size, {}
     rows = np.concatenate([order + gate * H for gate in range(len(GATES[call.config.kind]))])
     for name, value in call.parameters.items():
@@ -152,7 +152,7 @@ def test_directions_exchanged(trial):
 
 @decides("PARAM-LAYER-INPUT", when=free_of_lengths)
 def test_later_layers_see_both_directions(trial):
-    """Layer 1 blind to the reverse half is layer 1 over a layer 0 whose reverse half is anything."""
+    """If layer 1 has zero weights for the reverse half of layer 0, the reverse half makes no difference."""
     call, O = trial.call, trial.call.config.output_size
     blind = dict(call.parameters)
     for name, value in call.parameters.items():

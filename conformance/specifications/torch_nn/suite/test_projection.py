@@ -1,4 +1,4 @@
-"""Projection: LSTM with proj_size. Its stacks, directions and lengths are decided beside the others'."""
+"""Projection: LSTM with proj_size. Other modules decide its stacks, directions and lengths."""
 
 from dataclasses import replace
 
@@ -26,10 +26,9 @@ def test_projection_shapes(trial):
 
 
 def selecting(call):
-    """The call with projections that select the first P units in reverse order, and its unprojected twin.
+    """Return the call with projections that select the first P units in reverse order, and an unprojected twin.
 
-    Without projection the same numbers come of a W_hh whose other columns are zero, and of weights of the
-    next layer likewise.
+    The twin gives the same numbers: the other columns of its W_hh, and of the next layer's W_ih, are zero.
     """
     H, P, D = call.config.hidden_size, call.config.proj_size, call.config.directions
     selected = np.arange(P)[::-1]
@@ -51,7 +50,7 @@ def selecting(call):
 
 
 def spread_columns(value, columns, size):
-    """The last axis laid out over ``size``, its elements at ``columns``, zero elsewhere."""
+    """Widen the last axis to ``size``: put its elements at ``columns`` and zeros elsewhere."""
     spread = np.zeros((*value.shape[:-1], size), value.dtype)
     spread[..., columns] = value
     return spread

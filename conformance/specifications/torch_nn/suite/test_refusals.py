@@ -1,4 +1,4 @@
-"""Refusals: what the documentation does not allow is an error, and what is not claimed is refused, not computed."""
+"""Refusals: invalid arguments raise an error, and a backend refuses features that it does not claim."""
 
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -19,23 +19,23 @@ from reference.parameters import parameter_shapes
 
 
 def other_dtype(name):
-    """A dtype that is not the one of that name."""
+    """Return a dtype other than the one of that name."""
     return np.dtype("float32" if name == "float64" else "float64")
 
 
 def states_of(call):
-    """The states that a call has, by their names."""
+    """Return the states that a call passes, by name."""
     names = ("h_0", "c_0") if hasattr(call, "h_0") else ("h", "c")
     return {name: state for name in names if (state := getattr(call, name)) is not None}
 
 
 def resized(array, axis, size):
-    """The array with that many entries along the axis, repeated or cut off."""
+    """Return the array with ``size`` entries along the axis, repeated or cut off."""
     return np.take(array, np.arange(size) % array.shape[axis], axis)
 
 
 def expect_states_rejected(trial, change, axis):
-    """Each state by itself, with another extent along the axis, one more and one alone, is rejected."""
+    """Raise Failed if the backend accepts a state with one entry too many, or only one entry, along the axis."""
     for name, state in states_of(trial.call).items():
         for size in {state.shape[axis] + 1, 1} - {state.shape[axis]}:
             wrong = resized(state, axis, size)
@@ -227,7 +227,7 @@ def test_lengths_for_unbatched_input(trial):
 
 
 def expect_config_rejected(trial, **wrong):
-    """The configuration is rejected with parameters and arguments of the shapes that it would have, if it has any."""
+    """Raise Failed if the backend accepts the configuration, with matching parameters and arguments where possible."""
     call = trial.call
     config = replace(call.config, **wrong)
     changes = {"config": config}
@@ -289,7 +289,7 @@ def test_an_unknown_kind(trial):
 
 
 def one_of(parameters, trial):
-    """One of the names, another in each example."""
+    """Return one of the names, which differs between examples."""
     return list(parameters)[int(abs(float(trial.call.x.flat[0])) * 64) % len(parameters)]
 
 
@@ -357,11 +357,11 @@ def test_size_of_a_cells_states(trial):
     expect_states_rejected(trial, "another hidden size", -1)
 
 
-# --- what is not claimed ------------------------------------------------------------------------------
+# --- unclaimed features -------------------------------------------------------------------------------
 
 
 def expect_refused(trial, what):
-    """Unsupported, or the oracle's numbers, which are noted. Any other error is no refusal: the call is valid."""
+    """Raise Failed unless the backend raises Unsupported or returns right numbers, which the trial's note reports."""
     came = trial.attempt(parameters=dict(trial.call.parameters))
     if isinstance(came, Unsupported):
         return
@@ -417,7 +417,7 @@ def test_an_unclaimed_dtype(trial):
 
 
 def asked_for(trial, what, ask):
-    """What the adapter returns where it is asked for what it does not claim, None if it refuses with Unsupported."""
+    """Ask for an unclaimed feature; return the adapter's answer, or None if it raises Unsupported."""
     try:
         with trial.subject.at_work(what):
             return ask(trial._build())
@@ -433,7 +433,7 @@ def asked_for(trial, what, ask):
 
 @contextmanager
 def judging(trial, what):
-    """Around the judgement of what came although it is not claimed."""
+    """Judge the result of an unclaimed feature inside this context: Failed says so, a right result is noted."""
     try:
         yield
     except Failed as failure:
@@ -483,13 +483,13 @@ def test_unclaimed_initialization(trial):
             expect_within_bounds(config, documented_names(came, config))
 
 
-# --- and after it -------------------------------------------------------------------------------------
+# --- after a rejected call ----------------------------------------------------------------------------
 
 
 @decides("REFUSE-LEAVES-NOTHING", when=without_lengths)
 def test_a_rejected_call_leaves_nothing_behind(trial):
     call = trial.call
-    fresh = trial.other(call)  # no other check has put a rejected call to its layer
+    fresh = trial.other(call)  # a new layer, which has not rejected a call yet
     fresh.got  # noqa: B018  before the rejected call
     fresh.rejects("x of one feature too many", x=resized(call.x, -1, call.config.input_size + 1))
     fresh.same(fresh.run(), other="after a rejected call")

@@ -1,4 +1,4 @@
-"""Robustness: what NaN, infinite, huge and subnormal numbers may reach, and arrays and calls of every manner."""
+"""Robustness: NaN, infinite, huge and subnormal numbers; memory layouts; repeated, interleaved and parallel calls."""
 
 from threading import Barrier, Thread
 
@@ -25,7 +25,7 @@ ROUNDS = 3  # of calls at once
 
 
 def spoiled(call, t, n, value, states=False):
-    """The call with one number of sample n at step t replaced, and its states' if asked for."""
+    """Return changes that replace one number of sample n at step t, and with ``states`` the sample's states."""
     changes = {"x": call.x.copy()}
     place = (t,) if call.unbatched else (n, t) if call.config.batch_first else (t, n)
     changes["x"][(*place, call.config.input_size // 2)] = value
@@ -37,7 +37,7 @@ def spoiled(call, t, n, value, states=False):
 
 
 def middle(call):
-    """A step and a sample that the call has, within the sample's length, not the first where there are more."""
+    """Return a step and a sample of the call, the step within the sample's length; not the first if there are more."""
     n = call.N // 2
     return (call.T if call.lengths is None else call.lengths[n]) // 2, n
 
@@ -92,7 +92,7 @@ def test_nan_does_not_reach_the_padding(trial):
 
 
 def agrees_when(trial, **changes):
-    """The oracle's numbers for the call with the changes."""
+    """Raise Failed unless the changed call agrees with the oracle."""
     other = trial.other(trial.call.replace(**changes))
     other.agrees()
     trial.margin = max(other.margin or 0.0, trial.margin or 0.0)
@@ -105,10 +105,10 @@ def test_nan_is_kept(trial):
 
 
 def agrees_saturated(trial, value):
-    """The oracle's numbers for the call with one such number in x.
+    """Raise Failed unless the call with that number in x agrees with the oracle.
 
-    It stands in the oracle for one of 1e30, where tanh and sigmoid are at their limits as well and no tolerance
-    is lost to an overflow.
+    The oracle computes with 1e30 instead: tanh and sigmoid are at their limits there too, and no overflow makes the
+    tolerance infinite.
     """
     call = trial.call
     t, n = middle(call)
@@ -151,7 +151,7 @@ def test_huge_input(trial):
 
 
 def flushed(got, want, near):
-    """The numbers, those that are as near as flushing may bring them taken for right."""
+    """Replace numbers of ``got`` that flushing to zero explains by those of ``want``."""
     if got is None:
         return None
     got = got.astype(np.float64)
@@ -168,7 +168,7 @@ def test_subnormal_numbers(trial):
 
     changes = {"x": subnormal(call.x), "h_0": subnormal(call.h_0), "c_0": subnormal(call.c_0)}
     other = trial.other(call.replace(**changes))
-    near = ARITHMETICS[trial.subject.dtype].floor * call.T  # relu hands on what was flushed, and adds it up
+    near = ARITHMETICS[trial.subject.dtype].floor * call.T  # relu passes flushed numbers on and adds them up
     other.agrees(Result(*(flushed(a, w, near) for a, w in zip(trial.run(**changes), other.want, strict=True))))
     trial.margin = max(other.margin or 0.0, trial.margin or 0.0)
 
@@ -182,7 +182,7 @@ def test_a_very_long_sequence(trial):
 
 
 def strided(array):
-    """The array as every second element of a larger one, along each axis."""
+    """Return a copy whose elements are every second element of a larger array along each axis."""
     wide = np.full([2 * n for n in array.shape], 7, array.dtype)[tuple(slice(None, None, 2) for _ in array.shape)]
     wide[...] = array
     return wide
@@ -195,7 +195,7 @@ def read_only(array):
 
 
 def offset(array):
-    """The array in memory that starts one byte after where its elements would be aligned."""
+    """Return a copy that starts one byte after an aligned address."""
     buffer = np.zeros(array.nbytes + 1, np.uint8)
     shifted = buffer[1:].view(array.dtype).reshape(array.shape)
     shifted[...] = array
@@ -203,7 +203,7 @@ def offset(array):
 
 
 def transposed(array):
-    """The array in Fortran's order."""
+    """Return the array in Fortran order."""
     return np.asfortranarray(array)
 
 
@@ -254,7 +254,7 @@ def test_a_later_call_does_not_change_earlier_results(trial):
 
 @decides("ROBUST-INTERLEAVED", when=free_of_lengths)
 def test_two_layers_in_turns(trial):
-    """Two sequences in turns, on layers of the same configuration, the second time with each other's states."""
+    """Two layers of one configuration run in turns, at last with the final states of each other."""
     negated = {name: -value for name, value in trial.call.parameters.items()}
     second = trial.other(trial.call.replace(parameters=negated, x=-trial.call.x))
     first_alone, second_alone = trial.got, second.got
@@ -284,7 +284,7 @@ def test_calls_from_two_threads(trial):
 
 
 def at_once(trial, calls):
-    """What one layer returns for calls from as many threads, started together."""
+    """Run each call in its own thread on one layer, all at once; return the results."""
     layer, results, barrier = trial.layer, [None] * len(calls), Barrier(len(calls))
 
     def work(number):

@@ -1,4 +1,4 @@
-"""Shapes: what layouts arguments and results have, and that a layout changes no number."""
+"""Shapes: the layouts of arguments and results, which change no number."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from conformance.engine.compare import Failed, describe_shape_or_kind
 
 
 def expect_shape(name, got, expected):
-    """The array has that shape; Failed says what came."""
+    """Raise Failed unless ``got`` is an array of that shape."""
     if not isinstance(got, np.ndarray) or got.shape != expected:
         raise Failed(f"{name}: got {describe_shape_or_kind(got)}, expected shape {expected}")
 
@@ -66,7 +66,7 @@ def test_batch_first_shapes(trial):
 
 
 def transposed(call):
-    """The same call in the other layout; the states stay as they are."""
+    """Return the call in the other layout of x; the states are the same in both."""
     config = call.config
     other = type(config)(**{**vars(config), "batch_first": not config.batch_first})
     return call.replace(config=other, x=np.ascontiguousarray(np.swapaxes(call.x, 0, 1)))

@@ -1,4 +1,4 @@
-"""State: laws that tie whole sequences to steps, stacks to layers, batches to samples, calls to calls."""
+"""State: laws that relate sequences to steps, stacks to layers, batches to samples, and calls to each other."""
 
 from dataclasses import replace
 
@@ -41,7 +41,7 @@ def optional(array, key):
 
 
 def joined(steps):
-    """The results of consecutive stretches as that of the whole: outputs in a row, the last states."""
+    """Join the results of consecutive parts of a sequence: outputs one after the other, the last states."""
     return Result(np.concatenate([r.output for r in steps]), steps[-1].h_n, steps[-1].c_n)
 
 
@@ -114,7 +114,7 @@ def test_cut_in_two(trial):
 
 
 def layer_of(call, layer, x):
-    """The call of one layer of a stack by itself, on the input x."""
+    """Return the call of one layer of a stack alone, on the input x."""
     config, D = call.config, call.config.directions
     rows = slice(layer * D, (layer + 1) * D)
     suffixes = {parameter_suffix(layer, d): parameter_suffix(0, d) for d in range(D)}
@@ -143,7 +143,7 @@ def test_a_stack_is_its_layers(trial):
 
 
 def one_direction(call, direction, x):
-    """The call of one direction of a single bidirectional layer as a forward layer, on the input x."""
+    """Return the call of one direction of a single bidirectional layer, as a forward layer on the input x."""
     suffix = parameter_suffix(0, direction)
     parameters = {
         name.removesuffix("_reverse"): value for name, value in call.parameters.items() if name.endswith(suffix)
@@ -194,7 +194,7 @@ def test_the_past_does_not_change_the_reverse(trial):
 
 
 def samples(call, order):
-    """The call with those of its samples, in that order."""
+    """Return the call with the samples of ``order``, in that order."""
     axis = 0 if call.config.batch_first else 1
     return {
         "x": np.take(call.x, order, axis),
@@ -205,7 +205,7 @@ def samples(call, order):
 
 
 def samples_of(call, order):
-    """The view of a result that shows those samples, in that order."""
+    """Return the view that keeps the samples of ``order`` of a result, in that order."""
     axis = 0 if call.config.batch_first else 1
     return lambda r: Result(np.take(r.output, order, axis), r.h_n[:, order], optional(r.c_n, (slice(None), order)))
 
@@ -217,7 +217,7 @@ def test_a_sample_alone(trial):
 
 
 def rotated(call):
-    """An order of the samples that leaves none in its place."""
+    """Return an order of the samples in which every sample has a new place."""
     return [*range(call.N // 2 or 1, call.N), *range(call.N // 2 or 1)]
 
 
@@ -229,7 +229,7 @@ def test_a_permuted_batch(trial):
 
 
 def expect_repeated(trial, again):
-    """The same bits, or the same numbers where nondeterminism is declared."""
+    """Raise Failed unless a repeated call gives the same bits, or with declared nondeterminism the same numbers."""
     if not trial.subject.backend.features.deterministic:
         trial.same(again, other="the repeated call")
         return
@@ -258,11 +258,11 @@ def test_a_call_leaves_nothing_behind(trial):
     call = trial.call
     trial.got  # noqa: B018  the call before the other one
     another = call.x[::-1] * 2 + 1
-    if not trial.subject.backend.features.fixes("steps"):  # where they are, another number is another graph
+    if not trial.subject.backend.features.fixes("steps"):  # otherwise another number of steps is another graph
         another = np.concatenate([another, call.x[:1]], axis=0)
     trial.run(x=np.repeat(another, 2, axis=1), h_0=None, c_0=None)
     expect_repeated(trial, trial.run())
-    if call.h_0 is not None:  # nor do states that were given serve a call without
+    if call.h_0 is not None:  # a call without states does not use the states of an earlier call
         without = {"h_0": None, "c_0": None}
         trial.other(call.replace(**without)).same(trial.run(**without), other="after other calls")
 
