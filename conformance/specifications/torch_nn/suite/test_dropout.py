@@ -178,7 +178,7 @@ def test_another_seed(trial):
     masks, told = drawn(trial, seed)
     for other in (seed + 1, seed ^ 2**20):
         others, others_told = drawn(trial, other)
-        # Of the last mask every element is certain. Below it the masks above, of both seeds, select the certain ones.
+        # The last mask has every element certain. In a lower mask the masks above, of both seeds, select the certain ones.
         expect_unrelated(trial, f"seeds {seed} and {other}", masks[-1], told[-1], others[-1], others_told[-1])
 
 
@@ -202,7 +202,7 @@ def expect_fresh(trial, axis, name):
         n, half = len(mask), len(mask) // 2
         pairs = {1: (np.arange(0, n - 1, 2), np.arange(1, n, 2)), half: (np.arange(half), np.arange(half) + half)}
         for distance, (first, second) in pairs.items():
-            # The last mask has enough certain elements; the lower ones have those that the masks above happen to keep.
+            # The last mask has enough certain elements; a lower one has as many as the masks above happen to keep.
             if k == len(masks) - 1 or np.count_nonzero(mine[first] & mine[second]) >= LEAST:
                 what = f"{gap(k)}, {name} {distance} apart"
                 expect_unrelated(trial, what, mask[first], mine[first], mask[second], mine[second])

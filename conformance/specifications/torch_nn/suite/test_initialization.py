@@ -21,7 +21,7 @@ from reference.precision import ARITHMETICS
 
 FEW = 0.1  # the share of a profile's examples for checks that build many layers
 VALUES, MOST_SEEDS = 2048, 128  # the numbers of each parameter for its distribution, and the most seeds for them
-# A drawn number has at least RANDOM_BITS random bits, or those of a shorter dtype. An example has at most a million
+# A drawn number has at least RANDOM_BITS random bits, or all bits of a shorter dtype. An example has at most a million
 # sequences of ROW_BITS; two of them agree by chance with a probability below 2^-60.
 RANDOM_BITS, ROW_BITS = 24, 100
 

@@ -151,7 +151,7 @@ def test_huge_input(trial):
 
 
 def flushed(got, want, near):
-    """Replace numbers of ``got`` that flushing to zero explains by those of ``want``."""
+    """Replace numbers of ``got`` that flushing to zero explains by the numbers of ``want``."""
     if got is None:
         return None
     got = got.astype(np.float64)
