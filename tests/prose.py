@@ -30,45 +30,52 @@ START = r"(?:\A|(?<=[.!?:;])\s+|(?<=[.!?:;]\))\s+|\n\n\s*|\n *[-*] +|\| +)"
 
 IMPERATIVES = frozenset(
     """
-    abandon abort accept accumulate acquire act activate adapt add adjust advance aggregate align allocate allow
-    analyse analyze annotate announce answer append apply approximate arrange ask assemble assert assign assume
-    attach attempt attribute avoid await balance become begin bind block bound bracket break bring broadcast build
-    bundle call cancel carry cast catch change check choose clamp classify clean clear click clip clone close
-    collect combine compare compile complete compose compress compute concatenate condense configure confirm connect
-    consider construct consume continue convert copy correct count cover create crop cross cut deal decide declare
-    decode decompress deduce defer define delay delegate delete deliver demand derive describe deserialize destroy
-    detach detect determine diagnose differentiate disable discard dispatch display disturb divide do download draw
-    drive drop duplicate emit emulate enable encode end enforce ensure enter enumerate escape establish estimate
-    evaluate examine exchange exclude execute exercise exhaust exit expand expect explain explore export expose
-    express extend extract fail fall feed fetch fill filter find finish fit fix flatten flip flush fold follow
-    forbid force forget fork form format forward free freeze gather generate get give group grow guard guess halve
-    hand handle hash hide highlight hold identify ignore imitate implement import impose include increase index
-    infer inherit initialize inject insert inspect install instrument integrate interleave interpret interrupt
-    intersect introduce invent invert invoke isolate issue iterate join judge keep kill label launch lay lead leave
-    lend let lie lift limit link lint list listen load locate lock log look lower make map mark mask match
-    materialize measure meet merge migrate minimize mirror mix modify monitor move multiply name narrow negate
-    normalize note notice notify number obey observe obtain offer omit open order overlap override overwrite pack
-    pad parametrize parse partition pass paste pause pay perform permute perturb pick place plan play plot poll pop
-    populate post postpone prefer prefix prepare prepend prescribe present preserve press pretend prevent print
-    probe process produce profile project promise promote propagate propose protect prove provide prune publish pull
-    push put query queue quit quote raise rank reach read realize rearrange rebuild recall receive recognise
-    recognize recompute record recover redirect reduce refer refresh refuse register reject release reload remember
-    remove rename render reopen reorder repeat replace replay report represent reproduce request require rerun reset
-    reshape resolve respect restart restore restrict resume retry return reuse reveal reverse revert rewrite roll
-    rotate round route run sample satisfy save scale scan schedule score search select send separate serialize serve
-    set settle shape share shift shorten show shrink shuffle shut sign signal simplify simulate skip slice slow
-    smooth snap solve sort split spread stack stand start state steal step stop store stream stretch strip style
-    submit subtract suggest sum summarize supply suppress survive suspend swap switch synchronize take tear tell
-    temper terminate test throw tie tighten time toggle total trace track transfer transform translate transpose
-    trap treat trigger trim truncate try turn undo unfold unify uninstall unpack unwrap update upload use validate
-    vary verify visit wait wake walk warn watch weigh wire withdraw work wrap write yield zero zip
+    abandon abort accept accumulate acquire act activate adapt add adjust advance aggregate alias align allocate
+    allow analyse analyze annotate announce answer append apply approximate arrange ask assemble assert assign
+    assume attach attempt attribute avoid await balance become begin bind block bound bracket break bring broadcast
+    browse build bundle call cancel capture carry cast catch change check choose circumvent cite claim clamp
+    classify clean clear click clip clobber clone close coerce collect combine compare compile complete compose
+    compress compute concatenate condense configure confirm connect consider construct consume contain continue
+    convert copy correct count cover crash create crop cross cut deal decide declare decode decompress deduce defer
+    define delay delegate delete delimit deliver demand demonstrate depend deprecate derive describe deserialize
+    destroy detach detect determine detour diagnose differentiate disable discard disconnect dispatch display
+    disturb divide do double download draw drive drop duplicate embed emit empty emulate enable encode end enforce
+    enlist enqueue ensure enter enumerate equip erase escape establish estimate evaluate examine exchange exclude
+    execute exempt exercise exhaust exit expand expect expire explain explore export expose express extend extract
+    fail fake fall feed fetch fill filter find finish fit fix flag flatten flip flood flush fold follow forbid force
+    forget fork form format forward free freeze gather generalize generate get give greet group grow guard guess
+    halve hand handle hang hash hide highlight hold identify ignore imitate implement import impose include increase
+    indent index infer inherit initialize inject insert inspect install instrument integrate interleave interpolate
+    interpret interrupt intersect introduce invalidate invent invert invoke isolate issue iterate join judge keep
+    kill knock label launch lay lead leak leave lend let lie lift limit link lint list listen load locate lock log
+    look loosen lower make map mark mask match materialize measure meet memoize merge migrate minimize mirror
+    misread mix mock modify monitor move multiply mutate name narrow negate nest normalize note notice notify nudge
+    number obey observe obtain offer omit open order outlive overlap override overwrite pack pad paint pair
+    parametrize parse partition pass paste patch pause pay peek perform permute perturb pick pin pipe place plan
+    play plot poison poke poll pop populate post postpone prefer prefix prepare prepend prescribe present preserve
+    press pretend prevent prime print probe process produce profile project promise promote prompt propagate propose
+    protect prove provide prune publish pull punctuate push put quantize query queue quit quote raise rank raze
+    reach read realize rearrange rebase rebuild recall receive recognise recognize recompute reconstruct record
+    recover redirect reduce refer refresh refuse register reindex reject relay release reload remember remove rename
+    render reopen reorder repair repeat replace replay reply report represent reproduce request require rerun
+    reserve reset reshape resolve respect restart restore restrict resume retain retry return reuse reveal reverse
+    revert reword rewrite roll rotate round route run sample satisfy saturate save scale scan scatter schedule score
+    scramble search segment select send separate serialize serve set settle sever shadow shape share shift shorten
+    show shrink shuffle shut sign signal simplify simulate skip sleep slice slow smooth snap sniff solve sort spawn
+    specify spell split spoil spread squeeze stack stall stamp stand start state steal step stop store stream
+    strengthen stretch strip stub style subclass submit substitute subtract suggest sum summarize summon supply
+    suppress surround survive suspend swallow swap switch synchronize tabulate take tally target tear tell temper
+    terminate test thread throw tie tighten tile time toggle total touch trace track train transcribe transfer
+    transform translate transpose trap treat trigger trim truncate try turn type unbatch undo unfold unify uninstall
+    unpack unroll untangle unwrap update upload use validate vary verify visit vote wait wake walk warn watch weaken
+    weigh widen wire withdraw work wrap write yield zero zip zoom
     """.split()  # noqa: SIM905  six hundred quoted words would not be read
 )
 """Verbs that a docstring may begin with. Extend it where a verb is missing."""
 
 MODULE_START = re.compile(
     r"(What|Whether|How|Where|Which|Why|Who|Whoever|Whatever|That|Those|These|This|It|By|Of|On|In|From|To|At|Along|As|"
-    r"For|Around|Without|With|Through|If|When|Nothing|None|Not)\b"
+    r"For|Around|Without|With|Through|Nothing|None|Not)\b"
 )
 
 
@@ -175,7 +182,7 @@ PATTERNS = (
     Pattern("comes to", "comes to the same", r"\b(?:comes?|came|coming) to\b"),
     Pattern("come of", "what comes of it", r"\b(?:comes?|came|coming) of\b"),
     Pattern("for X to", "it is for the user to say", r"\b(?:is|are|was) for (?:[\w']+ ){1,3}to\b"),
-    Pattern("so many", "of so many steps", r"\b(?:so|as) many\b(?! as)|\bas many (?:[\w']+ )?as (?:there|it|they)\b"),
+    Pattern("so many", "of so many steps", r"\bso many\b|\bas many as (?:there|it|they)\b"),
     Pattern("but for", "equal but for seconds", r"\b(?:but|save) for\b"),
     Pattern("nothing but, no other", "nothing but NumPy", r"\b(?:[Nn]othing but|no others?|and no other)\b"),
     Pattern("be it", "be it within an array", r"\b(?:be it|be they|as it (?:is|were)|, say[,.]| say\))"),
