@@ -1,1 +1,1 @@
-"""The shipped adapters, one module each. Importing one imports its framework; nothing else does."""
+"""The shipped adapters, one module each. Only the import of an adapter imports its framework."""

@@ -1,8 +1,8 @@
-"""What adapters have in common whose framework has other arguments than torch's.
+"""Base classes for adapters of frameworks with other arguments than torch.
 
-Such a framework knows no (D*L, N, H) states, no lengths or no pair of biases, so that the adapter is what has
-torch's interface. It checks arguments by the oracle's own rules and asks the framework for valid calls only: the
-requirements REFUSE-... then speak of the adapter and say nothing about the framework.
+Such a framework has no (D*L, N, H) states, no lengths or no pair of biases, so torch's interface exists in the adapter
+only. The adapter checks arguments with the oracle's rules and passes valid calls on to the framework. The requirements
+REFUSE-... therefore test the adapter and say nothing about the framework.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from reference.layers import check_cell_inputs, check_inputs
 
 
 class CheckedBackend(Backend):
-    """A backend that checks configurations and parameters and refuses what its features do not claim."""
+    """A backend that checks parameters and configurations, and refuses every configuration that it does not claim."""
 
     layer_class: type[CheckedLayer]
     cell_class: type[CheckedCell] | None = None
@@ -38,7 +38,7 @@ class CheckedBackend(Backend):
         return self.cell_class(self.features, config, *weights)
 
     def refuse_unclaimed(self, config: LayerConfig | CellConfig) -> None:
-        """Raise Unsupported for a valid configuration that asks for what is not claimed."""
+        """Raise Unsupported for a valid configuration that the features do not claim."""
         if config.kind not in self.features.kinds or config.dtype not in self.features.dtypes:
             raise Unsupported(f"{config.kind} in {config.dtype} is not claimed")
         refuse(self.features, "no_bias", not config.bias)
@@ -50,13 +50,13 @@ class CheckedBackend(Backend):
 
 
 def refuse(features: Features, feature: str, asked: bool) -> None:
-    """Raise Unsupported where a feature is ``asked`` for that is not claimed."""
+    """Raise Unsupported if a feature is ``asked`` for and not claimed."""
     if asked and not features.claims(feature):
         raise Unsupported(f"{feature} is not claimed")
 
 
 class CheckedLayer(Layer):
-    """A layer that hands valid calls which use claimed features only to ``compute`` and ``differentiate``."""
+    """A layer whose ``compute`` and ``differentiate`` receive valid calls of claimed features only."""
 
     def __init__(self, features: Features, config: LayerConfig, weights: list[Weights]) -> None:
         self.features, self.config = features, config
@@ -64,19 +64,19 @@ class CheckedLayer(Layer):
 
     @abstractmethod
     def load(self, weights: list[Weights]) -> None:
-        """Build the framework's layer with copies of these, in the order of the rows of h_n."""
+        """Build the framework's layer with copies of the weights, which are in the order of the rows of h_n."""
 
     @abstractmethod
     def compute(self, x, h_0, c_0, lengths) -> Result:
-        """``forward`` for valid arguments; lengths as an array of int64."""
+        """Compute ``forward`` for valid arguments; lengths are an array of int64."""
 
     def forward(self, x, h_0=None, c_0=None, lengths=None):
         return self.compute(*self._checked(x, h_0, c_0, lengths))
 
     def differentiate(self, x, h_0, c_0, lengths, cotangents: Result) -> tuple[dict[str, np.ndarray], list[Weights]]:
-        """The gradients of x and of the states that are given, by name, and of the weights, for valid arguments.
+        """Return the gradients of x and the given states, by name, and of the weights, for valid arguments.
 
-        Cotangents that were not given are zeros.
+        Cotangents that the caller omitted are zeros.
         """
         raise Unsupported("gradients are not computed")
 
@@ -104,7 +104,7 @@ class CheckedLayer(Layer):
 
 
 class CheckedCell(Cell):
-    """A cell that hands valid calls which use claimed features only to ``compute``."""
+    """A cell whose ``compute`` receives valid calls of claimed features only."""
 
     def __init__(self, features: Features, config: CellConfig, weights: Weights) -> None:
         self.features, self.config = features, config
@@ -112,11 +112,11 @@ class CheckedCell(Cell):
 
     @abstractmethod
     def load(self, weights: Weights) -> None:
-        """Build the framework's cell with copies of these."""
+        """Build the framework's cell with copies of the weights."""
 
     @abstractmethod
     def compute(self, x, h, c) -> tuple[np.ndarray, np.ndarray | None]:
-        """``step`` for valid arguments."""
+        """Compute ``step`` for valid arguments."""
 
     def step(self, x, h=None, c=None):
         check_cell_inputs(self.config, x, h, c)
@@ -126,12 +126,12 @@ class CheckedCell(Cell):
 
 
 def bits(array: np.ndarray) -> np.ndarray:
-    """The array as one that frameworks without ml_dtypes can read: bfloat16 as the same 16 bits in uint16."""
+    """Return the array for frameworks without ml_dtypes: bfloat16 as the same 16 bits in uint16."""
     array = np.ascontiguousarray(array)
     return array.view(np.uint16) if array.dtype == ml_dtypes.bfloat16 else array
 
 
 def past_the_end(lengths: np.ndarray, steps: int, batch_first: bool) -> np.ndarray:
-    """Which steps lie past the end of their sample, (T, N, 1), or (N, T, 1) if batch_first."""
+    """Return True for each step past the end of its sample, (T, N, 1), or (N, T, 1) if batch_first."""
     past = np.arange(steps)[:, None] >= lengths
     return (past.T if batch_first else past)[..., None]

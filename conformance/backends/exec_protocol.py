@@ -1,4 +1,4 @@
-"""``exec:COMMAND``: an adapter in any language, a program that answers lines of JSON; see docs/protocol.md."""
+"""``exec:COMMAND``: an adapter in any language, as a program that answers lines of JSON; see docs/protocol.md."""
 
 from __future__ import annotations
 
@@ -22,32 +22,35 @@ from conformance.engine.subject import Broken, one_line
 
 VERSION = 1
 LONGEST = 1 << 30  # bytes of a line
-UNREADABLE = (ValueError, TypeError, RecursionError, OverflowError, MemoryError)  # what a reader of an answer may raise
+UNREADABLE = (ValueError, TypeError, RecursionError, OverflowError, MemoryError)  # raised by readers of bad answers
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 
 
 class CannotStart(Exception):
-    """A command that gives no backend; the message is the end of a sentence that says why."""
+    """A command that cannot serve as a backend. The message is the end of a sentence that says why."""
 
 
 class AdapterError(Exception):
-    """The adapter's answer ``error``: what an exception is in Python."""
+    """The adapter's answer ``error``, which stands for an exception in its language."""
 
 
 class Program:
-    """The running command, in this process: started when needed, ended where its answers cannot be used."""
+    """The running command. It is started when needed and killed after an unusable answer."""
 
     def __init__(self, command: str) -> None:
         self.words = shlex.split(command)
         self.process: subprocess.Popen | None = None
         self.owner = 0
-        self.started = 0  # how often: a handle is good for one start
+        self.started = 0  # the number of starts: a handle is valid during one of them
         self.number = 0
         self.released: deque[tuple[int, int]] = deque()  # handles that are no longer used, each with its start
         self.lock = threading.Lock()
 
     def ask(self, method: str, **content: Any) -> dict[str, Any]:
-        """The result of a request. Raises Unsupported and AdapterError as answered, Broken where it is no answer."""
+        """Return the result of a request.
+
+        Raises Unsupported or AdapterError if the program answers so, and Broken if it gives no usable answer.
+        """
         with self.lock:
             self.ensure()
             while self.released:
@@ -57,7 +60,7 @@ class Program:
             return self.exchange(method, content)
 
     def ensure(self) -> None:
-        """A running program, of this very process: after a fork the new one has its own."""
+        """Start the program unless this process has started it. After a fork the child starts another one."""
         if self.process is not None and self.owner == os.getpid():
             return
         self.process, self.owner = None, os.getpid()
@@ -72,7 +75,7 @@ class Program:
             raise self.broken(f"the command refuses hello ({one_line(error)})") from None
 
     def exchange(self, method: str, content: dict[str, Any]) -> dict[str, Any]:
-        """Send a request and read its answer; anything but an answer ends the program."""
+        """Send a request and return its result. End the program and raise Broken if it gives no usable answer."""
         self.number += 1
         try:
             line = json.dumps({"id": self.number, "method": method} | content, default=_encoded)
@@ -80,14 +83,14 @@ class Program:
                 self.process.stdin.write(line.encode() + b"\n")
                 self.process.stdin.flush()
             except OSError:
-                pass  # it has ended: how, the reading finds out
+                pass  # the program has ended; reading its answer reports how
             return self.answer(self.process.stdout.readline(LONGEST))
         except Broken:
             self.end()
             raise
 
     def answer(self, line: bytes) -> dict[str, Any]:
-        """The result that a line holds."""
+        """Return the result in a line. Raises Unsupported or AdapterError as answered, Broken for any other line."""
         if not line:
             raise Broken(f"the command {self.how_it_ended()} without an answer")
         if not line.endswith(b"\n"):
@@ -114,7 +117,7 @@ class Program:
         return "closed its output"
 
     def end(self) -> None:
-        """End the program; the next request starts it anew."""
+        """Kill the program; the next request starts it again."""
         process, self.process = self.process, None
         if process is not None and self.owner == os.getpid():
             process.kill()
@@ -124,13 +127,13 @@ class Program:
                     pipe.close()
 
     def broken(self, told: str) -> Broken:
-        """The exception for an answer that cannot be used; the program is ended."""
+        """End the program and return the exception for an answer that cannot be used."""
         self.end()
         return Broken(told)
 
 
 class Handle:
-    """Something that the program built: made again where the program was, released when it is let go."""
+    """A layer or cell that the program built. It is built again after a restart and released with this object."""
 
     def __init__(self, program: Program, method: str, config, parameters: dict[str, np.ndarray]) -> None:
         self.program, self.method = program, method
@@ -150,7 +153,7 @@ class Handle:
         return self.program.ask(method, handle=self.handle, **content)
 
     def arrays(self, found: Any) -> dict[str, np.ndarray]:
-        """The arrays of an object by name."""
+        """Return the arrays of a JSON object by name. Raises Broken if it is no such object."""
         if not isinstance(found, dict):
             raise self.program.broken(f"the command's arrays are no object but {type(found).__name__}")
         return {name: self.array(name, value) for name, value in found.items()}
@@ -167,7 +170,7 @@ class Handle:
 
 
 class ExecLayer(Layer):
-    """A layer of the program's."""
+    """A layer in the program."""
 
     def __init__(self, program: Program, config, parameters) -> None:
         self.there = Handle(program, "layer", config, parameters)
@@ -191,7 +194,7 @@ class ExecLayer(Layer):
 
 
 class ExecCell(Cell):
-    """A cell of the program's."""
+    """A cell in the program."""
 
     def __init__(self, program: Program, config, parameters) -> None:
         self.there = Handle(program, "cell", config, parameters)
@@ -202,7 +205,7 @@ class ExecCell(Cell):
 
 
 class ExecBackend(Backend):
-    """What a program claims. Raises CannotStart where it cannot be started or says no valid hello."""
+    """A program as a backend. Raises CannotStart if it cannot be started or its hello is invalid."""
 
     def __init__(self, command: str) -> None:
         try:
@@ -216,7 +219,7 @@ class ExecBackend(Backend):
             hello = self.program.hello
         except Broken as error:
             raise CannotStart(one_line(error)) from None
-        self.program.end()  # whoever calls it, in this process or another one, starts its own
+        self.program.end()  # each process that calls it starts its own program
         if hello.get("protocol") != VERSION:
             raise CannotStart(f"the command speaks protocol {hello.get('protocol')!r}, not {VERSION}")
         self.name, self.version = hello.get("name"), hello.get("version", "unknown")
@@ -255,7 +258,7 @@ def _features(claimed: Any) -> Features:
 
 
 def _encoded(value: Any) -> Any:
-    """What JSON has no word for: arrays, and NumPy's numbers."""
+    """Return JSON data for an array or a NumPy number."""
     if isinstance(value, np.generic):
         return value.item()
     little = value.astype(value.dtype.newbyteorder("<")) if value.dtype.byteorder == ">" else value
@@ -264,7 +267,7 @@ def _encoded(value: Any) -> Any:
 
 
 def decoded(value: Any) -> np.ndarray | None:
-    """The array that an answer describes; None for null. Raises ValueError with what is wrong."""
+    """Return the array that JSON data describe; None for null. Raises ValueError if they describe none."""
     if value is None:
         return None
     if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data"}:

@@ -1,8 +1,9 @@
 """``flax``: flax.linen.RNN and Bidirectional over OptimizedLSTMCell, GRUCell and SimpleCell, and these cells.
 
-Steps, directions, lengths and batches are Flax's own; ``jax_layers.py`` says what is not. OptimizedLSTMCell and
-SimpleCell have one bias, loaded with the sum of the two, GRUCell one and b_hn (``conformance.layouts.to_flax_linen``),
-so that parameters are not read back and gradients of a sum are reported for both of its summands.
+Flax computes steps, directions, lengths and batches; ``jax_layers.py`` lists what the adapter adds. OptimizedLSTMCell
+and SimpleCell have one bias, GRUCell one and b_hn (``conformance.layouts.to_flax_linen``). The adapter loads them with
+the sums of the two documented biases, so it cannot read parameters back, and it reports the gradient of a sum for both
+summands.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from conformance.layouts import from_flax_linen, to_flax_linen
 
 
 def cell_module(config) -> nn.RNNCellBase:
-    """The flax.linen cell of a configuration."""
+    """Return the flax.linen cell of a configuration."""
     arguments = {"features": config.hidden_size, "dtype": config.dtype, "param_dtype": config.dtype}
     match config.kind:
         case "lstm":
@@ -31,7 +32,7 @@ def cell_module(config) -> nn.RNNCellBase:
 
 
 class LinenLayer(JaxLayer):
-    """A flax.linen.RNN, in a Bidirectional where there are two directions."""
+    """A flax.linen.RNN, or a Bidirectional of two."""
 
     to_layout, from_layout = staticmethod(to_flax_linen), staticmethod(from_flax_linen)
 

@@ -1,8 +1,9 @@
 """``flax-nnx``: flax.nnx.RNN and Bidirectional over OptimizedLSTMCell and SimpleCell, and these cells.
 
-Steps, directions, lengths and batches are Flax's own; ``jax_layers.py`` says what is not. The cells have one bias,
-loaded with the sum of the two (``conformance.layouts.to_flax_nnx``), so that parameters are not read back and the
-gradient of the sum is reported for both. GRUCell has no b_hn, which no other bias can stand for: gru is not claimed.
+Flax computes steps, directions, lengths and batches; ``jax_layers.py`` lists what the adapter adds. The cells have one
+bias, which the adapter loads with the sum of the two (``conformance.layouts.to_flax_nnx``). So it cannot read
+parameters back, and it reports the gradient of the sum for both. GRUCell has no b_hn and no bias that could replace it:
+gru is not claimed.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from conformance.layouts import from_flax_nnx, to_flax_nnx
 
 
 def cell_module(config, native) -> nnx.RNNCellBase:
-    """The flax.nnx cell of a configuration with these parameters; built in each trace anew, as nnx asks for."""
+    """Return the flax.nnx cell of a configuration with these parameters. Each trace needs a new one."""
     arguments = {"dtype": config.dtype, "param_dtype": config.dtype, "rngs": nnx.Rngs(0)}
-    arguments["recurrent_kernel_init"] = nnx.initializers.zeros_init()  # dear otherwise, and replaced at once
+    arguments["recurrent_kernel_init"] = nnx.initializers.zeros_init()  # the default is slow, and its result unused
     match config.kind:
         case "lstm":
             cell = nnx.OptimizedLSTMCell(config.input_size, config.hidden_size, **arguments)
@@ -35,7 +36,7 @@ def cell_module(config, native) -> nnx.RNNCellBase:
 
 
 class NNXLayer(JaxLayer):
-    """A flax.nnx.RNN, in a Bidirectional where there are two directions."""
+    """A flax.nnx.RNN, or a Bidirectional of two."""
 
     to_layout, from_layout = staticmethod(to_flax_nnx), staticmethod(from_flax_nnx)
 

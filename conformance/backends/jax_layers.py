@@ -1,11 +1,11 @@
-"""What the two Flax adapters have in common: one direction or two, compiled by ``jax.jit`` for each shape of a call.
+"""Base classes of the two Flax adapters: layers and cells that ``jax.jit`` compiles for each shape of a call.
 
-Flax's layers are those of one layer: stacks and projections are not claimed, so that none is the adapter's. What lies
-past the end of a sample is made zero here, as Flax says that it does not. Flax's cells always have biases: a layer
-without them has zeros. Arguments are checked by ``checked.py``. JAX computes in float32 unless a whole process is set
-to more; that is what is claimed.
+Flax has no stacks and no projections, so neither is claimed. The adapter adds three things: it sets the output past a
+sample's end to zero, which Flax documents that it does not; it loads zeros for a layer without biases, because Flax's
+cells always have them; and it checks arguments (``checked.py``). JAX computes in float32 unless the whole process is
+configured otherwise, so float32 alone is claimed.
 
-A process that has run JAX has threads of it and must not be forked.
+JAX starts threads: a process that has run it must not be forked.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from conformance.backends.checked import CheckedCell, CheckedLayer
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_default_matmul_precision", "highest")
 
-MOST_PROGRAMS = 1000  # each takes memory maps, of which Linux gives a process 65,530; without them LLVM aborts
+MOST_PROGRAMS = 1000  # each takes memory maps; Linux gives a process 65,530, and LLVM aborts without them
 _programs: set[tuple] = set()
 
 
 def to_numpy(array: jax.Array) -> np.ndarray:
-    """A NumPy array of its own with the array's values."""
+    """Return a copy as a NumPy array."""
     return np.array(array)
 
 
 def call(function, run, config, *arguments):
-    """What ``function(run, config)`` gives for the arguments; now and then the programs compiled so far are let go."""
+    """Call ``function(run, config)`` with the arguments; drop all compiled programs when there are too many."""
     key = function, run, config, *((a.shape, a.dtype) for a in jax.tree.leaves(arguments))
     if key not in _programs and len(_programs) == MOST_PROGRAMS:
         _programs.clear()
@@ -44,13 +44,16 @@ def call(function, run, config, *arguments):
 
 @lru_cache(maxsize=512)
 def compiled(run, config):
-    """``run`` for that configuration, compiled for each shape that it is called with."""
+    """Return ``run`` of a configuration, which JAX compiles for each shape of its arguments."""
     return jax.jit(partial(run, config))
 
 
 @lru_cache(maxsize=512)
 def pulled_back(run, config):
-    """The vector-Jacobian product of ``run`` for that configuration: (natives, x, states, lengths, cotangents)."""
+    """Return the vector-Jacobian product of ``run`` of a configuration.
+
+    It takes natives, x, states, lengths and cotangents, and returns the gradients of natives, x and states.
+    """
 
     def vjp(natives, x, states, lengths, cotangents):
         _, pull = jax.vjp(lambda n, x, s: run(config, n, x, s, lengths), natives, x, states)
@@ -60,14 +63,14 @@ def pulled_back(run, config):
 
 
 def carries(config, states):
-    """Flax's carry of each direction from h_0, c_0 or neither: (c, h) for lstm, else h."""
+    """Return Flax's carry of each direction: (c, h) for lstm, else h; None if there are no states."""
     if not states:
         return [None] * config.directions
     return [(states[1][d], states[0][d]) if config.kind == "lstm" else states[0][d] for d in range(config.directions)]
 
 
 def results(config, found, output, lengths):
-    """output, h_n, and for lstm c_n, from the carry of each direction."""
+    """Return output, h_n and, for lstm, c_n from the carry of each direction."""
     if lengths is not None:
         time_axis = 1 if config.batch_first else 0
         runs = jnp.arange(output.shape[time_axis])[:, None] < lengths
@@ -83,7 +86,7 @@ class JaxLayer(CheckedLayer):
     @staticmethod
     @abstractmethod
     def run(config, natives, x, states, lengths):
-        """output, h_n, and for lstm c_n; ``states`` is () or (h_0,) or (h_0, c_0)."""
+        """Return output, h_n and, for lstm, c_n; ``states`` is (), (h_0,) or (h_0, c_0)."""
 
     @staticmethod
     @abstractmethod
@@ -117,7 +120,7 @@ class JaxCell(CheckedCell):
     @staticmethod
     @abstractmethod
     def run(config, native, x, states):
-        """The new carry; ``states`` is () or (h,) or (h, c)."""
+        """Return the new carry; ``states`` is (), (h,) or (h, c)."""
 
     @staticmethod
     @abstractmethod

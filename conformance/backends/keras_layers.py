@@ -1,12 +1,12 @@
 """``keras``: keras.layers.SimpleRNN, LSTM and GRU and their cells, on Keras's torch backend.
 
-Two directions are keras.layers.Bidirectional, whose reverse outputs come in the order of the steps. Lengths become a
-mask of the steps that count, under zero_output_for_mask=True. Keras has no stack of bidirectional layers, no
-projection and no unbatched input, so that none is claimed. The adapter swaps the axes where time comes first, and
-checks arguments (``checked.py``). Nor is float64: Keras computes its matrix products in float32 (docs/findings.md).
+Bidirectional layers use keras.layers.Bidirectional, which returns the reverse outputs in the order of the steps.
+Lengths become a mask of the steps that count, with zero_output_for_mask=True. The adapter swaps the axes for inputs
+with time first, and checks arguments (``checked.py``). Not claimed are stacks, projections and unbatched input, which
+Keras does not have, and float64, because Keras computes its matrix products in float32 (docs/findings.md).
 
-A GRU has reset_after=True and both biases. SimpleRNN and LSTM have one, loaded with the sum of the two
-(``conformance.layouts.to_keras``), so that parameters are not read back and gradients of the sum are reported for both.
+A GRU has reset_after=True and both biases. SimpleRNN and LSTM have one, which the adapter loads with the sum of the two
+(``conformance.layouts.to_keras``). So it cannot read parameters back, and it reports the gradient of the sum for both.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ LAYERS = {
 
 
 def assign(layer: keras.Layer, natives: list[dict[str, np.ndarray]]) -> None:
-    """Set a built layer's weights, those of one direction after the other, in Keras's order."""
+    """Set a built layer's weights: one direction after the other, each in Keras's order."""
     values = [value for native in natives for value in native.values()]
     for variable, value in zip(layer.trainable_variables, values, strict=True):
         variable.assign(to_torch(value))
 
 
 class KerasLayer(CheckedLayer):
-    """A keras.layers.SimpleRNN, LSTM or GRU, in a Bidirectional where there are two directions."""
+    """A keras.layers.SimpleRNN, LSTM or GRU, or a Bidirectional of one."""
 
     def load(self, weights):
         config = self.config
@@ -54,7 +54,7 @@ class KerasLayer(CheckedLayer):
             return_sequences=True,
             return_state=True,
             zero_output_for_mask=True,
-            recurrent_initializer="zeros",  # the default, a QR decomposition, is not there in half precision
+            recurrent_initializer="zeros",  # the default, a QR decomposition, fails in half precision
             dtype=config.dtype,
             **arguments,
         )
@@ -86,7 +86,7 @@ class KerasLayer(CheckedLayer):
         return dict(zip(given, found, strict=False)), weights
 
     def _call(self, x, h_0, c_0, lengths):
-        """output, h_n and c_n, None unless lstm, as tensors."""
+        """Return output, h_n and c_n as tensors; c_n is None unless the kind is lstm."""
         config = self.config
         steps = x.shape[1 if config.batch_first else 0]
         x = x if config.batch_first else x.transpose(0, 1)

@@ -1,11 +1,11 @@
 """``mlx``: mlx.nn.RNN, LSTM and GRU on the CPU.
 
-They are layers of one direction over (N, T, I) or (T, I) that return the states of all steps; neither stacks,
-nor directions, lengths or cells, so that none is claimed. The adapter swaps the axes where time comes first,
-takes the last step's states as h_n and c_n, and checks arguments (``checked.py``).
+They are layers of one direction over (N, T, I) or (T, I) that return the states of all steps. MLX has no stacks, no
+second direction, no lengths and no cells, so none of these is claimed. The adapter swaps the axes for inputs with time
+first, takes the last step's states as h_n and c_n, and checks arguments (``checked.py``).
 
-RNN and LSTM have one bias, loaded with the sum of the two, GRU one and ``bhn`` (``conformance.layouts.to_mlx``), so
-that parameters are not read back and gradients of a sum are reported for both of its summands.
+RNN and LSTM have one bias, GRU one and ``bhn`` (``conformance.layouts.to_mlx``). The adapter loads them with the sums
+of the two documented biases, so it cannot read parameters back, and it reports the gradient of a sum for both summands.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DTYPES = {"float32": mx.float32, "float64": mx.float64, "float16": mx.float16, "
 
 
 def to_mlx(array: np.ndarray | None) -> mx.array | None:
-    """An array of MLX's own with the array's values."""
+    """Return a copy as an MLX array; None for None."""
     if array is None:
         return None
     return (
@@ -37,14 +37,14 @@ def to_mlx(array: np.ndarray | None) -> mx.array | None:
 
 
 def to_numpy(array: mx.array) -> np.ndarray:
-    """A NumPy array of its own with the array's values."""
+    """Return a copy as a NumPy array."""
     if array.dtype == mx.bfloat16:
         return np.array(array.view(mx.uint16)).view(ml_dtypes.bfloat16)
     return np.array(array)
 
 
 def module(config, native: dict[str, mx.array]) -> nn.Module:
-    """The mlx.nn layer of a configuration with these parameters, under MLX's names."""
+    """Return the mlx.nn layer of a configuration with these parameters, by MLX's names."""
     arguments = (config.input_size, config.hidden_size, config.bias)
     match config.kind:
         case "lstm":
@@ -87,7 +87,7 @@ class MLXLayer(CheckedLayer):
         return d, [weights]
 
     def _call(self, layer, x, h_0=None, c_0=None):
-        """output, h_n and c_n, None unless lstm, as MLX's arrays."""
+        """Return output, h_n and c_n as MLX arrays; c_n is None unless the kind is lstm."""
         time_first = x.ndim == 3 and not self.config.batch_first
         x = mx.swapaxes(x, 0, 1) if time_first else x
         states = [s[0] for s in (h_0, c_0) if s is not None]

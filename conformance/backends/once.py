@@ -1,4 +1,4 @@
-"""What is dear is computed once in a run, whichever of the processes of a backend asks for it first."""
+"""A cache that all processes of a backend share, for results that are slow to compute."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from typing import Any
 
 try:
     import fcntl
-except ImportError:  # a system without forks
+except ImportError:  # systems without fork
     fcntl = None
 
 LENGTH = struct.Struct("<Q")
 
 
 class Once:
-    """Results by key, of this process and of those that are forked from it, before or after they are computed.
+    """Results by key, shared by this process and all processes forked from it.
 
-    They lie in a file without a name, which is gone with the last of these processes, so that nothing in it is older
-    than the run. What a computation raises is kept as a RuntimeError.
+    Each result is computed once, by the first process that needs it. The results are kept in an unnamed file that the
+    system deletes with the last of these processes, so none outlives the run. An exception of a computation is kept
+    too, as a RuntimeError.
     """
 
     def __init__(self) -> None:
@@ -34,11 +35,11 @@ class Once:
         self.read, self.lock = 0, Lock()
 
     def __call__(self, key: Hashable, compute: Callable[[], Any]) -> Any:
-        """The value of a key. Raises RuntimeError, the same each time, where there is none."""
+        """Return the value of a key; compute it first if no process has. Raises RuntimeError if computing it raised."""
         with self.lock:
             if key not in self.known:
                 if fcntl:
-                    fcntl.lockf(self.file, fcntl.LOCK_EX)  # let go of where a process ends, too
+                    fcntl.lockf(self.file, fcntl.LOCK_EX)  # released as well when the process ends
                 try:
                     self._catch_up()
                     if key not in self.known:
@@ -59,7 +60,10 @@ class Once:
             return None, f"{type(error).__name__}: {error}"
 
     def _catch_up(self) -> None:
-        """Read what other processes wrote. A record that one was killed over is none, and is written over."""
+        """Read the records of other processes.
+
+        Stop at an incomplete record, whose writer was killed; the next record overwrites it.
+        """
         end = os.fstat(self.file).st_size
         while self.read + LENGTH.size <= end:
             (length,) = LENGTH.unpack(self._at(self.read, LENGTH.size))

@@ -1,12 +1,12 @@
 """ONNX's LSTM, GRU and RNN operators, built directly: one model builder for every runtime.
 
-A layer is one node; a stack is several in one graph, each one's output transposed and reshaped for the next. The
-operator has no stack: ``multilayer`` speaks of this graph and of the runtime that runs it. Parameters are inputs of the
-graph, so that a runtime compiles once for a configuration. The operator has no unbatched input and no projection:
-neither is claimed.
+A layer is one node. The operators have no stack, so a stack is a graph of several nodes, with the output of each
+transposed and reshaped for the next; the feature ``multilayer`` tests this graph and its runtime. Parameters are inputs
+of the graph, so a runtime compiles once for each configuration. The operators have no unbatched input and no
+projection: neither is claimed.
 
-PyTorch to ONNX: conformance.layouts.to_onnx, and linear_before_reset=1. batch_first is ``layout=1``, lengths are
-``sequence_lens``, h_0 and c_0 ``initial_h`` and ``initial_c``.
+Parameters go through conformance.layouts.to_onnx, and a GRU has linear_before_reset=1. batch_first becomes
+``layout=1``, lengths ``sequence_lens``, h_0 and c_0 ``initial_h`` and ``initial_c``.
 Source: https://onnx.ai/onnx/operators/onnx__LSTM.html, onnx__GRU.html, onnx__RNN.html, version 22.
 """
 
@@ -35,9 +35,9 @@ Compiled = Callable[[Arrays], list[np.ndarray]]
 
 
 def native_parameters(config: LayerConfig, parameters: Mapping[str, np.ndarray]) -> Arrays:
-    """W_l0, R_l0, B_l0, W_l1, ...: the parameters in ONNX's layout, both directions of a layer together.
+    """Return the parameters in ONNX's layout, W_l0, R_l0, B_l0, W_l1, ..., both directions of a layer in one array.
 
-    Raises ValueError for parameters that are not those of the configuration.
+    Raises ValueError for missing, superfluous or misshapen parameters.
     """
     weights, D = split(config, parameters), config.directions
     return {
@@ -48,10 +48,10 @@ def native_parameters(config: LayerConfig, parameters: Mapping[str, np.ndarray])
 
 
 def model(config: LayerConfig, native: Arrays, *, states: bool, lengths: bool) -> ModelProto:
-    """The layer's graph.
+    """Return the layer's graph.
 
-    Inputs x, as ``Layer.forward`` has it; if asked for, lengths (N) of int32, and h_0 and c_0 (D*L, N, H); the native
-    parameters. Outputs output, h_n and, for lstm, c_n, as documented.
+    Its inputs are x as in ``Layer.forward``, with ``lengths`` lengths (N) of int32, with ``states`` h_0 and, for lstm,
+    c_0 (D*L, N, H), and the native parameters. Its outputs are output, h_n and, for lstm, c_n, as documented.
     """
     D, L, H, letters = config.directions, config.num_layers, config.hidden_size, state_letters(config)
     batch = ["N", "T"] if config.batch_first else ["T", "N"]
@@ -86,7 +86,7 @@ def model(config: LayerConfig, native: Arrays, *, states: bool, lengths: bool) -
 
 
 def with_constants(graph: ModelProto, native: Arrays) -> ModelProto:
-    """A model whose parameters are constants of the graph, not inputs; the model that is given is changed."""
+    """Change a model's parameters from inputs to constants of the graph, in place; return the model."""
     inputs = [i for i in graph.graph.input if i.name not in native]
     del graph.graph.input[:]
     graph.graph.input.extend(inputs)
@@ -95,12 +95,12 @@ def with_constants(graph: ModelProto, native: Arrays) -> ModelProto:
 
 
 def _layer(config: LayerConfig, k: int, x: str, output: str, states: bool, lengths: bool) -> list:
-    """Layer k's node and those that bring its results into the documented layout."""
+    """Return layer k's node and the nodes that bring its results into the documented layout."""
     letters, L = state_letters(config), config.num_layers
     initial, final = ([f"{s}_{n}" + (f"_l{k}" if L > 1 else "") for s in letters] for n in "0n")
     initial = initial if states else []
     nodes = []
-    if config.batch_first:  # the operator's states are (N, D, H) then
+    if config.batch_first:  # layout=1 has states (N, D, H)
         nodes += [helper.make_node("Transpose", [s], [f"{s}_first"], perm=[1, 0, 2]) for s in initial]
         initial = [f"{s}_first" for s in initial]
     options = {"direction": "bidirectional" if config.bidirectional else "forward", "hidden_size": config.hidden_size}
@@ -133,8 +133,8 @@ def _info(name: str, type_: int, shape: list[int | str]):
 class OnnxOpsLayer(Layer):
     """A graph of ONNX's operators with its parameters.
 
-    What of the arguments fits the graph is left to the runtime. Checked here is what the operator has no place for:
-    states of lstm one without the other, a cell state of other kinds, lengths that are no integers.
+    The runtime decides which arguments fit the graph. The adapter rejects only arguments without an input of the
+    operators: one of lstm's states without the other, a cell state of another kind, lengths that are no integers.
     """
 
     def __init__(self, backend: OnnxOps, config: LayerConfig, parameters: Mapping[str, np.ndarray]) -> None:
@@ -158,7 +158,7 @@ class OnnxOpsLayer(Layer):
 
 
 class OnnxOps(Backend):
-    """ONNX's operators under a runtime, which ``compile`` gives."""
+    """ONNX's operators in a runtime. A subclass implements ``compile``."""
 
     features: Features
 
@@ -166,14 +166,14 @@ class OnnxOps(Backend):
         self._compiled: dict[tuple, Compiled] = {}
 
     def compile(self, model: ModelProto) -> Compiled:
-        """A function from the graph's inputs by name to its outputs, in their order."""
+        """Return a function from the graph's inputs by name to its outputs in their order."""
         raise NotImplementedError
 
     def check(self, config: LayerConfig, x, h_0, c_0, lengths) -> None:
-        """Raise ValueError for arguments of which the runtime does not say itself that they do not fit. None here."""
+        """Raise ValueError for invalid arguments that the runtime would accept. By default, accept all."""
 
     def compiled(self, config: LayerConfig, native: Arrays, **form: bool) -> Compiled:
-        """The compiled graph of a configuration, kept: parameters are its inputs."""
+        """Return the compiled graph of a configuration and form of call, compiled at its first use."""
         key = config, *form.values()
         if key not in self._compiled:
             self._compiled[key] = self.compile(model(config, native, **form))

@@ -14,11 +14,12 @@ KEPT = 64  # compiled models of OnnxOpsOpenVINOConstants
 
 
 class OnnxOpsOpenVINO(OnnxOps):
-    """Computed in float32: OpenVINO may choose less by itself, so the precision is set. By two threads, as with one
-    what does not fit raises no error (docs/findings.md).
+    """ONNX's operators in OpenVINO, in float32 and two threads.
 
-    No layout=1, which the importer ignores. Parameters are inputs of the graph: where they are constants and extents
-    dynamic, OpenVINO ignores sequence_lens (docs/findings.md), which OnnxOpsOpenVINOConstants shows.
+    The adapter sets the precision, because OpenVINO may choose a lower one, and two threads, because with one thread
+    arguments that do not fit raise no error (docs/findings.md). Not claimed is layout=1, which the importer ignores.
+    Parameters are inputs of the graph: with constants and dynamic extents OpenVINO ignores sequence_lens
+    (docs/findings.md), as OnnxOpsOpenVINOConstants shows.
     """
 
     name = "onnx-ops-openvino"
@@ -40,14 +41,14 @@ class OnnxOpsOpenVINO(OnnxOps):
         def run(feeds):
             nonlocal compiled
             mine = compiled
-            request = mine.create_infer_request()  # its own for each call: one serves no two threads
+            request = mine.create_infer_request()  # one for each call: threads cannot share it
             for name, array in feeds.items():
                 request.set_tensor(name, openvino.Tensor(array))
             try:
                 request.infer()
             except RuntimeError:
-                # Now this model gives wrong results for arguments that fit (docs/reproducers/openvino_extents.py):
-                # what the others require is asked of one of its own.
+                # From now on this model gives wrong results for valid arguments
+                # (docs/reproducers/openvino_extents.py): compile another one for the next call.
                 compiled = make()
                 raise
             return [request.get_tensor(output).data.copy() for output in mine.outputs]
@@ -56,7 +57,7 @@ class OnnxOpsOpenVINO(OnnxOps):
 
 
 class OnnxOpsOpenVINOConstants(OnnxOpsOpenVINO):
-    """The same with the parameters as constants of the graph, as exported models have them."""
+    """ONNX's operators in OpenVINO with the parameters as constants of the graph, as in exported models."""
 
     name = "onnx-ops-openvino-constants"
 

@@ -9,7 +9,7 @@ from conformance.backends.onnx_ops import OnnxOps
 
 
 class OnnxOpsOrt(OnnxOps):
-    """No layout=1 and no float64 nor bfloat16: onnxruntime has no such kernels, and says so."""
+    """ONNX's operators in onnxruntime, which refuses layout=1, float64 and bfloat16: it has no kernels for them."""
 
     name = "onnx-ops-ort"
     version = f"onnxruntime {onnxruntime.__version__}"
@@ -18,13 +18,13 @@ class OnnxOpsOrt(OnnxOps):
         batch_first=False,
         unbatched=False,
         projection=False,
-        # Polynomials stand for the GRU's tanh and reset gate, off by up to 11 u: docs/findings.md.
+        # The GRU kernel approximates tanh and the reset gate by polynomials, with errors up to 11 u: docs/findings.md.
         float32_arithmetic={"gru": "approximate-activations"},
     )
 
     def compile(self, model):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # fatal: what is an error is raised as well
+        options.log_severity_level = 4  # fatal: errors are raised as well
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
         return lambda feeds: session.run(None, feeds)

@@ -1,7 +1,7 @@
-"""``onnx-ops-reference``: ONNX's operators under onnx.reference, the project's own evaluator in NumPy.
+"""``onnx-ops-reference``: ONNX's operators in onnx.reference, ONNX's evaluator in NumPy.
 
-It ignores ``sequence_lens`` without a word, and so fails what a suite must catch: it claims lengths on purpose. That
-it checks no argument either is its design, a NumPy function a node; the adapter checks them.
+The evaluator ignores ``sequence_lens`` silently, and the suite must catch that: the adapter claims lengths on purpose.
+The evaluator is designed as one NumPy function for each node and checks no arguments; the adapter checks them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from reference.layers import check_inputs
 
 
 class OnnxOpsReference(OnnxOps):
-    """No rnn_relu: the evaluator says that it knows no Relu there."""
+    """ONNX's operators in onnx.reference, except rnn_relu: the evaluator refuses Relu in RNN."""
 
     name = "onnx-ops-reference"
     version = f"onnx {onnx.__version__}"
@@ -34,7 +34,7 @@ class OnnxOpsReference(OnnxOps):
         evaluator = ReferenceEvaluator(model)
 
         def run(feeds):
-            with np.errstate(over="ignore", invalid="ignore"):  # exp overflows to the right sigmoid
+            with np.errstate(over="ignore", invalid="ignore"):  # the sigmoid is right where exp overflows
                 return evaluator.run(None, feeds)
 
         return run

@@ -1,7 +1,7 @@
-"""``reference``: the oracle itself behind the adapter interface, rounded to the dtype.
+"""``reference``: the oracle as a backend, with results rounded to the dtype.
 
-It shows what an adapter looks like and lets the suite be tried without a framework. That it conforms
-says nothing: it is what the others are compared with.
+It is an example of an adapter, and runs the suite without a framework. Its conformance proves nothing, because the
+suite compares every backend with the oracle.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class OracleLayer(Layer):
         return self._rounded(reference.forward(self.config, self._parameters, x, h_0, c_0, lengths, masks))
 
     def masks(self, x, seed):
-        """What dropout keeps, for each layer but the last (T, N, D*O)."""
+        """Return the units that dropout keeps as booleans, (T, N, D*O) for each layer except the last."""
         config, rng = self.config, np.random.default_rng(seed)
         T, N = (x.shape[0], 1) if x.ndim == 2 else x.shape[1::-1] if config.batch_first else x.shape[:2]
         shape = (config.num_layers - 1, T, N, config.directions * config.output_size)
@@ -65,7 +65,7 @@ class OracleCell(Cell):
 
 
 class OracleBackend(Backend):
-    """The reference implementation of the documented semantics."""
+    """The oracle as a backend."""
 
     name = "reference"
     version = __version__

@@ -1,9 +1,9 @@
 """``paddle``: paddle.nn.SimpleRNN, LSTM and GRU and their cells, on the CPU.
 
-Nearest to torch: states, stacks, directions, lengths, dropout, projections and both biases are Paddle's own. Layers
-without projection run its fused kernel, the others its loop over cells. The adapter makes outputs past the end zero,
-which Paddle does not promise and its loop does not do, and checks arguments (``checked.py``). Layers without biases
-cannot be built in Paddle 3.3 (docs/findings.md) and are not claimed.
+Paddle is close to torch: it has states, stacks, directions, lengths, dropout, projections and both biases. Layers
+without projection run its fused kernel, the others its loop over cells. The adapter sets outputs past a sample's end to
+zero, which Paddle does not document and its loop does not do, and checks arguments (``checked.py``). Paddle 3.3 cannot
+build layers without biases (docs/findings.md), so they are not claimed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import numpy as np
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # at its import Paddle warns that there is no ccache
+    warnings.simplefilter("ignore")  # Paddle's import warns that ccache is missing
     import paddle
     from paddle import nn
 
@@ -27,18 +27,18 @@ paddle.set_device("cpu")
 
 
 def to_tensor(array: np.ndarray | None) -> paddle.Tensor | None:
-    """A tensor of its own with the array's values."""
+    """Return a copy as a tensor; None for None."""
     return None if array is None else paddle.to_tensor(np.ascontiguousarray(array))
 
 
 def to_numpy(tensor: paddle.Tensor | None) -> np.ndarray | None:
-    """An array of its own with the tensor's values."""
+    """Return a copy as a NumPy array; None for None."""
     return None if tensor is None else np.array(tensor.numpy())
 
 
 @contextmanager
 def default_dtype(dtype: str) -> Iterator[None]:
-    """What is built inside has parameters of that dtype: Paddle's layers take it from nowhere else."""
+    """Set Paddle's default dtype inside, the only source of the dtype of a layer's parameters."""
     before = paddle.get_default_dtype()
     paddle.set_default_dtype(dtype)
     try:
@@ -49,7 +49,7 @@ def default_dtype(dtype: str) -> Iterator[None]:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Paddle's random numbers start from the seed inside and go on as before outside."""
+    """Set the seed of Paddle's random generators inside, and restore their state at the end."""
     before = paddle.get_rng_state()
     paddle.seed(seed)
     try:
@@ -67,7 +67,7 @@ LAYERS = {
 
 
 def layer_module(config) -> nn.Layer:
-    """The paddle.nn layer of a configuration, in inference mode, its parameters as Paddle initializes them."""
+    """Return the paddle.nn layer of a configuration, in inference mode, with Paddle's initial parameters."""
     make, _, arguments = LAYERS[config.kind]
     if config.proj_size > 0:
         arguments = {"proj_size": config.proj_size}
@@ -86,7 +86,7 @@ def layer_module(config) -> nn.Layer:
 
 
 def cells_of(module: nn.Layer) -> list[nn.Layer]:
-    """A layer's cells, in the order of the rows of h_n."""
+    """Return a layer's cells, in the order of the rows of h_n."""
     return [cell for row in module for cell in ([row.cell] if hasattr(row, "cell") else [row.cell_fw, row.cell_bw])]
 
 
@@ -97,7 +97,7 @@ def load(cell: nn.Layer, native: dict[str, np.ndarray]) -> None:
 
 
 def read(kind: str, module: nn.Layer) -> list[Weights]:
-    """The parameters of a layer's cells, read back."""
+    """Read back the parameters of a layer's cells."""
     named = (cell.named_parameters() for cell in cells_of(module))
     return [from_paddle(kind, {name: to_numpy(value) for name, value in own}) for own in named]
 
@@ -130,7 +130,7 @@ class PaddleLayer(CheckedLayer):
             a.stop_gradient = False
         named = [dict(cell.named_parameters()) for cell in self.cells]
         wanted = [*given.values(), *(p for parameters in named for p in parameters.values())]
-        self.module.train()  # in inference Paddle's kernel keeps nothing for its gradients
+        self.module.train()  # in inference mode Paddle's kernel keeps nothing for the backward pass
         rate, self.module.dropout = self.module.dropout, 0.0
         try:
             results = [a for a in self._call(*arguments.values(), lengths) if a is not None]
@@ -147,12 +147,12 @@ class PaddleLayer(CheckedLayer):
         return of_arguments, weights
 
     def _call(self, x, h_0, c_0, lengths):
-        """output, h_n and c_n, None unless lstm, as tensors."""
+        """Return output, h_n and c_n as tensors; c_n is None unless the kind is lstm."""
         lstm = self.config.kind == "lstm"
         states = (h_0, c_0) if lstm and h_0 is not None else h_0
         steps = x.shape[1 if self.config.batch_first else 0]
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", r"(?s).*sequence_mask.* is deprecated")  # of a call within Paddle
+            warnings.filterwarnings("ignore", r"(?s).*sequence_mask.* is deprecated")  # Paddle calls it
             output, states = self.module(x, states, to_tensor(lengths))
         if lengths is not None:
             past = to_tensor(past_the_end(lengths, steps, self.config.batch_first))
@@ -175,7 +175,7 @@ class PaddleCell(CheckedCell):
 
     def compute(self, x, h, c):
         states = [to_tensor(s) for s in (h, c) if s is not None]
-        with paddle.no_grad(), default_dtype(self.config.dtype):  # that of the states where they are omitted
+        with paddle.no_grad(), default_dtype(self.config.dtype):  # the dtype of omitted states
             _, states = self.cell(to_tensor(x), (states if c is not None else states[0]) if states else None)
         if self.config.kind == "lstm":
             return tuple(map(to_numpy, states))

@@ -1,11 +1,11 @@
 """``torch-compile``: torch.nn modules under torch.compile(fullgraph=True, backend="aot_eager"), on the CPU.
 
-By itself torch.compile leaves recurrent layers uncompiled and says nothing: ``torch._dynamo.config.allow_rnn`` must be
-set. So that nothing passes uncompiled, each call counts the runs of compiled graphs and raises where there was none.
-The graphs go through Dynamo and AOTAutograd, which writes RNN and GRU out step by step and an LSTM as one operation of
-oneDNN for each layer and direction; torch then runs these operations. Inductor, the default backend, takes 10 to 30 s
-for each shape and is left out. Every shape is a compilation. torch.compile takes no packed input, and no LSTM whose
-gradients are wanted (docs/findings.md): lengths, gradients and training are not claimed.
+By default torch.compile leaves recurrent layers uncompiled silently, so the adapter sets
+``torch._dynamo.config.allow_rnn``. It counts the runs of compiled graphs and raises an error for a call that ran none.
+Dynamo and AOTAutograd make the graphs: RNN and GRU become operations step by step, an LSTM one operation of oneDNN for
+each layer and direction, and torch runs these operations. Inductor, the default backend, takes 10 to 30 s for each
+shape and is left out. Every shape is compiled for itself. torch.compile accepts neither packed input nor gradients of
+an LSTM (docs/findings.md): lengths, gradients and training are not claimed.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from conformance.backends.torch_eager import (
     layer_module,
 )
 
-UNLIMITED = 10**6  # compilations of one function: past torch's limit of 8 it would run uncompiled
+UNLIMITED = 10**6  # compilations of one function: past its default limit of 8 torch would run it uncompiled
 OPTIONS = {"allow_rnn": True, "recompile_limit": UNLIMITED, "accumulated_recompile_limit": UNLIMITED}
 
 
 class Compiled:
-    """A module of a configuration, compiled; calls load parameters into it, one thread at a time."""
+    """A compiled module of a configuration. A call loads parameters into it; calls run one at a time."""
 
     def __init__(self, config: LayerConfig | CellConfig, backend: str = "aot_eager", options=OPTIONS) -> None:
         self.module = (cell_module(config) if isinstance(config, CellConfig) else layer_module(config)).eval()
@@ -46,7 +46,7 @@ class Compiled:
         return run
 
     def __call__(self, parameters, x, states):
-        """Raises RuntimeError where no compiled graph ran, and what torch raises for arguments that do not fit."""
+        """Call the compiled module. Raises RuntimeError if no compiled graph ran, and torch's errors."""
         with self._lock, torch._dynamo.config.patch(self.options):
             self.module.load_state_dict(parameters)
             before = self.runs
@@ -76,7 +76,7 @@ class CompiledCell(TorchCell):
 
 
 class TorchCompile(TorchCompiled):
-    """What torch.compile makes of torch.nn, a compilation for every shape."""
+    """The modules of torch.nn, compiled by torch.compile for every shape."""
 
     name = "torch-compile"
     Layer, Cell = CompiledLayer, CompiledCell

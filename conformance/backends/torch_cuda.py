@@ -1,8 +1,8 @@
 """``torch-cuda``, ``torch-cuda-tf32`` and ``torch-cuda-native``: the same modules as ``torch-cpu``, on a CUDA device.
 
-cuDNN computes float32 in TF32 unless told otherwise: ``torch-cuda`` switches that off, ``torch-cuda-tf32`` leaves it
-as torch comes and declares it, ``torch-cuda-native`` switches cuDNN off. torch documents that its recurrent layers
-may be nondeterministic on CUDA, so none of them claims to repeat its bits. Without a CUDA device they are refused.
+By default cuDNN computes float32 in TF32. ``torch-cuda`` switches TF32 off, ``torch-cuda-tf32`` leaves the default and
+declares it, ``torch-cuda-native`` switches cuDNN off. torch documents that its recurrent layers may be nondeterministic
+on CUDA, so these backends do not claim to repeat their bits. Without a CUDA device they raise Unsupported.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from conformance.backends.torch_eager import Platform, Switched, TorchEager
 
 
 class TorchCUDA(TorchEager):
-    """Eager torch on CUDA, cuDNN where torch chooses it, float32 in float32. Raises Unsupported without a device."""
+    """Eager torch on CUDA with torch's choice of cuDNN and TF32 off. Raises Unsupported without a device."""
 
     name, forks = "torch-cuda", False
     features = replace(TorchEager.features, deterministic=False)
@@ -34,7 +34,7 @@ class TorchCUDA(TorchEager):
 
 
 class TorchCUDATF32(TorchCUDA):
-    """As ``TorchCUDA``, but float32 in cuDNN as torch comes: in TF32, which is declared."""
+    """``TorchCUDA`` with torch's default for float32 in cuDNN, TF32, which it declares."""
 
     name = "torch-cuda-tf32"
     features = replace(TorchCUDA.features, float32_arithmetic="tf32")
@@ -42,7 +42,7 @@ class TorchCUDATF32(TorchCUDA):
 
 
 class TorchCUDANative(TorchCUDA):
-    """Eager torch on CUDA with cuDNN switched off: the kernels of torch itself."""
+    """Eager torch on CUDA with cuDNN off: torch's own kernels."""
 
     name = "torch-cuda-native"
     cudnn = False

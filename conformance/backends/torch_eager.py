@@ -1,8 +1,8 @@
 """``torch-cpu`` and ``torch-cpu-native``: torch.nn.RNN, LSTM, GRU and their cells, eager, on the CPU.
 
-Parameters go in under their own names and as they are: the documentation of these modules is what the
-suite checks. ``lengths`` become a PackedSequence. ``torch-cpu`` is torch as it comes, oneDNN where torch
-chooses it; ``torch-cpu-native`` is torch's own kernels.
+The adapter loads parameters unchanged and by name, because the suite checks the documentation of these modules.
+``lengths`` become a PackedSequence. ``torch-cpu`` uses torch's defaults, and oneDNN where torch chooses it;
+``torch-cpu-native`` uses torch's own kernels.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DTYPES = {
 
 
 class Switched(AbstractContextManager):
-    """Flags of torch, which hold for the whole process: set by the first thread that comes, reset by the last."""
+    """Flags of torch for a block of code. They hold for the process: the first thread sets them, the last resets."""
 
     def __init__(self, flags: Callable[[], AbstractContextManager]) -> None:
         self._flags, self._lock, self._inside = flags, Lock(), 0
@@ -52,20 +52,20 @@ class Switched(AbstractContextManager):
 
 @dataclass(frozen=True)
 class Platform:
-    """Where torch computes and by which kernels: a device, and flags that are set around every call."""
+    """A device, and the flags that are set around every call and choose torch's kernels."""
 
     device: str = "cpu"
     flags: AbstractContextManager = field(default_factory=nullcontext)
 
     @contextmanager
     def seeded(self, seed: int) -> Iterator[None]:
-        """Random generators begun at that seed, and put back at the end."""
+        """Set the seed of torch's random generators inside, and restore their state at the end."""
         if self.device == "cuda":
             with torch.random.fork_rng([torch.cuda.current_device()]):
                 torch.manual_seed(seed)
                 yield
             return
-        generator = torch.default_generator  # torch.manual_seed takes notes for every other device, a stack trace each
+        generator = torch.default_generator  # torch.manual_seed also stores a stack trace for every other device
         before = generator.get_state()
         generator.manual_seed(seed)
         try:
@@ -75,7 +75,7 @@ class Platform:
 
 
 def to_torch(array: np.ndarray | None, device: str = "cpu") -> torch.Tensor | None:
-    """A tensor of its own with the array's values; bfloat16 crosses as the same 16 bits."""
+    """Return a copy as a tensor, None for None. bfloat16 crosses as the same 16 bits."""
     if array is None:
         return None
     if array.dtype == ml_dtypes.bfloat16:
@@ -84,7 +84,7 @@ def to_torch(array: np.ndarray | None, device: str = "cpu") -> torch.Tensor | No
 
 
 def to_numpy(tensor: torch.Tensor | None) -> np.ndarray | None:
-    """An array with the tensor's values."""
+    """Return an array with the tensor's values; None for None."""
     if tensor is None:
         return None
     tensor = tensor.detach().cpu()
@@ -94,7 +94,7 @@ def to_numpy(tensor: torch.Tensor | None) -> np.ndarray | None:
 
 
 def layer_module(config, device: str = "cpu") -> nn.RNNBase:
-    """The torch.nn module of a configuration, in inference mode, its parameters not yet loaded."""
+    """Return the torch.nn module of a configuration, in inference mode, before its parameters are loaded."""
     arguments = {
         "input_size": config.input_size,
         "hidden_size": config.hidden_size,
@@ -119,12 +119,12 @@ def layer_module(config, device: str = "cpu") -> nn.RNNBase:
 
 
 def _projection(config):
-    """``proj_size`` only where one is asked for: torch then says itself that this kind has none."""
+    """Return ``proj_size`` only if it is not 0, so that torch itself refuses it for RNN and GRU."""
     return {"proj_size": config.proj_size} if config.proj_size else {}
 
 
 def cell_module(config, device: str = "cpu") -> nn.RNNCellBase:
-    """The torch.nn cell of a configuration, its parameters not yet loaded."""
+    """Return the torch.nn cell of a configuration, before its parameters are loaded."""
     arguments = {
         "input_size": config.input_size,
         "hidden_size": config.hidden_size,
@@ -143,7 +143,7 @@ def cell_module(config, device: str = "cpu") -> nn.RNNCellBase:
 
 
 def states_of(kind: str, h: torch.Tensor | None, c: torch.Tensor | None):
-    """The states as torch takes them, a pair for lstm, None if omitted. Raises ValueError for a c without lstm."""
+    """Return the states in torch's form: a pair for lstm, None if omitted. Raises ValueError for c without lstm."""
     if kind == "lstm":
         return None if h is None and c is None else (h, c)
     if c is not None:
@@ -157,12 +157,12 @@ def load(module: nn.Module, parameters) -> None:
 
 
 def named_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
-    """A module's parameters by name, in its order; weight_ih_l0 too where it is layer.weight_ih_l0 of a wrapper."""
+    """Return a module's parameters by name, in its order, without a wrapper's prefix such as ``layer.``."""
     return {name.rpartition(".")[2]: value for name, value in module.named_parameters()}
 
 
 def parameters_of(module: nn.Module) -> dict[str, np.ndarray]:
-    """A module's parameters by name, arrays of their own, in its order."""
+    """Return copies of a module's parameters by name, in its order."""
     return {name: to_numpy(value).copy() for name, value in named_parameters(module).items()}
 
 
@@ -175,7 +175,7 @@ class TorchLayer(Layer):
             self.module = self._module(config, parameters)
 
     def _module(self, config, parameters) -> nn.Module:
-        """What is called: it takes x and states, and returns output and states."""
+        """Return the callable that takes x and states, and returns output and states."""
         module = layer_module(config, self.platform.device)
         load(module, parameters)
         return module
@@ -187,7 +187,7 @@ class TorchLayer(Layer):
 
     @cached_property
     def _undropping(self):
-        """The module in training mode, without dropout: cuDNN has no backward pass in inference mode."""
+        """The module in training mode without dropout: cuDNN has no backward pass in inference mode."""
         return self._module(replace(self.config, dropout=0.0), self.parameters()).train()
 
     def gradients(self, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n):
@@ -201,7 +201,7 @@ class TorchLayer(Layer):
             wanted = given | named_parameters(module)
             if not pairs:
                 return {name: to_numpy(torch.zeros_like(a)) for name, a in wanted.items()}
-            # What the cotangents do not depend on, the last step's c_0 say, has a gradient of zeros.
+            # Arguments that the results do not depend on have gradients of zeros.
             outputs, d = zip(*pairs, strict=True)
             found = torch.autograd.grad(outputs, list(wanted.values()), d, allow_unused=True, materialize_grads=True)
         return {name: to_numpy(a) for name, a in zip(wanted, found, strict=True)}
@@ -210,7 +210,7 @@ class TorchLayer(Layer):
         return to_torch(array, self.platform.device)
 
     def _call(self, module, x, h_0, c_0, lengths):
-        """output, h_n and c_n, None unless lstm, as tensors."""
+        """Return output, h_n and c_n as tensors; c_n is None unless the kind is lstm."""
         states = states_of(self.config.kind, h_0, c_0)
         if lengths is None:
             output, states = module(x, states)
@@ -239,7 +239,7 @@ class TorchLayer(Layer):
 
 
 class InferenceLayer(TorchLayer):
-    """A layer that is compiled for inference: without lengths, gradients and training."""
+    """A layer compiled for inference, without lengths, gradients and training."""
 
     def _call_packed(self, module, x, states, lengths):
         raise Unsupported("packed input is not taken")
@@ -259,7 +259,7 @@ class TorchCell(Cell):
         self.module = self._module(parameters)
 
     def _module(self, parameters) -> nn.Module:
-        """What is called as a cell of torch.nn is."""
+        """Return the callable, which has the interface of torch.nn's cells."""
         module = cell_module(self.config, self.platform.device)
         load(module, parameters)
         return module
@@ -295,9 +295,9 @@ class TorchEager(Backend):
 
 
 class TorchCompiled(Backend):
-    """What the backends have in common for which torch compiles anew for every configuration and dtype: float32 alone.
+    """Base class of the backends that compile each configuration. They claim float32 only.
 
-    They do not initialize parameters: that is done before a module is compiled, and ``torch-cpu`` shows it.
+    They do not claim initialization, which happens before a module is compiled; ``torch-cpu`` tests it.
     """
 
     version = torch.__version__
@@ -318,7 +318,7 @@ class TorchCompiled(Backend):
 
 
 class TorchCPU(TorchEager):
-    """Eager torch on the CPU, as it comes: oneDNN where torch chooses it."""
+    """Eager torch on the CPU with its defaults: oneDNN where torch chooses it."""
 
     name = "torch-cpu"
 
@@ -327,7 +327,7 @@ class TorchCPU(TorchEager):
 
 
 class TorchCPUNative(TorchEager):
-    """Eager torch on the CPU with oneDNN switched off: the kernels of torch itself."""
+    """Eager torch on the CPU with oneDNN off: torch's own kernels."""
 
     name = "torch-cpu-native"
     platform = Platform("cpu", Switched(lambda: torch.backends.mkldnn.flags(enabled=False, allow_tf32=None)))

@@ -1,9 +1,9 @@
 """``torch-export``: the programs that torch.export makes of torch.nn modules, run by torch on the CPU.
 
-torch 2.13 exports no recurrent layer with a dynamic number of steps (it specializes to that of the example) and none
-that packs its input. So the adapter exports anew for every shape of the arguments, which is part of what the backend
-is: a call is refused, where it is, by the exporter, which runs the module on its shapes and dtypes. Lengths are not
-claimed. The parameters are loaded into the exported program.
+torch 2.13 exports no recurrent layer with a dynamic number of steps (it specializes to the example's number) and none
+that packs its input. So lengths are not claimed, and the adapter exports a program for every shape of the arguments.
+The exporter runs the module on these shapes and dtypes, so it is the exporter that refuses invalid calls. The adapter
+loads the parameters into the exported program.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from conformance.backends.torch_eager import (
     to_numpy,
 )
 
-Signature = tuple[tuple[tuple[int, ...], torch.dtype], ...]  # of x and the states: shapes and dtypes
+Signature = tuple[tuple[tuple[int, ...], torch.dtype], ...]  # shapes and dtypes of x and the states
 
 
 @lru_cache(maxsize=2048)
 def exported(config: LayerConfig | CellConfig, signature: Signature) -> torch.fx.GraphModule:
-    """The program for arguments of these shapes and dtypes, its parameters still to be set; to be copied.
+    """Return the program for arguments of these shapes and dtypes; callers copy it and load parameters.
 
-    Raises what torch raises for arguments that do not fit.
+    Raises torch's errors for arguments that do not fit.
     """
     x, *states = (torch.zeros(shape, dtype=dtype) for shape, dtype in signature)
     module = cell_module(config) if isinstance(config, CellConfig) else layer_module(config)
@@ -43,7 +43,7 @@ def exported(config: LayerConfig | CellConfig, signature: Signature) -> torch.fx
 
 
 class Programs(dict):
-    """The programs of one layer or cell by signature, exported when first asked for, all with the same parameters."""
+    """The programs of one layer or cell by signature, exported at first use, all with the same parameters."""
 
     def __init__(self, config, parameters) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Programs(dict):
         return program(x) if states is None else program(x, states)
 
     def read_back(self) -> dict[str, torch.nn.Parameter]:
-        """The parameters that an exported program holds, by name."""
+        """Return the parameters of an exported program, by name."""
         program = next(iter(self.values()), None)
         if program is None:
             cell = isinstance(self.config, CellConfig)
@@ -92,7 +92,7 @@ class ExportedCell(TorchCell):
 
 
 class TorchExport(TorchCompiled):
-    """What torch.export makes of torch.nn, an export for every shape."""
+    """The modules of torch.nn, exported by torch.export for every shape."""
 
     name = "torch-export"
     Layer, Cell = ExportedLayer, ExportedCell

@@ -1,10 +1,11 @@
 """``onnxruntime``: torch.nn modules exported to ONNX by torch.export, and run by onnxruntime on the CPU.
 
-torch.onnx.export with dynamo=True, torch's exporter by default. In torch 2.13 it leaves the example's number of steps
-in the graph and refuses packed input: there is an export for every number of steps, and lengths are not claimed. The
-number of samples is dynamic. An export takes 1 to 3 s, so it is made once for a configuration, a number of steps and
-a form of call. For that the parameters are inputs of the graph, by torch.func.functional_call: what the exporter folds
-where they are constants, it leaves to be computed. Float32 alone is claimed: every dtype would be exported for itself.
+The adapter calls torch.onnx.export with dynamo=True, torch's default exporter. In torch 2.13 it fixes the number of
+steps to the example's and refuses packed input: the adapter exports for every number of steps, and does not claim
+lengths. The number of samples is dynamic. An export takes 1 to 3 s, so it is made once for each configuration, number
+of steps and form of call. To that end the parameters are inputs of the graph (torch.func.functional_call); the graph
+computes what the exporter would fold if they were constants. Float32 alone is claimed, since every dtype needs an
+export.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ from conformance.backends.torch_onnx import ARITHMETIC, VERSION, Arrays, Form, r
 from conformance.backends.torch_snippets import compute_source, module_source
 from reference.parameters import parameter_shapes
 
-N = 2  # samples of the example that is exported; dynamic in the graph
+N = 2  # samples of the exporter's example; dynamic in the graph
 ABORTING = ("lstm", "gru")
 
-# torch reads its table of translations anew for each export, and changes nothing in it: a third of the time.
+# torch reads its table of translations for each export, a third of the time; it never changes, so cache it.
 if hasattr(_registration.ONNXRegistry, "from_torchlib"):
     _registration.ONNXRegistry.from_torchlib = staticmethod(functools.cache(_registration.ONNXRegistry.from_torchlib))
 
@@ -41,7 +42,7 @@ class Functional(nn.Module):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
-        object.__setattr__(self, "module", module)  # not as a submodule, whose parameters would be constants
+        object.__setattr__(self, "module", module)  # a submodule's parameters would be constants
 
     def forward(self, parameters, x, states=None):
         return torch.func.functional_call(self.module, parameters, (x, states))
@@ -49,14 +50,16 @@ class Functional(nn.Module):
 
 @functools.lru_cache(maxsize=1024)
 def module_of(config: LayerConfig | CellConfig) -> nn.Module:
-    """The torch.nn module of a configuration. Raises what torch raises for arguments that are not allowed."""
+    """Return the torch.nn module of a configuration. Raises torch's errors for invalid arguments."""
     return cell_module(config) if isinstance(config, CellConfig) else layer_module(config)
 
 
 def exported(config: LayerConfig | CellConfig, form: Form, steps: int | None) -> bytes:
-    """The serialized model: inputs the parameters by name, x, h_0, c_0; outputs output, h_n, c_n, those there are.
+    """Export a layer or cell and return the serialized model.
 
-    ``steps`` is None for a cell. Raises what torch raises for a call that it does not export.
+    Its inputs are the parameters by name, x and, if the form has states, h_0 and, for lstm, c_0. Its outputs are
+    output, except for a cell, h_n and, for lstm, c_n. ``steps`` is None for a cell. Raises torch's errors for a call
+    that it does not export.
     """
     is_cell, samples = isinstance(config, CellConfig), (N,) if form.batched else ()
     batch_first = form.batched and not is_cell and config.batch_first
@@ -91,20 +94,23 @@ def exported(config: LayerConfig | CellConfig, form: Form, steps: int | None) ->
 
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
-    """Without what torch says of every export, on standard output and as warnings."""
+    """Suppress torch's messages about every export, on standard output and as warnings."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
 
 
 class Graphs:
-    """The exported graphs, in sessions of onnxruntime, of all layers and cells of a backend."""
+    """The sessions of onnxruntime of all exported layers and cells of a backend."""
 
     def __init__(self) -> None:
         self.models, self.sessions = Once(), {}
 
     def __call__(self, config: LayerConfig | CellConfig, form: Form, steps: int | None):
-        """The session for a configuration, a form of call and a number of steps. Raises RuntimeError, by torch."""
+        """Return the session for a configuration, form of call and number of steps.
+
+        Raises RuntimeError, with torch's message, if the export fails.
+        """
         key = config, form, steps
         if key not in self.sessions:
             self.sessions[key] = session(self.models(key, lambda: exported(*key)))
@@ -112,9 +118,9 @@ class Graphs:
 
 
 class Loaded:
-    """A configuration with its parameters, which are fed to its graphs beside the arguments.
+    """A configuration with its parameters, which are inputs of its graphs like the arguments.
 
-    Which arguments and parameters fit is left to the exporter, the graph and onnxruntime.
+    The exporter, the graph and onnxruntime decide which arguments and parameters fit.
     """
 
     def __init__(self, graphs: Graphs, config: LayerConfig | CellConfig, parameters: Arrays) -> None:
@@ -123,7 +129,7 @@ class Loaded:
         self.parameters = {name: value.copy() for name, value in parameters.items()}
 
     def run(self, form: Form, steps: int | None, x: np.ndarray, states: dict[str, np.ndarray | None]):
-        """The graph's outputs. Raises what torch or onnxruntime raises."""
+        """Run the graph and return its outputs. Raises the errors of torch and onnxruntime."""
         graph = self.graphs(self.config, form, steps)
         if self.config.kind in ABORTING and steps is not None and x.size == 0:
             raise SystemExit("onnxruntime's kernel ends the process by signal 6 where x has no sample")
@@ -135,7 +141,7 @@ class ExportedLayer(Layer):
     """A torch.nn.RNN, LSTM or GRU, exported."""
 
     def __init__(self, graphs, config, parameters):
-        module_of(config)  # torch's word on its dropout, too, which is none in inference
+        module_of(config)  # so that torch checks the dropout, which the exported configuration lacks
         self.loaded = Loaded(graphs, replace(config, dropout=0.0), parameters)
 
     def forward(self, x, h_0=None, c_0=None, lengths=None):
@@ -159,7 +165,7 @@ class ExportedCell(Cell):
 
 
 class DynamoOnnxRuntime(Backend):
-    """What torch.onnx exports by torch.export, on onnxruntime's CPU provider."""
+    """The modules of torch.nn, exported by torch.onnx through torch.export, in onnxruntime's CPU provider."""
 
     name = "onnxruntime"
     version = VERSION
@@ -185,7 +191,7 @@ class DynamoOnnxRuntime(Backend):
         return ExportedCell(self.graphs, config, parameters)
 
     def snippet(self, call):
-        """The call with torch, its exporter and onnxruntime, for the shapes of the call."""
+        """Return source that makes the call with torch, its exporter and onnxruntime, for the shapes of the call."""
         states = (call.h if isinstance(call.config, CellConfig) else call.h_0) is not None
         names = ["h", "c"] if isinstance(call.config, CellConfig) else ["output", "h_n", "c_n"]
         names = [name for name in names if call.config.kind == "lstm" or not name.startswith("c")]

@@ -1,7 +1,8 @@
 """``onnxruntime-torchscript``: torch.nn modules exported to ONNX by tracing, and run by onnxruntime on the CPU.
 
-torch.onnx.export with dynamo=False, the TorchScript-based exporter: steps and samples are dynamic and packed input is
-exported. A graph is exported once for a configuration and a form of call; parameters are set in a copy of it.
+The adapter calls torch.onnx.export with dynamo=False, the exporter based on TorchScript. It exports packed input; steps
+and samples are dynamic. A graph is exported once for each configuration and form of call, and parameters are set in a
+copy of it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from conformance.backends.torch_onnx import ARITHMETIC, VERSION, Form, refuse, s
 from conformance.backends.torch_snippets import compute_source, module_source
 
 Shape = tuple[int | str, ...]  # a string names an extent that is dynamic in the graph
-EXTENTS = {"T": 3, "N": 2}  # those of the example that the exporter traces
+EXTENTS = {"T": 3, "N": 2}  # in the example that the exporter traces
 
 
 class Packed(nn.Module):
@@ -52,7 +53,7 @@ class Packed(nn.Module):
 
 
 def layer_shapes(config: LayerConfig, form: Form) -> tuple[dict[str, Shape], dict[str, Shape]]:
-    """The graph's inputs x, lengths, h_0, c_0, those that the form has, and its outputs output, h_n, c_n."""
+    """Return the shapes of the graph's inputs x and, by the form, lengths, h_0, c_0, and of output, h_n, c_n."""
     samples = ("N",) if form.batched else ()
     layout = ("N", "T") if form.batched and config.batch_first else ("T", *samples)
     state = (config.directions * config.num_layers, *samples, config.hidden_size)
@@ -67,7 +68,7 @@ def layer_shapes(config: LayerConfig, form: Form) -> tuple[dict[str, Shape], dic
 
 
 def cell_shapes(config: CellConfig, form: Form) -> tuple[dict[str, Shape], dict[str, Shape]]:
-    """The graph's inputs x, h_0, c_0, those that the form has, and its outputs h_n, c_n."""
+    """Return the shapes of the graph's inputs x and, by the form, h_0, c_0, and of its outputs h_n, c_n."""
     samples = ("N",) if form.batched else ()
     names = "hc" if config.kind == "lstm" else "h"
     inputs: dict[str, Shape] = {"x": (*samples, config.input_size)}
@@ -78,9 +79,9 @@ def cell_shapes(config: CellConfig, form: Form) -> tuple[dict[str, Shape], dict[
 
 @lru_cache(maxsize=512)
 def exported(config: LayerConfig | CellConfig, form: Form) -> onnx.ModelProto:
-    """The graph of a layer or cell, its parameters in initializers of their names, still to be set.
+    """Return the graph of a layer or cell. Its initializers have the parameters' names, and values to be replaced.
 
-    Raises what torch raises for a module or graph that it does not make.
+    Raises torch's errors for a module that it does not build or export.
     """
     is_cell = isinstance(config, CellConfig)
     module = cell_module(config) if is_cell else layer_module(config)
@@ -98,7 +99,7 @@ def exported(config: LayerConfig | CellConfig, form: Form) -> onnx.ModelProto:
 def torchscript_export(
     module: nn.Module, inputs: dict[str, Shape], outputs: dict[str, Shape], dtype: torch.dtype
 ) -> onnx.ModelProto:
-    """The module traced with zeros. Constants stay unfolded: folded, parameters would lose their names."""
+    """Trace the module with zeros. Constants stay unfolded, because folded parameters would lose their names."""
     examples = {name: torch.zeros([EXTENTS.get(n, n) for n in shape], dtype=dtype) for name, shape in inputs.items()}
     if "lengths" in inputs:
         examples["lengths"] = torch.tensor([EXTENTS["T"], 1])
@@ -127,9 +128,9 @@ def torchscript_export(
 
 @contextmanager
 def expected_warnings() -> Iterator[None]:
-    """Keep quiet what torch says of every such export; pass on what else it says.
+    """Suppress torch's messages about every such export, and pass on all others.
 
-    Of packed input it speaks from C++, on the process's standard error and not through ``warnings``.
+    Messages about packed input come from C++ and go to the process's standard error, past ``warnings``.
     """
     with warnings.catch_warnings(), tempfile.TemporaryFile() as written:
         warnings.filterwarnings("ignore", "You are using the legacy TorchScript-based ONNX export", DeprecationWarning)
@@ -150,12 +151,12 @@ def expected_warnings() -> Iterator[None]:
 
 
 def parameter_name(initializer: onnx.TensorProto) -> str:
-    """weight_ih_l0 for weight_ih_l0 and for layer.weight_ih_l0, as it is called in Packed."""
+    """Return the parameter's name without ``layer.``, the prefix that Packed adds."""
     return initializer.name.rpartition(".")[2]
 
 
 class Graph:
-    """An exported graph with its parameters, in a session of onnxruntime."""
+    """A session of onnxruntime with an exported graph and its parameters."""
 
     def __init__(self, config: LayerConfig | CellConfig, form: Form, module: nn.Module) -> None:
         self.model = onnx.ModelProto()
@@ -170,14 +171,14 @@ class Graph:
         return {parameter_name(i): numpy_helper.to_array(i).copy() for i in self.model.graph.initializer}
 
     def __call__(self, x: np.ndarray, **others: np.ndarray | None) -> list[np.ndarray]:
-        """The graph's outputs. Raises what onnxruntime raises for inputs that do not fit, ValueError for an empty x."""
-        if x.size == 0:  # onnxruntime 1.31 raises nothing there: its LSTM and GRU abort the process
+        """Run the graph and return its outputs. Raises ValueError for an empty x, and onnxruntime's errors."""
+        if x.size == 0:  # in onnxruntime 1.31 it makes LSTM and GRU abort the process
             raise ValueError(f"x: expected at least one step and one sample, got the shape {x.shape}")
         return self.session.run(None, {"x": x} | {name: value for name, value in others.items() if value is not None})
 
 
 class Graphs(dict):
-    """The graphs of one layer or cell by form, made when first asked for, parameters as in a torch module."""
+    """The graphs of one layer or cell by form, made at first use, with the parameters of a torch module."""
 
     def __init__(self, config: LayerConfig | CellConfig, module: nn.Module, parameters) -> None:
         super().__init__()
@@ -191,7 +192,7 @@ class Graphs(dict):
 class OnnxLayer(Layer):
     """A torch.nn.RNN, LSTM or GRU, exported.
 
-    Which arguments fit is left to the graph and to onnxruntime, as where an exported model is deployed.
+    The graph and onnxruntime decide which arguments fit, as for a deployed model.
     """
 
     def __init__(self, config, parameters):
@@ -207,7 +208,7 @@ class OnnxLayer(Layer):
         return Result(*self.graphs[form](x, lengths=lengths, h_0=h_0, c_0=c_0))
 
     def parameters(self):
-        graph = next(iter(self.graphs.values()), None)  # all of them were given the same
+        graph = next(iter(self.graphs.values()), None)  # all have the same parameters
         return (graph or self.graphs[Form(batched=True, states=True)]).parameters()
 
 
@@ -224,7 +225,7 @@ class OnnxCell(Cell):
 
 
 class TorchScriptOnnxRuntime(Backend):
-    """What torch.onnx exports by tracing, on onnxruntime's CPU provider."""
+    """The modules of torch.nn, exported by torch.onnx through tracing, in onnxruntime's CPU provider."""
 
     name = "onnxruntime-torchscript"
     version = VERSION
@@ -246,7 +247,10 @@ class TorchScriptOnnxRuntime(Backend):
         return OnnxCell(config, parameters)
 
     def snippet(self, call):
-        """The call with torch, its exporter and onnxruntime; not with lengths, whose module needs a wrapper."""
+        """Return source that makes the call with torch, its exporter and onnxruntime; None with lengths.
+
+        Lengths would need a wrapper of the module.
+        """
         is_cell = isinstance(call.config, CellConfig)
         if not is_cell and call.lengths is not None:
             return None
