@@ -16,7 +16,9 @@ from reference import DTYPES, CellConfig, LayerConfig, parameter_shapes
 from reference.precision import ARITHMETICS
 
 LAST_BITS = 1e-13  # what two right float64 computations may differ by, relative to numbers above 1
-LAST_DIGIT = 0.11  # what two rounded numbers of ``allowed`` may differ by, relative: one in their second digit
+# What two rounded numbers of ``allowed`` may differ by, relative: rounding up moves one by up to a tenth, and what is
+# rounded differs by some hundredths between machines (97 on one, 110 for 100.1 on another).
+LAST_DIGIT = 0.15
 WIDE = 2**23 - 1
 REPLICAS, REPLICAS_OF_LARGE = 256, 32  # from which the stored tolerances come
 MANY_ON_A_LINE = 24
