@@ -130,8 +130,16 @@ def not_imperative(text: Text) -> Iterator[int]:
 
 def headless_opening(text: Text) -> Iterator[int]:
     """Yield 0 for a docstring of a module, class, property or test that opens without a noun or a subject."""
-    if text.kind in {"module", "class", "property", "test"} and MODULE_START.match(text.text):
+    of_a_value = text.kind == "property" and text.text.startswith("Whether")
+    if text.kind in {"module", "class", "property", "test"} and not of_a_value and MODULE_START.match(text.text):
         yield 0
+
+
+def headless_whether(text: Text) -> Iterator[int]:
+    """Yield the offset of every sentence that begins with "Whether", except where it describes a boolean value."""
+    if text.kind not in {"property", "comment"}:
+        for match in re.finditer(START + r"Whether\b(?![^.]*\?)", text.text):
+            yield match.end() - len("Whether")
 
 
 BEFORE_WHAT = r"(?:of|from|by|for|in|on|with|to|than|into|past|about|as|and|or|but|is|are|was|were|be|all|just)"
@@ -150,7 +158,7 @@ PATTERNS = (
     ),
     Pattern("headless 'that' at the start", "That it checks no argument is its design.", START + r"That\b(?![^.]*\?)"),
     Pattern("headless table cell", "| what it runs |", r"(?:^|\n)?\| +(?:what|which|whether|that|those)\b(?![^|]*\?)"),
-    Pattern("headless 'whether'", "Whether it holds is said first.", START + r"Whether\b(?![^.]*\?)"),
+    Pattern("headless 'whether'", "Whether it holds is said first.", finds=headless_whether),
     Pattern("headless 'those'", "those of a worker", r"\b[Tt]hose (?:of|that|which|who|whose|with|in|from|there|it)\b"),
     Pattern("headless 'that'", "that of a worker", r"\b[Tt]hat (?:of|which)\b"),
     Pattern("headless 'what' inside", "of what it may be asked", rf"(?:\b{BEFORE_WHAT}|[,(:;]) +what\b"),
