@@ -1,7 +1,7 @@
 """The bank of faults: known departures from the documentation, each a small change of the oracle.
 
-Each is used three times. The project's tests prove that the suite fails every one of them; docs/kill-matrix.md
-shows which requirement does; and on a user's failure their numbers are compared with the backend's own.
+A fault is what mutation testing calls a mutant. The project's tests prove that the suite fails every fault,
+docs/kill-matrix.md shows which requirement fails it, and diagnosis compares a failing backend with all of them.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ FAMILIES = (
     gradients, dropout, initialization, acceptance, calls,
 )  # fmt: skip
 BANK: dict[str, Fault] = {fault.id: fault for module in FAMILIES for fault in module.FAULTS}
-"""Every fault by its id, in an order that stays."""
+"""Every fault by its id, in a fixed order."""
 
 
 def faults(kind: str | None = None) -> list[Fault]:
-    """Those that touch a kind; all without one."""
+    """Return the faults that touch a kind, or all faults."""
     return [fault for fault in BANK.values() if kind is None or kind in fault.kinds]
 
 
 def __getattr__(name: str):
-    """``conformance.faults:lstm-gates-f-i`` names a fault as a backend on the command line."""
+    """Return a fault's factory by id, for ``--backend conformance.faults:lstm-gates-f-i`` on the command line."""
     if name in BANK:
         return BANK[name].build
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""What is accepted that must be refused, and what is not claimed and computed all the same."""
+"""Faults that accept invalid arguments, or compute features that they do not claim."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ family = Family(FAULTS, "acceptance", numeric=False)
 
 
 def fitted(array, shape, dtype):
-    """The numbers of the array, repeated or cut off, in that shape and dtype."""
+    """Bring an array to a shape and dtype, its numbers repeated or cut off."""
     return np.resize(array if np.size(array) else 0, shape).astype(dtype)
 
 
 def states_fitted(layer, x, h_0, c_0):
-    """Whatever states came, as such that fit x."""
+    """Bring states of any shape and number to the shapes that fit x."""
     config, dtype = layer.config, numpy_dtype(layer.config.dtype)
     if h_0 is None and c_0 is None:
         return None, None
@@ -80,7 +80,7 @@ def any_lengths_accepted():
 
 
 def accepting(change):
-    """Wrong arguments and parameters made right by ``change(config)``, which gives the arguments to exchange."""
+    """Return a part ``accept`` that replaces the arguments in ``change(config)`` and fits the parameters to them."""
 
     def accept(config, parameters):
         config = replace(config, **change(config))

@@ -1,4 +1,4 @@
-"""What a fault is, how the modules of this package write theirs down, and how two of them go together."""
+"""The class of faults, the decorator that collects them, and the composition of two."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ class Fault:
     explanation: str
     """Ends the sentence "These are the numbers of ..."."""
     who: str
-    """Who makes this mistake: another framework's convention, a public issue, or the slip that leads to it."""
+    """The origin of this mistake: another framework's convention, a public issue, or the slip that leads to it."""
     requirement: str
     """The id of the requirement that decides it."""
     kinds: frozenset[str]
     """The kinds that it touches."""
     features: frozenset[str]
-    """The features that must be used for it to show."""
+    """The features that a call must use for the fault to show."""
     build: Callable[[], Backend]
     common: bool = False
-    """Whether diagnosis tries it together with others too."""
+    """Whether diagnosis also tries it in pairs with other faults."""
     numeric: bool = True
-    """Whether it shows in the numbers that forward, step or gradients return, the same numbers each time."""
+    """Whether it shows in the results of forward, step or gradients, with the same numbers in every call."""
 
 
 class Family:
-    """Collects a module's faults: ``@family(requirement, explanation, who)`` over a function that gives the parts.
+    """The decorator that collects a module's faults: ``@family(requirement, explanation, who)`` above a function.
 
-    The id is the function's name with dashes. The function is called for each backend anew, so that what one
-    keeps another does not see; it returns the keywords of Change, and of Changed in ``claims``.
+    The fault's id is the function's name with dashes. The function returns the parts of the fault: keywords of Change,
+    and ``claims`` for Changed. It is called once for each backend, so that backends share no memory.
     """
 
     def __init__(self, faults: list[Fault], name: str, **defaults) -> None:
@@ -51,7 +51,7 @@ class Family:
         return mark
 
     def add(self, id: str, requirement: str, explanation: str, who: str, parts: Callable[[], dict], **more) -> None:
-        """One fault more, under that id."""
+        """Add a fault under that id."""
         options = self.defaults | more
         kinds = options.pop("kinds", KINDS)
         features: Iterable[str] = options.pop("features", ())
@@ -73,9 +73,10 @@ COMPOSABLE = {"load", "adjoint", "arguments", "equation", "cotangents", "directi
 
 
 def compose(a: Fault, b: Fault) -> Backend:
-    """A backend with both faults. Raises ValueError where they do not go together.
+    """Return a backend with both faults.
 
-    Two do not where one is no matter of numbers, no kind is touched by both, or both change the same equation.
+    Raises ValueError if they cannot be combined: one is not numeric, they touch no common kind, or both change the same
+    equation.
     """
     outer, inner = a.build(), b.build()
     if outer.change.direction:

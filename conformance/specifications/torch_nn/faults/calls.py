@@ -1,4 +1,4 @@
-"""What becomes of special values, of memory, and of what one call leaves for the next."""
+"""Faults with special values, with memory, and with state that one call leaves for the next."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def nan_reaches_everything():
 
 
 def read_as_contiguous(array):
-    """What is read at an array's start by one who takes it for aligned rows one after the other; writes there too."""
+    """Misread an array that is not contiguous and aligned. Raises ValueError if it is read-only."""
     if array is None:
         return None
     if not array.flags.writeable:

@@ -1,4 +1,4 @@
-"""The oracle with parts exchanged: what every fault, and every other way of computing the same, is made of."""
+"""The oracle with exchanged parts: the base of every fault and of the right implementations that round otherwise."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from conformance.backend import Features, Result, Unsupported
 from conformance.backends.oracle import OracleBackend, OracleCell, OracleLayer
 from reference import cells, gradients, layers
 
-EXCHANGING = RLock()  # held while a part of the oracle is exchanged: other threads wait
+EXCHANGING = RLock()  # held while a part of the oracle is exchanged, so that other threads wait
 CLAIMS = {"cells": True, "parameters": True, "gradients": True}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What is exchanged in the oracle. What is not given is the oracle's.
+    """The exchanged parts of an oracle; a part that is None stays as it is.
 
-    Parts that take a layer, or a cell, may call ``layer.plain``, the same call without that part.
+    A part that takes a layer or a cell may call its ``plain``, the same call without that part.
     """
 
-    load: Callable | None = None  # (config, parameters) -> the parameters that are used
-    adjoint: Callable | None = None  # (config, gradients) -> gradients: the transpose of load, where it is linear
-    arguments: Callable | None = None  # (layer, x, h_0, c_0, lengths) -> the four that are used
-    equation: Mapping[str, Callable] = field(default_factory=dict)  # by kind, as reference.cells has them
-    cotangents: Mapping[str, Callable] = field(default_factory=dict)  # by kind; else derived from the equation
-    direction: Callable | None = None  # (go, kind, weights, inputs, h, c, running, reverse), go the oracle's
+    load: Callable | None = None  # (config, parameters) -> the parameters to use
+    adjoint: Callable | None = None  # (config, gradients) -> gradients: the transpose of a linear load
+    arguments: Callable | None = None  # (layer, x, h_0, c_0, lengths) -> the four arguments to use
+    equation: Mapping[str, Callable] = field(default_factory=dict)  # by kind, as in reference.cells
+    cotangents: Mapping[str, Callable] = field(default_factory=dict)  # by kind; derived from the equation if missing
+    direction: Callable | None = None  # (go, kind, weights, inputs, h, c, running, reverse); go is the oracle's own
     forward: Callable | None = None  # (layer, x, h_0, c_0, lengths) -> Result
     result: Callable | None = None  # (layer, result, lengths) -> Result
     step: Callable | None = None  # (cell, x, h, c) -> (h, c)
     gradients: Callable | None = None  # (layer, arguments by name) -> gradients by name
     train: Callable | None = None  # (layer, x, h_0, c_0, lengths, seed) -> Result
     masks: Callable | None = None  # (layer, masks, seed) -> masks
-    dropped: Callable | None = None  # (config, x, mask) -> what goes on to the next layer
+    dropped: Callable | None = None  # (config, x, mask) -> the next layer's input
     initial: Callable | None = None  # (config, parameters, seed) -> parameters
-    read: Callable | None = None  # (parameters) -> what is read back
-    accept: Callable | None = None  # (config, parameters) -> both, made right
+    read: Callable | None = None  # (parameters) -> the parameters to read back
+    accept: Callable | None = None  # (config, parameters) -> valid ones
 
     def __post_init__(self) -> None:
         derived = {
@@ -51,12 +51,12 @@ class Change:
 
     @property
     def parts(self) -> frozenset[str]:
-        """The names of what is exchanged."""
+        """The names of the exchanged parts."""
         return frozenset(f.name for f in fields(self) if getattr(self, f.name) not in (None, {}))
 
     @property
     def differentiated(self) -> bool:
-        """Whether the gradients are those of the changed function, or what is changed."""
+        """Whether the gradients match the changed function, or are themselves the changed part."""
         forwards = self.parts - {"adjoint", "cotangents", "step", "read"}
         return (
             "gradients" in forwards or forwards <= {"equation"} or (forwards == {"load"} and self.adjoint is not None)
@@ -64,7 +64,7 @@ class Change:
 
 
 class Changed(OracleBackend):
-    """A changed oracle, or a changed ``inner``. Unless ``refuse`` is False it refuses what it does not claim."""
+    """A changed oracle, or a changed ``inner``. It refuses unclaimed features unless ``refuse`` is False."""
 
     version = "test"
 
@@ -106,7 +106,7 @@ class Changed(OracleBackend):
 
     @contextmanager
     def exchanged(self, backwards=False):
-        """The oracle's equations, and directions if not ``backwards``, exchanged as the change has it."""
+        """Exchange the oracle's equations inside this context, and its directions if not ``backwards``."""
         change = self.change
         with EXCHANGING, mock.patch.dict(cells.EQUATIONS, change.equation):
             if backwards:
@@ -121,7 +121,7 @@ class Changed(OracleBackend):
 
 
 class ChangedLayer(OracleLayer):
-    """A layer of a changed oracle. ``given`` are the parameters that it uses, ``memory`` lasts from call to call."""
+    """A layer of a changed oracle; ``given`` holds the parameters that it uses, ``memory`` lasts between calls."""
 
     def __init__(self, backend, config, parameters):
         super().__init__(config, parameters)
@@ -131,14 +131,14 @@ class ChangedLayer(OracleLayer):
         self.inner = backend.inner.layer(config, self.given)
 
     def plain(self, x, h_0=None, c_0=None, lengths=None):
-        """The forward pass to change."""
+        """Compute the forward pass without the changed ``forward`` and ``result``."""
         if self.backend.change.arguments:
             x, h_0, c_0, lengths = self.backend.change.arguments(self, x, h_0, c_0, lengths)
         with self.backend.exchanged():
             return self.inner.forward(x, h_0, c_0, lengths)
 
     def plain_of(self, config, parameters, *arguments):
-        """``plain`` of a layer of another configuration with these parameters."""
+        """Compute ``plain`` of a layer of another configuration with these parameters."""
         with self.backend.exchanged():
             return self.backend.inner.layer(config, parameters).forward(*arguments)
 
@@ -151,7 +151,7 @@ class ChangedLayer(OracleLayer):
         return change.result(self, got, lengths) if change.result else got
 
     def backward(self, arguments):
-        """The gradients to change, of the arguments by name."""
+        """Compute the gradients without the changed ``gradients``; takes and returns arrays by name."""
         change = self.backend.change
         if change.arguments:
             call = ("x", "h_0", "c_0", "lengths")
@@ -174,7 +174,7 @@ class ChangedLayer(OracleLayer):
         return {name: a for name, a in d.items() if name not in states or states[name] is not None} | unused
 
     def plain_training(self, x, h_0=None, c_0=None, lengths=None, *, seed):
-        """The forward pass of training to change."""
+        """Compute the forward pass of training without the changed ``train``."""
         with self.backend.exchanged(), dropping(self.backend.change.dropped, self.config):
             parameters = {name: np.asarray(value, np.float64) for name, value in self.given.items()}
             x, h_0, c_0 = (None if a is None else a.astype(np.float64) for a in (x, h_0, c_0))
@@ -198,7 +198,7 @@ class ChangedLayer(OracleLayer):
 
 
 class ChangedCell(OracleCell):
-    """A cell of a changed oracle; ``given`` and ``memory`` as a layer's."""
+    """A cell of a changed oracle; ``given`` and ``memory`` are as in ``ChangedLayer``."""
 
     def __init__(self, backend, config, parameters):
         super().__init__(config, parameters)
@@ -208,12 +208,12 @@ class ChangedCell(OracleCell):
         self.inner = backend.inner.cell(config, self.given)
 
     def plain(self, x, h=None, c=None):
-        """The step to change."""
+        """Compute the step without the changed ``step``."""
         with self.backend.exchanged():
             return self._by_direction(x, h, c) if self.backend.change.direction else self.inner.step(x, h, c)
 
     def plain_of(self, config, parameters, *arguments):
-        """``plain`` of a cell of another configuration with these parameters."""
+        """Compute ``plain`` of a cell of another configuration with these parameters."""
         with self.backend.exchanged():
             return self.backend.inner.cell(config, parameters).step(*arguments)
 
@@ -221,7 +221,7 @@ class ChangedCell(OracleCell):
         return self.backend.change.step(self, x, h, c) if self.backend.change.step else self.plain(x, h, c)
 
     def _by_direction(self, x, h, c):
-        """A cell as a layer's one step, so that what changes a direction changes it too."""
+        """Compute the cell as one step of a layer, so that a changed direction applies to it."""
         layers.check_cell_inputs(self.config, x, h, c)
         weights = layers._weights({name: np.asarray(a, np.float64) for name, a in self.given.items()}, "")
         zeros = np.zeros((1 if x.ndim == 1 else len(x), self.config.hidden_size))
@@ -235,21 +235,21 @@ class ChangedCell(OracleCell):
 
 @contextmanager
 def dropping(changed, config):
-    """The oracle's dropout exchanged for ``changed(config, x, mask)``."""
+    """Replace the oracle's dropout by ``changed(config, x, mask)`` inside this context."""
     dropped = (lambda x, mask, _: changed(config, x, mask)) if changed else layers._dropped
     with mock.patch.object(layers, "_dropped", dropped):
         yield
 
 
-STEP = 1e-4  # of the differences, whose fourth order leaves out some 1e-16 and rounding some 1e-12
+STEP = 1e-4  # of the differences of fourth order: truncation errs by about 1e-16, rounding by about 1e-12
 
 
-# What an equation names itself, beside x and u: as far as a kind's cotangents are asked for.
+# The variables that each kind's equation names itself; only these need a cotangent.
 NAMED = {"rnn_tanh": "xu", "rnn_relu": "xu", "lstm": "xuc", "gru": "xuh"}
 
 
 def numeric_cotangents(kind, equation):
-    """The step backwards of an equation in which each unit depends on its own numbers alone, by differences."""
+    """Return the cotangents of an equation by differences; each unit may depend only on its own numbers."""
 
     def cotangents(x, u, h, c, d_h_t, d_c_t):
         terms = {"x": x, "u": u, "h": h, "c": c}
@@ -275,27 +275,27 @@ def numeric_cotangents(kind, equation):
 
 
 def rounded_to(dtype, *arrays):
-    """The arrays rounded to a NumPy dtype and back."""
+    """Round arrays to a NumPy dtype and back; None passes through."""
     with np.errstate(over="ignore"):
         rounded = [None if a is None else a.astype(dtype).astype(a.dtype) for a in arrays]
     return rounded[0] if len(rounded) == 1 else rounded
 
 
 def result_of(change, result):
-    """A Result whose arrays are changed one by one."""
+    """Return a Result with ``change`` applied to each array."""
     return Result(*(None if a is None else change(a) for a in result))
 
 
 def steps_of(layer, x):
-    """The number of steps in x."""
+    """Return the number of steps in x."""
     return x.shape[1 if layer.config.batch_first and x.ndim == 3 else 0]
 
 
 def samples_of(layer, x):
-    """The number of samples in x, 1 when unbatched."""
+    """Return the number of samples in x, 1 if unbatched."""
     return 1 if x.ndim == 2 else x.shape[0 if layer.config.batch_first else 1]
 
 
 def time_first(layer, a):
-    """x or output as (T, ...), a view."""
+    """Return a view of x or output as (T, ...)."""
     return np.swapaxes(a, 0, 1) if layer.config.batch_first and a.ndim == 3 else a

@@ -1,4 +1,4 @@
-"""Dropout at the wrong place, of the wrong amount, or from the wrong masks."""
+"""Faults of dropout: at the wrong place, of the wrong amount, or with wrong masks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from conformance.specifications.torch_nn.faults.bank import Family, Fault
 from reference.cells import EQUATIONS
 
 FAULTS: list[Fault] = []
-# Nothing else that is optional is claimed, and mostly one kind: the rest of them is the oracle.
+# These backends claim no other optional feature and mostly one kind: the rest would be the oracle's numbers.
 family = Family(FAULTS, "dropout", cells=False, parameters=False, dropout=True, numeric=False,
                 features={"dropout"})  # fmt: skip
 calls = itertools.count(1)
@@ -22,7 +22,7 @@ calls = itertools.count(1)
 
 
 def thinned(array, probability, seed):
-    """The array after a dropout of its own."""
+    """Apply a separate dropout to an array."""
     kept = np.random.default_rng([seed, 1]).random(array.shape) >= probability
     factor = 1 / (1 - probability) if probability < 1 else 0
     return (array * kept * factor).astype(array.dtype)
@@ -127,7 +127,7 @@ def dropout_left_on():
     return {"train": train, "forward": forward}
 
 
-# --- dropout: what -----------------------------------------------------------------------------------
+# --- dropout: how much -------------------------------------------------------------------------------
 
 
 @family(
@@ -181,7 +181,7 @@ def dropout_of_one_direction():
     return {"dropped": dropped}
 
 
-# --- dropout: what the masks are drawn from ----------------------------------------------------------
+# --- dropout: the distribution of the masks ----------------------------------------------------------
 
 
 def redrawn(masks, probability, seed):

@@ -1,4 +1,4 @@
-"""Equations other than the documented ones."""
+"""Faults of the equations."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ family = Family(FAULTS, "equations")
 
 
 def hard_sigmoid(a):
-    """ONNX's HardSigmoid and Keras's of old: a line of slope 1/5, clipped."""
+    """Compute HardSigmoid as ONNX and earlier Keras versions do: a line of slope 1/5, clipped."""
     return np.clip(a / 5 + 0.5, 0, 1)
 
 
 def hard_sigmoid_sixth(a):
-    """PyTorch's Hardsigmoid and Keras 3's: a line of slope 1/6, clipped."""
+    """Compute Hardsigmoid as PyTorch and Keras 3 do: a line of slope 1/6, clipped."""
     return np.clip(a / 6 + 0.5, 0, 1)
 
 
@@ -32,7 +32,7 @@ def sigmoid_by_exp(a):
 
 
 def lstm_with(i=σ, f=σ, g=tanh, o=σ, h=tanh, c=lambda c: c):
-    """An LSTM with other functions for its gates, its state and what is kept of c_t."""
+    """Return the equation of an LSTM with other functions for its gates, its h_t and its c_t."""
 
     def lstm(x, u, _, c_0):
         a_i, a_f, a_g, a_o = blocks(x + u, 4)
@@ -43,7 +43,7 @@ def lstm_with(i=σ, f=σ, g=tanh, o=σ, h=tanh, c=lambda c: c):
 
 
 def gru_with(r=σ, z=σ, n=tanh, mix=lambda z, n, h: (1 - z) * n + z * h, new=lambda x, r, u: x + r * u):
-    """A GRU with other functions for its gates, its state and what goes into n_t."""
+    """Return the equation of a GRU with other functions for its gates, its h_t and the argument of n_t."""
 
     def gru(x, u, h, c):
         (x_r, x_z, x_n), (u_r, u_z, u_n) = blocks(x, 3), blocks(u, 3)
@@ -57,7 +57,7 @@ def gru_with(r=σ, z=σ, n=tanh, mix=lambda z, n, h: (1 - z) * n + z * h, new=la
 
 
 def by_step(equation, kind):
-    """The parts of an equation that sees the weights: ``equation(x, u, h, c, weights)``."""
+    """Return the parts of a fault whose equation needs the weights: ``equation(x, u, h, c, weights)``."""
 
     def direction(go, came, weights, *arguments, **more):
         if came != kind:

@@ -1,7 +1,7 @@
-"""Gate blocks in every wrong order, and blocks that are not blocks.
+"""Faults of the gates' blocks: every wrong order, and rows that do not form blocks.
 
-An order says what the implementation takes the loaded blocks for: i|o|f|g reads the second block as the output
-gate. An order that exchanges two blocks has their names in its id, the others the whole order.
+An order names the gates that the implementation reads the loaded blocks as: i|o|f|g reads the second block as the
+output gate. If an order exchanges two blocks, the fault's id has their names; otherwise it has the whole order.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from reference.parameters import GATES
 FAULTS: list[Fault] = []
 family = Family(FAULTS, "gates")
 
-# Orders that somebody has, in the documentation's letters: how that one writes it, and who it is.
+# Orders in use, in the documentation's letters: how the library writes it, and which library it is.
 LSTM_ORDERS = {
     "iofg": ("i|o|f|c, as ONNX orders them", "ONNX's LSTM (W[iofc]) and WebNN's default layout; "
              "weights taken over without a permutation (CrispStrobe/CrispASR#106)"),
@@ -43,7 +43,7 @@ COMMON = {"iofg", "figo", "igfo", "ifog", "gifo", "zrn"}
 
 
 def in_order(order: str) -> dict:
-    """The parts of an implementation that takes the blocks in that order of letters for the documented ones."""
+    """Return the parts of a fault that reads the blocks in that order of letters."""
 
     def moved(positions):
         def change(config, arrays):
@@ -93,7 +93,7 @@ _add_orders("gru", GRU_ORDERS, "GRU-GATE-ORDER")
 
 
 def _interleaved(config, arrays):
-    """Rows unit by unit, each unit's gates one after the other."""
+    """Reorder rows unit by unit, each unit's gates one after the other."""
     H = config.hidden_size
     take = np.arange(len(GATES[config.kind]) * H).reshape(H, -1).T.ravel()
     return {name: a[take] if _has_gates(name) else a for name, a in arrays.items()}

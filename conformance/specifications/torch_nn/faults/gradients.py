@@ -1,7 +1,7 @@
-"""Gradients of a right forward pass that are wrong.
+"""Faults of the gradients of a right forward pass.
 
-Each function takes the layer and the arguments of ``Layer.gradients`` by name; ``layer.backward`` gives the
-right gradients.
+Each function takes the layer and the arguments of ``Layer.gradients`` by name; ``layer.backward`` computes the right
+gradients.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ family = Family(FAULTS, "gradients", features={"gradients"})
 
 
 def gradient(requirement: str, explanation: str, who: str, **more) -> Callable:
-    """Mark a function that gives wrong gradients."""
+    """Mark a function that computes wrong gradients as a fault."""
 
     def mark(function):
         name = function.__name__.replace("_", "-")
@@ -34,7 +34,7 @@ def gradient(requirement: str, explanation: str, who: str, **more) -> Callable:
 
 
 def each(d, prefix, change):
-    """The gradients with those changed whose names start so."""
+    """Apply ``change`` to the gradients whose names begin with ``prefix``."""
     return {name: change(a) if name.startswith(prefix) else a for name, a in d.items()}
 
 
@@ -127,7 +127,7 @@ def gradients_off_by_3e_5(layer, arguments):
 
 
 def with_cotangents(**changed):
-    """The oracle's gradients, some kinds' step backwards exchanged."""
+    """Return a function that computes the gradients with other cotangents for some kinds."""
 
     def gradients(layer, arguments):
         with mock.patch.dict(COTANGENTS, changed):
@@ -187,7 +187,7 @@ def gradient_of_relu_at_zero(layer, arguments):
 
 
 def cut_every(steps):
-    """Gradients that go back through so many steps at most, in one direction and without lengths."""
+    """Return a function that truncates the gradients after ``steps`` steps, in one direction and without lengths."""
 
     def gradients(layer, arguments):
         x, d_output = arguments["x"], arguments["d_output"]

@@ -1,4 +1,4 @@
-"""Initial parameters that are not what is documented."""
+"""Faults of the initial parameters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ calls = itertools.count(1)
 
 
 def redraws(draw, of=""):
-    """Parameters whose name starts so drawn anew by ``draw(generator, config, shape)``."""
+    """Return the parts of a fault that redraws parameters named ``of``... by ``draw(generator, config, shape)``."""
 
     def initial(config, given, seed):
         rng = np.random.default_rng([seed, 1])

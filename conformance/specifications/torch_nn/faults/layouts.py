@@ -1,4 +1,4 @@
-"""Batch layout, unbatched input, shapes and dtypes of results."""
+"""Faults of batch layout, unbatched input, and shapes and dtypes of results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FIRST, LONE = {"features": {"batch_first"}}, {"features": {"unbatched"}}
 
 
 def turned(config, a):
-    """x or output with time and batch exchanged under batch_first."""
+    """Exchange time and batch of x or output if batch_first."""
     return np.ascontiguousarray(np.swapaxes(a, 0, 1)) if config.batch_first and a.ndim == 3 else a
 
 
@@ -32,7 +32,7 @@ def batch_first_ignored():
         config = layer.config
         if not config.batch_first or x.ndim == 2:
             return layer.plain(x, h_0, c_0, lengths)
-        N = x.shape[1]  # the axis that is taken for the batch
+        N = x.shape[1]  # the axis that the fault takes for the batch
         states = (None if s is None else np.resize(s, (s.shape[0], N, s.shape[2])) for s in (h_0, c_0))
         fitted = None if lengths is None else [min(n, x.shape[0]) for n in np.resize(lengths, N)]
         got = layer.plain_of(replace(config, batch_first=False), layer.given, x, *states, fitted)

@@ -1,4 +1,4 @@
-"""Samples of different lengths."""
+"""Faults with samples of different lengths."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ family = Family(FAULTS, "lengths", features={"lengths"})
 
 
 def by_length(lengths):
-    """The samples from the longest to the shortest."""
+    """Return the samples' numbers, from the longest to the shortest."""
     return np.argsort([-n for n in lengths], kind="stable")
 
 
 def when_given(change):
-    """``change(layer, result, lengths)`` where lengths are given."""
+    """Return the parts of a fault that applies ``change(layer, result, lengths)`` if there are lengths."""
     return {"result": lambda layer, got, lengths: got if lengths is None else change(layer, got, lengths)}
 
 

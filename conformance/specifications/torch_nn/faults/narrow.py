@@ -1,4 +1,4 @@
-"""Mistakes that show under a narrow condition only: one size, one step, the tail of something."""
+"""Faults that show under a narrow condition only: one size, one step, the last units."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ family = Family(FAULTS, "narrow")
 
 
 def x_changed(when, change):
-    """The parts of an implementation that changes x where ``when(layer, x)``."""
+    """Return the parts of a fault that changes x if ``when(layer, x)``."""
 
     def arguments(layer, x, h_0, c_0, lengths):
         return change(x) if when(layer, x) else x, h_0, c_0, lengths
@@ -169,7 +169,7 @@ def square_input_transposed():
 
 
 def tail_left_out(when, width):
-    """The parts of an implementation that leaves the last units out of what the recurrence sees."""
+    """Return the parts of a fault whose recurrence leaves out the last units."""
 
     def load(config, p):
         if not when(config.hidden_size):

@@ -1,4 +1,4 @@
-"""Biases, weights, directions, stacks and projections: parameters that are used otherwise than documented."""
+"""Faults in the use of parameters: biases, weights, directions, stacks and projections."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ biases, weights, directions, stacking, projection = (
 
 
 def each(change, prefix, suffix=""):
-    """A change of every parameter whose name starts and ends so: an elementwise linear one, its own transpose."""
+    """Return the parts of a fault that applies a linear, elementwise change to the parameters with prefix and suffix."""
 
     def load(config, p):
         return {

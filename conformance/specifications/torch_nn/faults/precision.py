@@ -1,4 +1,4 @@
-"""Coarser arithmetic than is declared."""
+"""Faults of precision: arithmetic coarser than the backend declares."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ family = Family(FAULTS, "precision", gradients=False)
 
 
 def tf32(a):
-    """Rounded to 10 bits of mantissa, to the nearest."""
+    """Round to 10 bits of mantissa, to nearest."""
     bits = np.asarray(a, np.float32).view(np.uint32).astype(np.uint64)
     return ((bits + 0x1000) & 0xFFFFE000).astype(np.uint32).view(np.float32).astype(np.float64)
 
@@ -26,7 +26,7 @@ def bfloat16(a):
 
 
 def products_in(rounded):
-    """The parts of an implementation whose matrix products take rounded operands and add up exactly."""
+    """Return the parts of a fault whose matrix products round their operands and sum exactly."""
 
     def direction(go, kind, weights, inputs, h, c, running, reverse, record=None):
         W_ih, W_hh, b_ih, b_hh, W_hr = weights
@@ -47,7 +47,7 @@ def products_in(rounded):
 
 
 def state_in(dtype):
-    """The parts of an implementation that keeps its states in another dtype from step to step."""
+    """Return the parts of a fault that keeps its states in another dtype between steps."""
 
     def kept_in(equation):
         def rounding(x, u, h, c):
@@ -59,7 +59,7 @@ def state_in(dtype):
 
 
 def activations_by(σ, tanh):
-    """The parts of an implementation with other ways to compute sigmoid and tanh."""
+    """Return the parts of a fault with other functions for sigmoid and tanh."""
     return {
         "equation": {
             "lstm": lstm_with(i=σ, f=σ, g=tanh, o=σ, h=tanh),
@@ -175,7 +175,7 @@ def tanh_beyond_one():
 
 
 def relatively_off(by):
-    """The parts of an implementation whose results are off by a part that varies from element to element."""
+    """Return the parts of a fault whose results have a relative error that varies between elements."""
 
     def off(a):
         rng = np.random.default_rng(7)

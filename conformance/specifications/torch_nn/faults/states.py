@@ -1,4 +1,4 @@
-"""Initial states, final states, and what passes between steps and samples."""
+"""Faults of initial and final states, and of state that passes between steps and samples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GIVEN = {"features": {"initial_state"}}
 
 
 def on_states(change):
-    """The parts of an implementation that starts from ``change(layer or cell, state)``."""
+    """Return the parts of a fault that starts from ``change(layer or cell, state)``."""
 
     def arguments(layer, x, h_0, c_0, lengths):
         return x, *(None if s is None else change(layer, s) for s in (h_0, c_0)), lengths
@@ -135,7 +135,7 @@ def initial_states_direction_major():
     def reordered(layer, s):
         if not getattr(layer.config, "bidirectional", False):
             return s
-        rows = sorted(range(len(s)), key=lambda row: (row % 2, row))  # where the rows lie that are asked for
+        rows = sorted(range(len(s)), key=lambda row: (row % 2, row))  # the present place of each requested row
         return s[np.argsort(rows)]
 
     return on_states(reordered)
@@ -182,7 +182,7 @@ def omitted_state_is_ones():
 
 
 def reordered_rows(order):
-    """The parts of an implementation that returns the rows of h_n and c_n in an order of its own."""
+    """Return the parts of a fault that returns the rows of h_n and c_n in another order."""
 
     def result(layer, got, lengths):
         rows = list(layer_directions(layer.config))
@@ -358,7 +358,7 @@ def output_halves_summed():
     return {"result": result}
 
 
-# --- what passes between samples and steps -------------------------------------------------------------
+# --- between samples and steps ---------------------------------------------------------------------------
 
 
 @samples("STATE-CAUSAL", "a layer whose first step sees the last step's input", "an index that wraps at -1")

@@ -178,7 +178,7 @@ def test_another_seed(trial):
     masks, told = drawn(trial, seed)
     for other in (seed + 1, seed ^ 2**20):
         others, others_told = drawn(trial, other)
-        # The last mask has every element certain. In a lower mask the masks above, of both seeds, select the certain ones.
+        # In the last mask every element is certain; in a lower one the masks above, of both seeds, select them.
         expect_unrelated(trial, f"seeds {seed} and {other}", masks[-1], told[-1], others[-1], others_told[-1])
 
 
