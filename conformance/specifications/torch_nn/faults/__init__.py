@@ -1,6 +1,6 @@
 """The bank of faults: known departures from the documentation, each a small change of the oracle.
 
-A fault is what mutation testing calls a mutant. The project's tests prove that the suite fails every fault,
+Mutation testing calls a fault a mutant. The project's tests prove that the suite fails every fault,
 docs/kill-matrix.md shows which requirement fails it, and diagnosis compares a failing backend with all of them.
 """
 

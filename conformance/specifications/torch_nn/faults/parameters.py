@@ -17,7 +17,7 @@ biases, weights, directions, stacking, projection = (
 
 
 def each(change, prefix, suffix=""):
-    """Return the parts of a fault that applies a linear, elementwise change to the parameters with prefix and suffix."""
+    """Return the parts of a fault with a linear, elementwise change of the parameters named ``prefix``...``suffix``."""
 
     def load(config, p):
         return {
