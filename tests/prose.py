@@ -192,8 +192,8 @@ PATTERNS = (
     Pattern("for X to", "it is for the user to say", r"\b(?:is|are|was) for (?:[\w']+ ){1,3}to\b"),
     Pattern("so many", "of so many steps", r"\bso many\b|\bas many as (?:there|it|they)\b"),
     Pattern("but for", "equal but for seconds", r"\b(?:but|save) for\b"),
-    Pattern("nothing but, no other", "nothing but NumPy", r"\b(?:[Nn]othing but|no others?|and no other)\b"),
-    Pattern("be it", "be it within an array", r"\b(?:be it|be they|as it (?:is|were)|, say[,.]| say\))"),
+    Pattern("nothing but, no other", "nothing but NumPy", r"\b(?:[Nn]othing but|no others|and no other)\b"),
+    Pattern("be it", "be it within an array", r"\b(?:be it|be they|as it were|, say[,.]| say\))"),
     Pattern(
         "lest, till, apiece", "farther, thereby", r"\b(?:lest|apiece|farther|thereof|therein|whence|thence|wherein)\b"
     ),
