@@ -1,7 +1,7 @@
-"""Cases: language-neutral files, replayed on a backend and compared with what they expect.
+"""Cases: language-neutral files that are replayed on a backend and compared with the numbers they hold.
 
-A case (cases/README.md) holds arrays, modules with their parameters, a program of a few operations and
-the oracle's numbers.
+A case (cases/README.md) holds arrays, modules with their parameters, a program of a few operations and the oracle's
+numbers.
 """
 
 from conformance.cases.form import array, fill, module, needs

@@ -1,4 +1,4 @@
-"""``python -m conformance cases``: lint case files, and export them as ONNX test data."""
+"""``python -m conformance cases``: a linter of case files, and their export as ONNX test data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which requirements data can carry: all but these, each with the reason why it cannot."""
+"""The requirements that cases cannot carry, with reasons. Cases carry all others."""
 
 from __future__ import annotations
 

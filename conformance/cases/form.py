@@ -1,7 +1,7 @@
-"""What the parts of a case file mean: arrays, modules, steps, needs, expectations, and the rules that they obey.
+"""The meaning of the parts of a case file: arrays, modules, steps, needs and expectations, and their rules.
 
-Every function here raises ValueError, in one sentence that says what to mend, for what has the schema's form and no
-meaning.
+A part that fits the schema can still make no sense. Every function here then raises ValueError with one sentence that
+says what to correct.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from reference.config import DTYPES, numpy_dtype, require
 from reference.parameters import check_parameters, parameter_shapes
 from reference.precision import ARITHMETICS
 
-SPECIAL = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}  # how a file writes what JSON has no number for
+SPECIAL = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}  # JSON has no such numbers
 
 
 def number(value: float | str) -> float:
-    """A number, or the NaN or infinity that a name stands for."""
+    """Return a number, or the NaN or infinity of that name."""
     return SPECIAL[value] if isinstance(value, str) else value
 
 
 def array(spec: Mapping[str, Any]) -> np.ndarray:
-    """The float64 array of a specification."""
+    """Return the float64 array that a case file describes."""
     shape = tuple(spec["shape"])
     count = int(np.prod(shape))
     integers = fill(count, **spec["fill"]) if "fill" in spec else np.array(spec["data"], np.float64)
@@ -38,7 +38,7 @@ def array(spec: Mapping[str, Any]) -> np.ndarray:
 
 
 def fill(count: int, seed: int, limit: int) -> np.ndarray:
-    """The integers of the fill rule, (count) in -limit..limit: a counter through a 32-bit mixing function."""
+    """Return the integers of the fill rule, (count) in -limit..limit: a counter through a 32-bit mixing function."""
     a = (seed + np.arange(count, dtype=np.uint64) * 2654435769).astype(np.uint32)
     a = (a ^ (a >> 16)) * np.uint32(2246822507)
     a = (a ^ (a >> 13)) * np.uint32(3266489909)
@@ -53,7 +53,7 @@ def _require_count(count: int, shape: tuple[int, ...]) -> None:
 
 
 def parameters(specs: list[Mapping[str, Any]]) -> dict[str, np.ndarray]:
-    """The arrays of a list of parameters by name."""
+    """Return the arrays of a list of parameters by name."""
     found: dict[str, np.ndarray] = {}
     for entry in specs:
         name = entry["name"]
@@ -66,7 +66,7 @@ def parameters(specs: list[Mapping[str, Any]]) -> dict[str, np.ndarray]:
 
 
 def module(spec: Mapping[str, Any]) -> Module:
-    """The Module of a specification."""
+    """Return the Module that a case file describes."""
     type_ = next(name for name in ("layer", "cell", "linear") if name in spec)
     made = Module(type_, spec[type_], parameters(spec["parameters"]))
     if type_ == "linear":
@@ -83,7 +83,7 @@ def module(spec: Mapping[str, Any]) -> Module:
 
 
 def wrong_module(spec: Mapping[str, Any], modules: Mapping[str, Module]) -> Module:
-    """The Module of a specification of one that must be refused."""
+    """Return the Module of an entry of ``wrong_modules``, which a backend must refuse."""
     like = spec["like"]
     require(like in modules and modules[like].type != "linear", "like", "one of the layers and cells", like)
     unknown = sorted(set(spec.get("without", ())) - set(modules[like].parameters))
@@ -92,7 +92,7 @@ def wrong_module(spec: Mapping[str, Any], modules: Mapping[str, Module]) -> Modu
 
 
 def exact_dtypes(arrays: Mapping[str, np.ndarray], modules: Mapping[str, Module]) -> list[str]:
-    """The dtypes in which every input is exact."""
+    """Return the dtypes in which every input is exact."""
     every = [*arrays.values(), *(value for made in modules.values() for value in made.parameters.values())]
 
     def exact(dtype: str) -> bool:
@@ -104,7 +104,7 @@ def exact_dtypes(arrays: Mapping[str, np.ndarray], modules: Mapping[str, Module]
 
 
 def dry_step(step, shapes, modules: Mapping[str, Module], wrong=frozenset()) -> dict[str, tuple[int, ...]]:
-    """The shapes of a step's results."""
+    """Return the shapes of a step's results."""
     came_from, to = step["from"], step.get("to", {})
     for name in names_in(came_from):
         if name not in shapes:
@@ -149,7 +149,7 @@ def _check_module(step, modules: Mapping[str, Module], wrong) -> None:
 
 
 def numbers(name: str, spec: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> np.ndarray:
-    """The expected numbers of a result."""
+    """Return the expected numbers of a result."""
     shape = tuple(spec["shape"])
     _require_known(name, shapes)
     _require_count(len(spec["data"]), shape)
@@ -158,7 +158,10 @@ def numbers(name: str, spec: Mapping[str, Any], shapes: Mapping[str, tuple[int, 
 
 
 def allowed(specs, names: tuple[str, ...], shapes, dtypes: list[str]) -> dict[str, dict[str, np.ndarray]]:
-    """By dtype and result the error allowed at each element: the file's numbers times the dtype's unit roundoff."""
+    """Return the error allowed at each element, by dtype and result.
+
+    The file has it in units of the dtype's unit roundoff.
+    """
     if not specs:
         return {}
     require(sorted(specs) == sorted(dtypes), "dtypes", ", ".join(dtypes), ", ".join(specs))
@@ -179,7 +182,7 @@ def _require_known(name: str, known: Mapping[str, object]) -> None:
 
 
 def check_expectations(expect, numbers, shapes, modules, program) -> None:
-    """Whether every expectation names what is there and can hold, and whether there is any."""
+    """Raise ValueError unless there are expectations, and each names existing results and can hold."""
     refuses = any(step["op"] == "refuse" for step in program)
     require(bool(numbers) or refuses, "numbers", "a result, or a step that must be refused", "none")
     for kind in ("equal", "identical", "different"):
@@ -209,7 +212,7 @@ def check_expectations(expect, numbers, shapes, modules, program) -> None:
 
 
 def needs(modules: Mapping[str, Module], program, shapes, wrong=frozenset()) -> dict[str, list[str]]:
-    """What an implementation must have for these modules and this program, as the field ``needs`` says it."""
+    """Return the kinds and features that these modules and this program need, in the form of the field ``needs``."""
     kinds, features = set(), set()
     for name, made in modules.items():
         arguments = made.arguments
@@ -237,7 +240,7 @@ def needs(modules: Mapping[str, Module], program, shapes, wrong=frozenset()) -> 
 
 
 def check_needs(stated, needed, dtypes: list[str]) -> None:
-    """Whether the stated needs are those of the modules, the program and the numbers."""
+    """Raise ValueError unless the stated needs are the needs of the modules, the program and the numbers."""
     for name, items in needed.items():
         came = sorted(stated[name])
         require(came == sorted(items), name, f"{', '.join(items) or 'none'}, by the modules and the program", came)

@@ -1,4 +1,4 @@
-"""Linting cases: every broken file in a sentence, and requirements that no case has or that there are not."""
+"""The linter of case files: broken files, unknown requirements, and requirements without a case."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from reference.catalogue import catalogue
 
 
 def lint(directory: Path, whole: bool) -> tuple[int, list[str]]:
-    """The number of case files of a directory and what is wrong with them, a sentence each.
+    """Return the number of case files in a directory, and a sentence for each error in them.
 
-    ``whole``: the directory is this project's, whose cases together carry every requirement that data can carry.
+    ``whole``: also report requirements without a case, as the project's own directory must carry every requirement
+    that data can carry.
     """
     files, faults, cases = case_files(directory), [], []
     taken: dict[str, Path] = {}

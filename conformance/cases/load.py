@@ -1,4 +1,4 @@
-"""Loading case files: their JSON, their schema, and what a schema cannot say. Broken ones are told in a sentence."""
+"""The loader of case files. It checks their JSON, their schema and the rules that a schema cannot express."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from conformance.cases.program import Arrays, Module, names_in, oracle_calls, ru
 from reference.config import numpy_dtype
 
 SCHEMA = "schema.json"
-FOLDERS = (".", "generated")  # of case files, in a directory of cases
+FOLDERS = (".", "generated")  # the places of case files in a directory of cases
 
 
 class CaseError(ValueError):
-    """A case file is broken. One sentence: the file, the place in it, what to mend."""
+    """A broken case file. The message is one sentence with the file, the place in it and the correction."""
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A case as its file holds it, the integers and rules already turned into float64 arrays."""
+    """A case as in its file, with float64 arrays in place of the integers and rules."""
 
     id: str
     description: str
@@ -35,29 +35,29 @@ class Case:
     kinds: frozenset[str]
     features: frozenset[str]
     dtypes: tuple[str, ...]
-    """Those in which every input is exact."""
+    """The dtypes in which every input is exact."""
     verdict: str
     arrays: Arrays
     modules: Mapping[str, Module]
     wrong: frozenset[str]
-    """The names of the modules that must be refused."""
+    """The names of the modules that a backend must refuse."""
     program: Sequence[Mapping[str, Any]]
     shapes: Mapping[str, tuple[int, ...]]
-    """The shape of every named array, inputs and results."""
+    """The shapes of all named arrays, inputs and results."""
     numbers: Mapping[str, np.ndarray]
     expect: Mapping[str, Any]
-    """The rest of ``expect`` as the file has it: equal, different, within, classes, parameters, differs."""
+    """The rest of the file's ``expect``: equal, different, within, classes, parameters, differs."""
     allowed: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
-    """By dtype and result the error allowed at each element, where the file says so."""
+    """The error allowed at each element by dtype and result, if the file has it."""
 
     @property
     def compared(self) -> tuple[str, ...]:
-        """The names of all results that are compared, with stored numbers or with each other."""
+        """The names of all results that are compared with stored numbers or with each other."""
         return compared(self.numbers, self.expect, self.program)
 
     @property
     def steps(self) -> int:
-        """The most steps of a layer's call."""
+        """The largest number of steps of a layer's call."""
         found = [0]
         for step in self.program:
             if step["op"] in ("layer", "gradients") and step["module"] not in self.wrong:
@@ -68,16 +68,19 @@ class Case:
 
     @property
     def refuses_only(self) -> bool:
-        """Whether no number is compared."""
+        """True if no number is compared."""
         return not self.compared
 
     @cached_property
     def oracle(self) -> Mapping[str, np.ndarray]:
-        """Every named array, computed by the oracle in float64."""
+        """All named arrays, computed by the oracle in float64."""
         return run(self.program, self.arrays, oracle_calls(self.modules))
 
     def within(self, dtype: str) -> Case:
-        """The case in a dtype: itself where its inputs are exact, else one of rounded inputs and what these give."""
+        """Return the case in a dtype: itself if its inputs are exact there, else one with rounded inputs.
+
+        The expected numbers of the latter are the oracle's for the rounded inputs.
+        """
         if dtype in self.dtypes:
             return self
         number = numpy_dtype(dtype)
@@ -92,7 +95,7 @@ class Case:
 
 
 def compared(numbers, expect, program) -> tuple[str, ...]:
-    """The names of results that are compared, in an order that stays."""
+    """Return the names of the results that are compared, in a fixed order."""
     pairs = [pair for kind in ("equal", "identical", "different") for pair in expect.get(kind, ())]
     instead = [name for step in program if step["op"] == "refuse" for name in step.get("or", {}).values()]
     made = {name for step in program if "to" in step for name in names_in(step["to"])}
@@ -104,19 +107,19 @@ def compared(numbers, expect, program) -> tuple[str, ...]:
 
 
 def default_directory() -> Path:
-    """``_cases`` inside the installed package, or ``cases`` beside the package in a checkout."""
+    """Return ``_cases`` in an installed package, or ``cases`` beside the package in a checkout."""
     package = Path(__file__).parents[1]
     installed = package / "_cases"
     return installed if installed.is_dir() else package.parent / "cases"
 
 
 def case_files(directory: Path) -> list[Path]:
-    """The case files of a directory and of its folder ``generated``, by name."""
+    """Return the case files of a directory and of its folder ``generated``, sorted."""
     return sorted(path for folder in FOLDERS for path in (directory / folder).glob("*.json") if path.name != SCHEMA)
 
 
 def load_cases(directory: Path | str | None = None) -> list[Case]:
-    """Every case of a directory, by file name. Raises CaseError for the first broken file."""
+    """Load the cases of a directory in the order of ``case_files``. Raises CaseError for the first broken file."""
     directory = default_directory() if directory is None else Path(directory)
     files = case_files(directory)
     if not files:
@@ -130,7 +133,7 @@ def load_cases(directory: Path | str | None = None) -> list[Case]:
 
 
 def check_names(path: Path, case: Case, taken: dict[str, Path]) -> None:
-    """Raise CaseError where the id is not the file's name, or id or description are those of another in ``taken``."""
+    """Raise CaseError if the id is not the file's name, or another file in ``taken`` has the id or description."""
     for place, value in (("id", case.id), ("description", case.description)):
         other = taken.setdefault(f"{place} {value}", path)
         if other is not path:
@@ -140,7 +143,7 @@ def check_names(path: Path, case: Case, taken: dict[str, Path]) -> None:
 
 
 def load_case(path: Path) -> Case:
-    """One case. Raises CaseError if its file is broken."""
+    """Load one case. Raises CaseError if its file is broken."""
 
     def broken(place: str, what: str) -> CaseError:
         return CaseError(f"{path.name}: {place}: {what}")
@@ -157,7 +160,7 @@ def load_case(path: Path) -> Case:
 
 
 def case_of(document: Mapping[str, Any], name: str) -> Case:
-    """The case of a document that is called ``name`` in messages. Raises CaseError if it is broken."""
+    """Return the case of a document, called ``name`` in messages. Raises CaseError if the document is broken."""
 
     def broken(place: str, what: str) -> CaseError:
         return CaseError(f"{name}: {place}: {what}")
@@ -182,9 +185,9 @@ def _no_constant(text):
 
 @cache
 def _validator():
-    from jsonschema import Draft202012Validator, validators  # here: importing conformance needs NumPy alone
+    from jsonschema import Draft202012Validator, validators  # here, so that importing conformance needs NumPy alone
 
-    def is_integer(_, value):  # JSON Schema takes 3.0 for one, which is no size in NumPy
+    def is_integer(_, value):  # JSON Schema accepts 3.0, NumPy does not accept it as a size
         return isinstance(value, int) and not isinstance(value, bool)
 
     types = Draft202012Validator.TYPE_CHECKER.redefine("integer", is_integer)
@@ -193,7 +196,7 @@ def _validator():
 
 
 def _abridged(value):
-    """The document with long lists of numbers cut to those on which it depends whether the schema takes them all."""
+    """Return the document with long lists of numbers cut to the items that decide whether the schema accepts all."""
     if isinstance(value, dict):
         return {name: _abridged(part) for name, part in value.items()}
     if not isinstance(value, list):
@@ -207,7 +210,7 @@ def _abridged(value):
 
 
 def _schema_faults(validator, document):
-    """The most telling place where a document departs from the schema, if any, and what to mend there."""
+    """Yield the most informative place where a document departs from the schema, if any, and the correction."""
     if validator.is_valid(_abridged(document)):
         return
     from jsonschema.exceptions import best_match
@@ -249,7 +252,7 @@ def _place(path) -> str:
 
 
 def _case(document: Mapping[str, Any], broken: Callable[[str, str], CaseError]) -> Case:
-    """The Case of a document that has the schema's form."""
+    """Return the Case of a document that fits the schema."""
 
     def mending(place: str, function: Callable, *arguments):
         try:

@@ -1,8 +1,8 @@
-"""Cases as test data of ONNX: a model and its inputs and outputs, in the layout of ONNX's backend tests.
+"""The export of cases as ONNX test data: a model, its inputs and outputs, in the layout of ONNX's backend tests.
 
-``DIR/test_CASE/model.onnx``, ``test_data_set_0/input_K.pb`` and ``output_K.pb``, and ``data.json`` with the tolerance.
-The model is that of conformance.backends.onnx_ops, a node for each layer of a stack, its parameters among the inputs;
-takes become Gather. Outputs are the case's expected numbers.
+The files of a case are ``DIR/test_CASE/model.onnx``, ``test_data_set_0/input_K.pb`` and ``output_K.pb``, and
+``data.json`` with the tolerance. conformance.backends.onnx_ops makes the model, with a node for each layer of a stack
+and the parameters among its inputs; takes become Gather. The outputs are the case's expected numbers.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from reference.config import numpy_dtype
 from reference.precision import ARITHMETICS
 
 DTYPE = "float32"
-BOUND = 64 * ARITHMETICS[DTYPE].u  # of cases/README.md: absolute and relative
+BOUND = 64 * ARITHMETICS[DTYPE].u  # absolute and relative, as in cases/README.md
 
 
 def why_not(case: Case) -> str:
-    """Why ONNX's operators cannot express a case; nothing where they can."""
+    """Return why ONNX's operators cannot express a case, or "" if they can."""
     ops = [step["op"] for step in case.program]
     modules = {step["module"] for step in case.program if "module" in step}
     for reason, holds in (
@@ -45,7 +45,7 @@ def why_not(case: Case) -> str:
 
 
 def onnx_model(case: Case) -> tuple[ModelProto, dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The model of a case, its inputs and its expected outputs by name, each in the graph's order."""
+    """Return the model of a case, its inputs and its expected outputs by name, both in the graph's order."""
     first, *takes = case.program
     (name,) = {first["module"]}
     number, arguments = numpy_dtype(DTYPE), first["from"]
@@ -53,7 +53,7 @@ def onnx_model(case: Case) -> tuple[ModelProto, dict[str, np.ndarray], dict[str,
     native = native_parameters(config, case.modules[name].loaded(DTYPE))
     made = model(config, native, states="h_0" in arguments, lengths="lengths" in first)
     graph = made.graph
-    # what the graph calls output, h_n and c_n the program calls as it likes; dropped results go on as they are
+    # the program has its own names for output, h_n and c_n; results that it drops get a name too
     renamed = {field: first["to"].get(field, f"{field}_dropped") for field in ("output", "h_n", "c_n")}
     for node in graph.node:
         node.output[:] = [renamed.get(result, result) for result in node.output]
@@ -73,7 +73,7 @@ def onnx_model(case: Case) -> tuple[ModelProto, dict[str, np.ndarray], dict[str,
 
 
 def export(cases: Iterable[Case], directory: Path) -> tuple[list[str], dict[str, list[str]]]:
-    """Write every case that can be expressed; the names of their folders, and by reason the ids of the others."""
+    """Write every case that ONNX can express. Return the names of their folders, and the other ids by reason."""
     written, left_out = [], {}
     for case in cases:
         reason = why_not(case)

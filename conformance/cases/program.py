@@ -1,8 +1,8 @@
-"""The modules and the program of a case: one interpreter, on whatever behaves as arrays.
+"""The modules of a case, and the interpreter of its program.
 
-``run`` serves four times: on bare shapes when a file is loaded, on the oracle, on the oracle's disturbed arrays
-for the tolerance, and on a backend. What differs are the calls: an object for each module with the methods
-``layer``, ``cell``, ``linear``, ``gradients`` and ``refuse``.
+``run`` has four uses: shapes alone when a file is loaded, the oracle, the oracle on disturbed arrays for the tolerance,
+and a backend. They differ in the objects that stand for the modules, which have the methods ``layer``, ``cell``,
+``linear``, ``gradients`` and ``refuse``.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ Arrays = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Module:
-    """A layer, a cell or a linear map: its arguments, and its parameters as float64 arrays in their order."""
+    """A layer, a cell or a linear map: its arguments, and its parameters as float64 arrays in the documented order."""
 
     type: str
     arguments: Mapping[str, Any]
     parameters: Mapping[str, np.ndarray]
 
     def config(self, dtype: str) -> LayerConfig | CellConfig:
-        """The configuration of a layer or cell."""
+        """Return the configuration of a layer or cell."""
         return (LayerConfig if self.type == "layer" else CellConfig)(**self.arguments, dtype=dtype)
 
     def loaded(self, dtype: str) -> dict[str, np.ndarray]:
-        """New arrays of the parameters in a dtype."""
+        """Return new arrays of the parameters in a dtype."""
         return {name: value.astype(numpy_dtype(dtype)) for name, value in self.parameters.items()}
 
     def linear(self, x):
-        """x (..., in_features) to (..., out_features), in float64."""
+        """Map x (..., in_features) to (..., out_features), in float64."""
         return x @ self.parameters["weight"].T + self.parameters["bias"]
 
     def masks(self, seed: int | None, x) -> list[np.ndarray] | None:
-        """What dropout keeps, each (T, N, D*O), as far as it decides a number; None where it decides none.
+        """Return the units that dropout keeps, (T, N, D*O) for each layer except the last, or None for all.
 
-        Raises ValueError where the numbers of training depend on what is drawn.
+        Raises ValueError if the results of training depend on the draw.
         """
         config = self.config("float64")
         if seed is None or config.num_layers == 1 or config.dropout == 0:
@@ -66,7 +66,7 @@ class Module:
 
 
 class OracleModule:
-    """A module by the oracle, on float64 and on disturbed arrays."""
+    """A module that the oracle computes, on float64 and on disturbed arrays."""
 
     def __init__(self, module: Module) -> None:
         self.module = module
@@ -83,11 +83,11 @@ class OracleModule:
         return evaluate_gradients(self.module.config("float64"), self.module.parameters, lengths=lengths, **arrays)
 
     def refuse(self, step, arrays):
-        """Nothing: that the oracle rejects it was seen when the file was loaded."""
+        """Do nothing: the loader has checked that the oracle rejects the call."""
 
 
 class DryModule:
-    """A module on arrays that have shapes only. Every call raises ValueError where they do not fit."""
+    """A module that computes shapes only. Every call raises ValueError if its arguments do not fit."""
 
     def __init__(self, module: Module) -> None:
         self.module = module
@@ -126,7 +126,7 @@ class DryModule:
         return {name: blank(a.shape) for name, a in (given | dict(self.module.parameters)).items()}
 
     def refuse(self, step, arrays):
-        """Raises ValueError where the documentation allows what is to be refused."""
+        """Raise ValueError if the documentation allows the call, which a backend must refuse."""
         try:
             self._check(step, {name: blank(a.shape) for name, a in arrays.items()}, step.get("other_dtype", ()))
         except ValueError:
@@ -148,21 +148,24 @@ class DryModule:
 
 
 def blank(shape: tuple[int, ...]) -> np.ndarray:
-    """An array of a shape that takes no memory."""
+    """Return an array of a shape that takes no memory."""
     return np.broadcast_to(np.float64(0), shape)
 
 
 def run(program: Sequence[Mapping[str, Any]], arrays: Arrays, calls: Mapping[str, Any]) -> dict[str, Any]:
-    """Run a program on anything that behaves as arrays; ``calls`` has what each module computes."""
+    """Run a program and return all named arrays; ``calls`` computes the modules, by name.
+
+    The arrays may be any objects that behave like NumPy arrays.
+    """
     values = dict(arrays)
-    with np.errstate(all="ignore"):  # NaN and infinity may come in
+    with np.errstate(all="ignore"):  # inputs may be NaN or infinite
         for step in program:
             values.update(perform(step, values, calls))
     return values
 
 
 def perform(step: Mapping[str, Any], values: Arrays, calls: Mapping[str, Any]) -> dict[str, Any]:
-    """One operation: its results by name. Each operation is defined in cases/schema.json."""
+    """Perform one step, whose operations cases/schema.json defines; return its results by name."""
     op, came_from, to = step["op"], step["from"], step.get("to")
     if op in INPUTS:
         inputs = {name: values[came_from[name]] if name in came_from else None for name in INPUTS[op]}
@@ -191,17 +194,17 @@ def perform(step: Mapping[str, Any], values: Arrays, calls: Mapping[str, Any]) -
 
 
 def oracle_calls(modules: Mapping[str, Module]) -> dict[str, OracleModule]:
-    """What each module computes according to the oracle."""
+    """Return the modules by name as the oracle computes them."""
     return {name: OracleModule(module) for name, module in modules.items()}
 
 
 def changed(module: Module, change: Mapping[str, Any], given: Mapping[str, np.ndarray]) -> Module:
-    """A wrong module: one like ``module`` with other arguments, without some parameters, and with those given."""
+    """Return a wrong module: ``module`` with other arguments, without some parameters, and with the given ones."""
     kept = {n: v for n, v in module.parameters.items() if n not in change.get("without", ())}
     arguments = {**module.arguments, **change.get("arguments", {})}
     return replace(module, arguments=arguments, parameters=kept | dict(given))
 
 
 def names_in(named: str | list[str] | Mapping[str, str]) -> list[str]:
-    """The names in a step's ``from`` or ``to``."""
+    """Return the names in a step's ``from`` or ``to``."""
     return [named] if isinstance(named, str) else list(named.values() if isinstance(named, Mapping) else named)

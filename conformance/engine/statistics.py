@@ -1,10 +1,9 @@
-"""What is left to chance: exact tests of what a backend draws at random, which a right one all but never fails.
+"""Exact statistical tests of a backend's random draws.
 
-A test fails where what was seen, or anything as far off, has a probability of at most ``ALPHA``, whatever the
-backend's generator, if only it draws as documented. A run of the thorough profile makes up to 40,000 such
-tests a backend, of the standard one 2,000: a right backend fails one in fewer than 1 of 1e9 runs, and so would
-it in a campaign of a million tests. The quick and standard profiles ask for the same seeds in every run: there
-a pass is a pass.
+A test fails if the observed deviation, or a larger one, has a probability of at most ``ALPHA`` for every generator
+that draws as documented. A run of the thorough profile makes up to 40,000 such tests of a backend, a run of standard
+2,000. The probability that a right backend fails one of them is below 1e-9, and so it is in a campaign of a million
+tests. The quick and standard profiles use the same seeds in every run: there a test that passes once always passes.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ import numpy as np
 from conformance.engine.compare import Failed
 
 ALPHA = 1e-15
-LEAST = 100  # of what a frequency is taken of: below that it would decide nothing
+LEAST = 100  # draws for a frequency: fewer could decide nothing
 
 
 def binomial_tail(successes: int, trials: int, probability: float) -> float:
-    """Twice the probability of a binomial count as far from its mean as that or farther, on that side; at most 1.
+    """Return twice the probability of a binomial count at least this far from its mean on the same side, at most 1.
 
-    Exact but for the rounding of lgamma, less than 1e-6 of the result.
+    The result is exact up to the rounding of lgamma, a relative error below 1e-6.
     """
     if successes > trials * probability:
         successes, probability = trials - successes, 1 - probability
@@ -36,7 +35,7 @@ def binomial_tail(successes: int, trials: int, probability: float) -> float:
         + successes * log_odds
         + trials * math.log1p(-probability)
     )
-    # The terms from the last one down, relative to it: they decrease, as it lies below the mean.
+    # Sum the terms from the last one down, relative to it. They decrease, because the last lies below the mean.
     total = term = 1.0
     for k in range(successes, 0, -1):
         term *= k / (trials - k + 1) * math.exp(-log_odds)
@@ -47,7 +46,10 @@ def binomial_tail(successes: int, trials: int, probability: float) -> float:
 
 
 def expect_frequency(what: str, seen: np.ndarray, probability: float) -> None:
-    """The booleans ``seen``, independent of each other, are true with that probability."""
+    """Raise Failed if independent booleans are true too rarely or too often for that probability.
+
+    Fewer than ``LEAST`` booleans fail as well. ``what`` names them in the message.
+    """
     count, trials = int(np.count_nonzero(seen)), int(np.size(seen))
     if trials < LEAST:
         raise Failed(f"{what}: only {trials} can be told, too few for a frequency")
@@ -60,10 +62,11 @@ def expect_frequency(what: str, seen: np.ndarray, probability: float) -> None:
 
 
 def expect_uniform(what: str, values: np.ndarray, bound: float, roundoff: float) -> None:
-    """The values, independent of each other, are uniform between -bound and bound but for a grid of that roundoff.
+    """Raise Failed if independent values are too far from a uniform distribution on [-bound, bound].
 
-    The Dvoretzky-Kiefer-Wolfowitz inequality with Massart's constant: the empirical distribution function
-    of n values is farther than e from the true one with a probability of at most 2 exp(-2 n e^2).
+    The values may be rounded to a grid of that roundoff. ``what`` names them in the message. The limit is the
+    Dvoretzky-Kiefer-Wolfowitz inequality with Massart's constant: the empirical distribution function of n values
+    differs from the true one by more than e with a probability of at most 2 exp(-2 n e^2).
     """
     values = np.sort(np.asarray(values, np.float64), axis=None)
     n = values.size
