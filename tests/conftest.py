@@ -1,0 +1,67 @@
+"""The markers of the tests, by file: what a test needs, and whether it is fast or slow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+# `fast`: the file takes under half a minute and breaks first when something is wrong; `tox -e fast` runs these.
+# `slow`: the file takes over a minute. The others say what has to be installed besides the suite.
+MARKERS = {
+    "test_adapter_guide": "",
+    "test_ahead": "slow",
+    "test_benchmarks": "",
+    "test_campaign": "slow",
+    "test_cascade": "slow",
+    "test_cases_data": "torch",
+    "test_cases_generated": "slow torch",
+    "test_chance": "fast",
+    "test_checked": "fast",
+    "test_compare": "fast",
+    "test_database": "slow redis",
+    "test_diagnosis": "slow torch",
+    "test_discrimination": "slow",
+    "test_faults": "fast",
+    "test_gate": "slow",
+    "test_gradients": "torch",
+    "test_habits": "fast",
+    "test_interrupt": "",
+    "test_isolation": "slow",
+    "test_layouts": "fast",
+    "test_onnx_cases": "onnx",
+    "test_onnx_ops": "onnx",
+    "test_oracle": "torch",
+    "test_plugin": "slow",
+    "test_readme": "slow",
+    "test_regenerate": "fast",
+    "test_reproducer": "torch",
+    "test_right_implementations": "slow",
+    "test_shards": "slow",
+    "test_site": "",
+    "test_site_browser": "browser",
+    "test_terminal": "slow",
+    "test_torch": "torch",
+    "test_torch_onnx": "torch onnx slow",
+    "test_versions": "fast",
+}
+# Slow tests of fast files.
+SLOW = {
+    "test_such_an_adapter_conforms_in_what_it_claims",
+}
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Spare the imports of files without a fast test where only those are run."""
+    name = collection_path.stem
+    spared = config.option.markexpr.startswith("fast") and "fast" not in MARKERS.get(name, "fast").split()
+    return spared or None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            slow = ["slow"] if getattr(item, "originalname", item.name) in SLOW else []
+            for marker in (*MARKERS.get(item.path.stem, "").split(), *slow):
+                item.add_marker(marker)
