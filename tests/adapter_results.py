@@ -1,4 +1,4 @@
-"""The table of docs/adapters-results.md, from the committed reports; ``python -m tests.adapter_results`` writes it."""
+"""Write the table of docs/adapters-results.md from the committed reports: ``python -m tests.adapter_results``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGE, REPORTS = ROOT / "docs" / "adapters-results.md", ROOT / "results"
 HEAD = "| backend | passed | failed, all known | not claimed | time | of it in the framework | report |\n| --- |"
-# what the figures alone do not tell
+# remarks that the figures alone do not show
 REMARKS = {"onnx-ops-reference": ", of one cause: lengths are ignored, which the diagnosis says"}
 
 
 def rows() -> Iterator[str]:
-    """A line for each committed report."""
+    """Yield a row for each committed report."""
     for path in sorted(REPORTS.glob("*.json"), key=lambda path: path.stem):
         summary = json.loads(path.read_text("utf-8"))["summary"]
         seconds, name = summary["seconds"], path.stem
@@ -28,12 +28,12 @@ def rows() -> Iterator[str]:
 
 
 def table() -> str:
-    """The table, head and rows."""
+    """Return the table, head and rows."""
     return "\n".join([HEAD + " --- |" * 6, *rows()]) + "\n"
 
 
 def written(page: str) -> str:
-    """That page with the table of the reports that there are."""
+    """Return the page with a new table of the committed reports."""
     start = page.index(HEAD.partition("\n")[0])
     return page[:start] + table() + re.sub(r"\A(\|.*\n)+", "", page[start:])
 

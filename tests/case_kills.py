@@ -1,9 +1,9 @@
-"""``python -m tests.case_kills``: which faults of the bank the generated cases notice, and which cases to generate.
+"""Measure which faults of the bank the generated cases notice, and choose the cases: ``python -m tests.case_kills``.
 
-Puts the bank to every vector of the pool (cases/vectors.py), chooses greedily the fewest that cover what the pool
-covers, and writes cases/data/chosen.json and docs/case-kills.json. Then ``python cases/generate.py`` writes the files
-and ``python -m tests.case_kills --page`` docs/cases.md. A vector notices a fault as the suite does: replayed in
-float32 something raises, has another form, or is off by more than is allowed.
+The script replays every vector of the pool (cases/vectors.py) on every fault, greedily chooses few vectors that cover
+the same as the pool, and writes cases/data/chosen.json and docs/case-kills.json. Then ``python cases/generate.py``
+writes the files, and ``python -m tests.case_kills --page`` writes docs/cases.md. A vector notices a fault under the
+suite's rules: in float32 a replay raises, returns something of another form, or exceeds the tolerance.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ONNX = ROOT / "docs" / "kill-matrix-onnx.json"
 RANDOM = "what is dropped, or drawn for a new layer, is random: no number can be stored for it"
 MEMORY = "it is about the memory, the threads or the layout of arrays, not about their numbers"
 CLAIMS = "it is about what a backend does not claim, and data do not know what it claims"
-DETERMINED = {  # of the faults of dropout, those that show where its numbers do not depend on what is drawn
+DETERMINED = {  # the faults of dropout that show where the numbers do not depend on the masks
     "dropout-after-the-last-layer", "dropout-with-one-layer", "dropout-on-the-input", "dropout-on-the-recurrence",
     "dropout-in-inference", "dropout-left-on", "dropout-divides-by-zero", "dropout-zero-is-half",
 }  # fmt: skip
@@ -56,7 +56,7 @@ OF_CLAIMS = {
 
 
 def left_out(fault: Fault) -> str:
-    """Why no data can show a fault; nothing where they can."""
+    """Return the reason why no data can show a fault; "" if data can."""
     if fault.id in OF_CLAIMS:
         return CLAIMS
     if fault.id in OF_MEMORY:
@@ -69,20 +69,20 @@ SHOWN = {identifier: fault for identifier, fault in BANK.items() if not left_out
 
 
 def notices(case: Case, backend, dtype: str = "float32") -> bool:
-    """Whether a backend fails a case."""
+    """Return whether a backend fails a case."""
     try:
         check(case, replay(case, dtype, backend.layer, backend.cell), ARITHMETICS[dtype])
         if backend.features.claims("parameters"):
             check_read_back(case, dtype, backend.layer)
     except Failed:
         return True
-    except Exception:  # as the suite: whatever is raised fails the case
+    except Exception:  # any exception fails the case, as in the suite
         return True
     return False
 
 
 def put_to(case: Case, fault: Fault) -> bool | None:
-    """Whether a case notices a fault; None where it does not apply to it."""
+    """Return whether a case notices a fault; None if the case does not apply to it."""
     if not fault.features <= case.features | {"parameters"}:
         return None
     backend = fault.build()
@@ -93,14 +93,14 @@ def put_to(case: Case, fault: Fault) -> bool | None:
 
 
 def killed(case: Case, faults: Iterable[str]) -> list[str]:
-    """The faults that a case notices."""
+    """Return the faults that a case notices."""
     with warnings.catch_warnings(), remembered():
         warnings.simplefilter("ignore")
         return [identifier for identifier in faults if put_to(case, BANK[identifier])]
 
 
 def measure(kind: str) -> dict[str, list[str]]:
-    """By vector of a kind the faults that it notices. What is done is kept: a run that was ended goes on."""
+    """Return the faults that each vector of a kind notices. Stored results let an interrupted run continue."""
     os.nice(10)
     started, found = time.monotonic(), {}
     KEPT.mkdir(exist_ok=True)
@@ -128,16 +128,16 @@ def _digest(data) -> str:
 
 
 def failing(matrix: dict, fault: str) -> set[str]:
-    """The requirements that a fault fails in the suite, by docs/kill-matrix.json, and the one that decides it."""
+    """Return the requirements that a fault fails according to docs/kill-matrix.json, and the one that decides it."""
     row = matrix.get(fault, {})
     return {BANK[fault].requirement, *(r for profile in row.values() for r in profile["failed"])}
 
 
 def choose(vectors: dict[str, Vector], kills: dict[str, list[str]]) -> tuple[dict[str, set], list[str]]:
-    """The requirements that each vector carries, and the ids of the fewest that cover faults, kinds, requirements.
+    """Return the requirements that each vector carries, and few vectors that cover all faults, kinds and requirements.
 
-    A vector carries a requirement that it puts to use if it notices a fault that this decides; where the pool
-    notices none such, if it notices one that fails the requirement in the suite (docs/kill-matrix.json).
+    A vector carries a requirement that it uses if it notices a fault that this requirement decides. If no vector of the
+    pool notices one, a fault that fails the requirement in the suite (docs/kill-matrix.json) is enough.
     """
     matrix = json.loads(MATRIX.read_text("utf-8"))
     failed = {identifier: failing(matrix, identifier) for identifier in SHOWN}
@@ -168,7 +168,7 @@ def choose(vectors: dict[str, Vector], kills: dict[str, list[str]]) -> tuple[dic
 
 
 def fewest(kills: dict[str, list[str]], share: float) -> int:
-    """How many vectors, chosen greedily, notice that share of the faults, kinds and requirements left aside."""
+    """Return the number of vectors, chosen greedily, that notice that share of the faults in any kind."""
     found, taken = set(), 0
     while len(found) < share * len(SHOWN):
         found |= max((set(names) - found for names in kills.values()), key=len)
@@ -177,7 +177,7 @@ def fewest(kills: dict[str, list[str]], share: float) -> int:
 
 
 def result(taken: list[str], vectors: dict[str, Vector], kills: dict[str, list[str]]) -> dict:
-    """What docs/case-kills.json holds: by fault and kind the first of the chosen vectors that notices it."""
+    """Return the content of docs/case-kills.json, with the first chosen vector that notices each fault in each kind."""
     caught: dict[str, dict[str, str]] = {identifier: {} for identifier in SHOWN}
     for i in taken:
         for fault in kills[i]:
@@ -197,7 +197,7 @@ def result(taken: list[str], vectors: dict[str, Vector], kills: dict[str, list[s
 
 
 def page(data: dict, onnx: dict, size: int) -> Iterator[str]:
-    """The lines of docs/cases.md."""
+    """Yield the lines of docs/cases.md."""
     caught = data["caught"]
     noticed = {identifier for identifier, kinds in caught.items() if kinds}
     of_onnx = {identifier for identifier, names in onnx["caught"].items() if names}
@@ -245,7 +245,7 @@ def _share(part: int, whole: int) -> str:
     return f"{part} ({part / whole:.0%})"
 
 
-WHY: dict[str, str] = {}  # of a fault that survives in some kind
+WHY: dict[str, str] = {}  # why a fault survives in some kind
 INTRODUCTION = """\
 # The generated cases
 
@@ -268,7 +268,7 @@ projection or unbatched input. ONNX's vectors have no place for the others and c
 
 
 def main() -> None:
-    """Write the files."""
+    """Write the files that the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m tests.case_kills", description=__doc__.splitlines()[0])
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--page", action="store_true", help="write the page alone, of the files that there are")
@@ -292,7 +292,7 @@ def main() -> None:
 
 
 def _lines(data: dict) -> str:
-    """JSON, an entry a line, two levels deep at most."""
+    """Return JSON with one entry a line, broken into lines in the two outer levels."""
 
     def text(value, depth: int) -> str:
         if depth == 2 or not isinstance(value, dict):

@@ -1,8 +1,8 @@
-"""Diagnosis put to the bank: each numeric fault taken for an unknown backend.
+"""Diagnose each numeric fault of the bank as if it were an unknown backend.
 
-``python -m tests.diagnosing [--exclude] [--every N]`` prints what is named for each and how often the right fault
-is named first; with ``--exclude`` the fault itself is left out of what is known. ``tests.diagnosing:lstm_gates_f_i``
-names the bank's ``lstm-gates-f-i`` as a backend.
+``python -m tests.diagnosing [--exclude] [--every N]`` prints the diagnosis of each fault and how often the right fault
+comes first; ``--exclude`` removes the fault itself from the bank. ``tests.diagnosing:lstm_gates_f_i`` names the bank's
+``lstm-gates-f-i`` as a backend.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ GENERAL = (
     "FORWARD-EQUATION",
     "CELL-EQUATION",
     "GRADIENT-EQUATION",
-)  # where what decides a fault is no matter of numbers
+)  # for a fault whose own requirement compares no numbers
 EXAMPLES, ATTEMPTS = PROFILES["standard"].examples, PROFILES["quick"].shrink_attempts
 
 
 def __getattr__(name):
-    """A fault of the bank, or two of them joined by ``__and__``, as a backend."""
+    """Build a fault of the bank as a backend, or two faults joined by ``__and__``."""
     ids = [part.replace("_", "-") for part in name.split("__and__")]
     if not all(id_ in BANK for id_ in ids):
         raise AttributeError(name)
@@ -36,7 +36,7 @@ def __getattr__(name):
 
 
 def diagnosed(backend, kind, requirements, exclude=(), dtype="float32"):
-    """The diagnosis of the first of the requirements that the backend fails, None if it passes them all."""
+    """Return the diagnosis of the first requirement that the backend fails, None if it passes them all."""
     subject, streams = Subject(backend, kind, dtype), {}
 
     def stream_of(draw):
@@ -61,7 +61,7 @@ def diagnosed(backend, kind, requirements, exclude=(), dtype="float32"):
 
 
 def taken_for_unknown(fault, exclude=False):
-    """The diagnosis of a fault of the bank."""
+    """Return the diagnosis of a fault of the bank."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         left_out = (fault.id,) if exclude else ()
@@ -69,12 +69,12 @@ def taken_for_unknown(fault, exclude=False):
 
 
 def numeric_faults(every=1):
-    """The numeric faults of the bank, every so manieth of them."""
+    """Return every ``every``-th numeric fault of the bank."""
     return [fault for fault in BANK.values() if fault.numeric][::every]
 
 
 def main():
-    """The whole bank."""
+    """Diagnose the whole bank and print the results."""
     parser = argparse.ArgumentParser(prog="python -m tests.diagnosing")
     parser.add_argument("--exclude", action="store_true", help="leave each fault itself out of what is known")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="every Nth of the faults only")

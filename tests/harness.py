@@ -1,4 +1,4 @@
-"""The suite run in this process: which requirements a backend fails, without pytest around each."""
+"""Run the suite in this process, without pytest, to see which requirements a backend fails."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PLANS = Plans(0)
 
 
 def all_checks() -> list[Check]:
-    """Every check of the catalogue's requirements that the suite's modules hold; not the cases."""
+    """Return every check in the suite's modules, without the cases."""
     found = []
     for module in pkgutil.iter_modules(suite.__path__):
         if module.name.startswith("test_"):
@@ -38,18 +38,18 @@ def all_checks() -> list[Check]:
     return [check for check in found if isinstance(check, Check)]
 
 
-KNOWN: dict[tuple, tuple[object, dict, dict]] = {}  # the call, what is allowed by replicas, what is right
+KNOWN: dict[tuple, tuple[object, dict, dict]] = {}  # the call, the tolerance by replicas, the right result
 
 
 LARGEST_KEPT = 2**14  # numbers in a result of the plain oracle
 PLAIN = dict(cells.EQUATIONS), layers._direction
-ANSWERS: dict[bytes, object] = {}  # the plain oracle's, by what it was asked
+ANSWERS: dict[bytes, object] = {}  # answers of the plain oracle by a digest of the question
 
 
 def remembering(function):
-    """An oracle's function that answers the same question once, as long as nothing in the oracle is exchanged.
+    """Cache an oracle's function while no part of the oracle is exchanged.
 
-    Most faults are the plain oracle in most calls: what one asks, another has asked before.
+    Most faults are the plain oracle in most calls, so that another fault has asked the same question before.
     """
 
     def answer(config, parameters, *arguments):
@@ -77,7 +77,7 @@ DROPPED = layers._dropped
 
 @contextmanager
 def remembered() -> Iterator[None]:
-    """The oracle that backends are made of answers the same question once."""
+    """Cache the oracle that the backends call, inside this context."""
     with (
         mock.patch.object(reference, "forward", remembering(reference.forward)),
         mock.patch.object(reference, "step", remembering(reference.step)),
@@ -86,7 +86,7 @@ def remembered() -> Iterator[None]:
 
 
 class SharedStream(Stream):
-    """A stream whose calls, and the oracle's answers to them, serve the next backend too."""
+    """A stream that keeps its calls, and the oracle's answers to them, for the next backend."""
 
     def trial(self, plan):
         subject = self.subject
@@ -101,21 +101,21 @@ class SharedStream(Stream):
         return trial
 
     def keep(self) -> None:
-        """Keep what the oracle said of the calls so far."""
+        """Keep the oracle's answers to the calls so far."""
         for trial, right in vars(self).pop("made", ()):
             if "want" in vars(trial):
                 right["want"] = trial.want
 
 
 class SharedStreams(dict):
-    """Streams by way of drawing, for one subject."""
+    """The streams of one subject by way of drawing."""
 
     def setdefault(self, draw, stream):
         return super().setdefault(draw, SharedStream(stream.subject, draw, stream.plans))
 
 
 def verdicts(backend, profile=QUICK, checks=None) -> Iterator[tuple[str, str, str, Verdict, float]]:
-    """Yields (requirement, kind, dtype, verdict, processor seconds) for everything that is put to the backend."""
+    """Yield (requirement, kind, dtype, verdict, processor seconds) for every check of a backend."""
     with warnings.catch_warnings(), remembered():
         warnings.simplefilter("ignore")
         for kind in KINDS:
@@ -131,7 +131,7 @@ def verdicts(backend, profile=QUICK, checks=None) -> Iterator[tuple[str, str, st
 
 
 def failures(backend, profile=QUICK, checks=None) -> dict[str, str]:
-    """The requirements that a backend fails, each with its first message."""
+    """Return the requirements that a backend fails, each with its first message."""
     found = {}
     for requirement, _, _, verdict, _ in verdicts(backend, profile, checks):
         if not verdict.passed:
@@ -140,7 +140,7 @@ def failures(backend, profile=QUICK, checks=None) -> dict[str, str]:
 
 
 def built(fault: Fault, kinds: Iterable[str] | None = None):
-    """A fault's backend in float32, in those kinds if given, with gradients only if these decide it."""
+    """Build a fault's backend in float32, for ``kinds`` or all its kinds; it has gradients only if these decide it."""
     backend = fault.build()
     gradients = backend.features.gradients and catalogue()[fault.requirement].area == "gradients"
     backend.features = replace(backend.features, kinds=kinds or fault.kinds, dtypes={"float32"}, gradients=gradients)
@@ -148,6 +148,6 @@ def built(fault: Fault, kinds: Iterable[str] | None = None):
 
 
 def deciding(fault: Fault) -> list[Check]:
-    """The checks in the area of the requirement that decides a fault."""
+    """Return the checks in the area of the requirement that decides a fault."""
     area = catalogue()[fault.requirement].area
     return [check for check in all_checks() if check.entry.area == area]

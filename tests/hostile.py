@@ -1,4 +1,4 @@
-"""Backends that break the process that they run in: for tests of isolation. Each is the oracle but for one thing."""
+"""Backends that break their process, for tests of isolation; each is the oracle with one change."""
 
 import ctypes
 import os
@@ -15,7 +15,7 @@ from conformance.engine.compare import Failed
 
 
 class Hostile(OracleBackend):
-    """One kind, and claims few enough for a quick run."""
+    """The oracle with one kind and few claims, for quick runs."""
 
     features = Features(kinds={"gru"}, dtypes={"float32"}, cells=True, parameters=True)
 
@@ -27,7 +27,7 @@ class Hostile(OracleBackend):
 
     @staticmethod
     def hurt(x):
-        """What happens in forward."""
+        """Do harm at the start of every forward pass."""
 
 
 class Hurting(Layer):
@@ -40,7 +40,7 @@ class Hurting(Layer):
 
 
 class Answering(Layer):
-    """A layer whose results are what ``answer`` makes of the right ones."""
+    """A layer that applies ``answer`` to the right output."""
 
     def __init__(self, layer, answer, answer_parameters=dict):
         self.layer, self.answer = layer, answer
@@ -52,7 +52,7 @@ class Answering(Layer):
 
 
 def masked(array):
-    """Zeros under a mask, which are equal to anything."""
+    """Return masked zeros, which compare equal to anything."""
     return np.ma.masked_array(np.zeros_like(array), mask=True)
 
 
@@ -78,7 +78,7 @@ class Subclass(Hostile):
 
 
 class FirstSampleOnly(Hostile):
-    """The output of every sample but the first is cleared."""
+    """A backend that clears the output of every sample except the first."""
 
     def layer(self, config, parameters):
         def cleared(output):
@@ -105,7 +105,7 @@ class NotImplementedForUnclaimed(Hostile):
 
 
 class WrongAfterWhatItTakes(Hostile):
-    """Takes states of too many rows, and writes past its memory in doing so: all later numbers are wrong."""
+    """A backend that accepts too many rows of states, which spoils all later numbers like a write past its memory."""
 
     def layer(self, config, parameters):
         return Written(OracleBackend.layer(self, config, parameters))
@@ -151,7 +151,7 @@ class Segfaults(Hostile):
 
 
 class SegfaultsOnSeveralSteps(Hostile):
-    """Only for x of more than three steps: the example can be made smaller."""
+    """A backend that crashes for more than three steps, so that a smaller example exists."""
 
     @staticmethod
     def hurt(x):
@@ -201,7 +201,7 @@ class Floods(Hostile):
 
 
 class Chatters(Hostile):
-    """Prints as many adapters do: not wrong."""
+    """A backend that prints, as many adapters do; this is allowed."""
 
     @staticmethod
     def hurt(x):
@@ -227,7 +227,7 @@ class Forks(Hostile):
 
 
 class ForksAWorker(Hostile):
-    """Forks as libraries do: the new process never returns. Not wrong."""
+    """A backend that forks a process that never returns, as libraries do; this is allowed."""
 
     @staticmethod
     def hurt(x):
@@ -237,7 +237,7 @@ class ForksAWorker(Hostile):
 
 
 class LeavesAProcess(Hostile):
-    """Leaves a process behind in each call, in a session of its own, and then dies."""
+    """A backend that leaves a process in another session in each call, and then dies."""
 
     @staticmethod
     def hurt(x):
@@ -249,7 +249,7 @@ class LeavesAProcess(Hostile):
 
 
 class LeavesAThread(Hostile):
-    """Leaves threads that never end. They must not hold up the end of the run; that alone is not wrong."""
+    """A backend that leaves endless threads; this is allowed, and they must not delay the end of the run."""
 
     @staticmethod
     def hurt(x):
@@ -298,13 +298,13 @@ class KillsItsParent(Hostile):
 
 
 class NeverForked(Segfaults):
-    """Its framework does not survive a fork."""
+    """A backend whose framework does not survive a fork."""
 
     forks = False
 
 
 class HangsOnce(Hostile):
-    """Hangs in the layers of one kind alone."""
+    """A backend that hangs in the layers of one kind only."""
 
     features = Features(kinds={"gru", "rnn_tanh"}, dtypes={"float32"})
 
@@ -316,7 +316,7 @@ class HangsOnce(Hostile):
 
 
 class InSeveralKinds(Hostile):
-    """What its layers do in forward depends on the kind."""
+    """A backend whose forward pass does harm by kind."""
 
     features = Features(kinds={"rnn_tanh", "lstm", "gru"}, dtypes={"float32"}, cells=True, parameters=True)
 
@@ -324,7 +324,7 @@ class InSeveralKinds(Hostile):
         return Hurting(OracleBackend.layer(self, config, parameters), lambda x: self.by_kind(config.kind))
 
     def by_kind(self, kind):
-        """What happens in forward."""
+        """Do harm at the start of every forward pass of that kind."""
 
 
 class SegfaultsInTwoKinds(InSeveralKinds):

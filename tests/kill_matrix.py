@@ -1,8 +1,9 @@
-"""``python -m tests.kill_matrix``: which requirement fails which fault, as docs/kill-matrix.json and .md have it.
+"""Measure which requirement fails which fault, for docs/kill-matrix.json and .md: ``python -m tests.kill_matrix``.
 
-Every fault of the bank is put through the whole suite in ``quick``, in the richest of the kinds that it touches.
-``standard`` draws the same examples and then more, so what fails in quick fails in it. Put through standard is
-what quick does not decide; with ``--standard`` everything. What is done is kept: a run that was ended goes on.
+The script runs the whole suite in ``quick`` on every fault of the bank, in the touched kind with the most requirements.
+``standard`` draws the same examples and then more, so every failure in quick is one in standard too. Only faults that
+quick does not decide run in standard; with ``--standard`` all do. Results are stored, so that an interrupted run
+continues.
 """
 
 from __future__ import annotations
@@ -27,17 +28,17 @@ MATRIX = DOCS / "kill-matrix.json"
 PAGE = DOCS / "kill-matrix.md"
 ONNX = DOCS / "kill-matrix-onnx.json"
 RICHEST = ("lstm", "gru", "rnn_tanh", "rnn_relu")  # the kind with the most requirements first
-BESIDES = {"acceptance": "gru", "values": "rnn_relu"}  # a family, and a kind with requirements of its own for it
+BESIDES = {"acceptance": "gru", "values": "rnn_relu"}  # a family, and a further kind with requirements for it alone
 
 
 def kinds_of(fault: Fault) -> tuple[str, ...]:
-    """The kinds in which a fault is put through the suite."""
+    """Return the kinds in which the suite runs on a fault."""
     touched = [kind for kind in RICHEST if kind in fault.kinds]
     return tuple(kind for kind in touched if kind in (touched[0], BESIDES.get(fault.family)))
 
 
 def row(identifier: str, profile) -> dict:
-    """What the whole suite says of a fault: by requirement, how many examples it took to fail it."""
+    """Run the whole suite on a fault; return its row, with the number of examples until each requirement failed."""
     fault, failed, seconds, first = BANK[identifier], {}, 0.0, None
     backend = built(fault, kinds_of(fault))
     for requirement, kind, _, verdict, took in verdicts(backend, profile):
@@ -50,7 +51,7 @@ def row(identifier: str, profile) -> dict:
 
 
 def rows(task: tuple[str, bool]) -> tuple[str, dict]:
-    """The rows of a fault by profile."""
+    """Return the rows of a fault by profile."""
     identifier, standard = task
     found = {"quick": row(identifier, QUICK)}
     if standard or BANK[identifier].requirement not in found["quick"]["failed"]:
@@ -59,10 +60,10 @@ def rows(task: tuple[str, bool]) -> tuple[str, dict]:
 
 
 def run(processes: int, nice: int, standard: bool, kept: dict[str, dict]) -> Iterator[dict[str, dict]]:
-    """The matrix after each fault more."""
+    """Yield the matrix after each further fault."""
     wanted = [identifier for identifier, fault in BANK.items() if identifier not in kept or (
         standard and "standard" not in kept[identifier])]  # fmt: skip
-    wanted.sort(key=lambda identifier: RICHEST.index(kinds_of(BANK[identifier])[0]))  # examples are shared by kind
+    wanted.sort(key=lambda identifier: RICHEST.index(kinds_of(BANK[identifier])[0]))  # a kind's faults share examples
     started = time.monotonic()
     with multiprocessing.get_context("spawn").Pool(processes, os.nice, (nice,)) as pool:
         tasks = [(identifier, standard) for identifier in wanted]
@@ -73,20 +74,20 @@ def run(processes: int, nice: int, standard: bool, kept: dict[str, dict]) -> Ite
 
 
 def rounded(value):
-    """JSON data whose seconds are readable."""
+    """Round all floating-point numbers of JSON data to two digits."""
     if isinstance(value, dict):
         return {name: rounded(part) for name, part in value.items()}
     return round(value, 2) if isinstance(value, float) else value
 
 
 def as_json(matrix) -> str:
-    """The matrix as JSON, a line a fault."""
+    """Return the matrix as JSON, one line for each fault."""
     lines = (f"{json.dumps(identifier)}: {json.dumps(rounded(found))}" for identifier, found in matrix.items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def page(matrix: dict[str, dict]) -> Iterator[str]:
-    """The lines of docs/kill-matrix.md."""
+    """Yield the lines of docs/kill-matrix.md."""
     quick = {i: r["quick"]["failed"] for i, r in matrix.items()}
     standard = {i: r.get("standard", r["quick"])["failed"] for i, r in matrix.items()}
     decided = {name: sum(BANK[i].requirement in failed[i] for i in matrix) for name, failed in
@@ -129,7 +130,7 @@ def page(matrix: dict[str, dict]) -> Iterator[str]:
 
 
 def unblocked(failed: Iterable[str]) -> list[str]:
-    """Those of the failing requirements that a run tells as failures: the others build on them and are blocked."""
+    """Return the failing requirements that a run reports as failed; the others build on them and are blocked."""
     told, entries, key = [], catalogue(), lambda identifier: (identifier, "", "", "")
     cascade, rank = Cascade(entries), ranks(entries)
     for identifier in sorted(entries, key=rank.__getitem__):
@@ -140,7 +141,7 @@ def unblocked(failed: Iterable[str]) -> list[str]:
 
 
 def onnx_paragraph(data: dict, failed: dict[str, dict]) -> str:
-    """What the same faults come to under ONNX's own tests."""
+    """Return the paragraph on the same faults under the node tests of ONNX."""
     caught = data["caught"]
     noticed = [identifier for identifier, names in caught.items() if names]
     orders = [i for i in caught if i.startswith("lstm-gates-") and BANK[i].family == "gates"]
@@ -199,7 +200,7 @@ fails at least one: none is there for nothing."""
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.kill_matrix", description=__doc__.splitlines()[0])
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--nice", type=int, default=10)

@@ -1,7 +1,7 @@
-"""``python -m tests.onnx_vectors``: how many faults of the bank ONNX's own node tests of RNN, LSTM and GRU notice.
+"""Measure how many faults ONNX's node tests of RNN, LSTM and GRU notice: ``python -m tests.onnx_vectors``.
 
-Each vector is turned into a documented layer and its call, so that a fault's backend can compute it; the result
-is compared as ONNX's test runner compares, with the case's rtol and atol. Writes docs/kill-matrix-onnx.json.
+The script turns each vector into a documented layer and its call, so that a fault's backend can compute it, and
+compares the result as ONNX's test runner does, with the case's rtol and atol. It writes docs/kill-matrix-onnx.json.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from conformance.specifications.torch_nn.faults import BANK, Fault, compose
 from reference.parameters import GATES
 
 FILE = Path(__file__).parents[1] / "docs" / "kill-matrix-onnx.json"
-ORDERS = {"lstm": "iofg", "gru": "zrn", "rnn_tanh": "h", "rnn_relu": "h"}  # ONNX's, in the documentation's letters
-# What a single ONNX node can be asked for; a fault that needs more to show is not put to it.
+ORDERS = {"lstm": "iofg", "gru": "zrn", "rnn_tanh": "h", "rnn_relu": "h"}  # ONNX's orders in documented letters
+# The features of a single ONNX node; faults that show only with others are left out.
 EXPRESSIBLE = {"bidirectional", "no_bias", "batch_first", "initial_state", "lengths"}
 RESET_BEFORE = "gru-reset-before-product"  # the equation of ONNX's GRU without linear_before_reset
 
 
 @dataclass
 class Vector:
-    """One case: the call, what is expected of output, h_n and c_n, and how near."""
+    """One case: the call, the expected output, h_n and c_n, and the tolerances."""
 
     name: str
     config: LayerConfig
@@ -41,7 +41,7 @@ class Vector:
     base: Fault | None = None
 
     def accepts(self, backend) -> bool:
-        """Whether a backend passes."""
+        """Return whether a backend passes."""
         try:
             x, *rest = (a.copy() if isinstance(a, np.ndarray) else a for a in self.arguments)
             got = backend.layer(self.config, dict(self.parameters)).forward(x, *rest)
@@ -50,12 +50,12 @@ class Vector:
                 and np.allclose(got[k], want, rtol=self.rtol, atol=self.atol, equal_nan=True)
                 for k, want in self.want.items()
             )
-        except Exception:  # as the runner: whatever is raised fails the case
+        except Exception:  # any exception fails the case, as in ONNX's runner
             return False
 
 
 def vectors() -> Iterator[tuple[str, Vector | str]]:
-    """Every case by name: the vector, or why a documented layer does not express it."""
+    """Yield every case by name: the vector, or the reason why no documented layer expresses it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from onnx.backend.test.case.node import collect_testcases
@@ -108,7 +108,7 @@ def _vector(case, node) -> Vector | str:
 
 
 def _as_documented(a, k, layout, direction):
-    """Y (T, D, N, H), or (N, T, D, H) with layout 1, as output; Y_h and Y_c as h_n and c_n."""
+    """Convert Y (T, D, N, H), or (N, T, D, H) with layout 1, to output, or Y_h and Y_c to h_n and c_n."""
     if k > 0:
         return np.swapaxes(a, 0, 1) if layout else a
     a = np.moveaxis(a, 2, 2) if layout else np.moveaxis(a, 1, 2)
@@ -117,7 +117,7 @@ def _as_documented(a, k, layout, direction):
 
 
 def caught_by(fault: Fault, usable: list[Vector]) -> list[str] | None:
-    """The vectors that fail a fault; None where it can be put into none of them."""
+    """Return the vectors that fail a fault; None if the fault fits no vector."""
     put, failing = 0, []
     for vector in usable:
         if vector.config.kind not in fault.kinds:
@@ -133,7 +133,7 @@ def caught_by(fault: Fault, usable: list[Vector]) -> list[str] | None:
 
 
 def main() -> None:
-    """Write the file."""
+    """Write docs/kill-matrix-onnx.json."""
     found = dict(vectors())
     usable = [vector for vector in found.values() if isinstance(vector, Vector)]
     applicable = [fault for fault in BANK.values() if fault.numeric and fault.features <= EXPRESSIBLE]

@@ -1,4 +1,4 @@
-"""A backend that is wrong rarely: for tests of campaigns and of what they keep."""
+"""Backends that are rarely wrong, for tests of campaigns and example databases."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from tests.hostile import Hurting
 
 
 class Rare(OracleBackend):
-    """The oracle, but a GRU of 13 units returns what is not its h_n."""
+    """The oracle, except that a GRU of 13 units returns a wrong h_n."""
 
     name = "rare"
     features = Features(kinds={"gru"}, dtypes={"float32"})
@@ -32,7 +32,7 @@ class Rare(OracleBackend):
 
 
 class RarelyKilled(Rare):
-    """The same, but its process ends there."""
+    """The oracle, except that a GRU of 13 units kills its process."""
 
     name = "rarely-killed"
 
@@ -42,7 +42,7 @@ class RarelyKilled(Rare):
 
 
 class MendedSince(Rare):
-    """The same by its name and version, where the variable MENDED is set no longer wrong."""
+    """A backend with the name and version of ``Rare`` that is right if the variable MENDED is set."""
 
     @staticmethod
     def wrong(layer):

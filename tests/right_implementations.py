@@ -1,7 +1,7 @@
-"""Right implementations that round otherwise: other orders and precisions of arithmetic. None may ever fail.
+"""Right implementations with other orders and precisions of arithmetic; no check may fail on them.
 
-``RIGHT`` holds functions without arguments that build them, so that ``tests.right_implementations:NAME`` names
-each as a backend on the command line.
+``RIGHT`` holds functions without arguments that build them, so that ``tests.right_implementations:NAME`` names each as
+a backend on the command line.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ RIGHT = {}
 
 
 def right(**claims):
-    """Mark a function that gives the parts of a right implementation."""
+    """Mark a function that returns the parts of a right implementation."""
 
     def mark(function):
         def build():
@@ -36,7 +36,7 @@ def right(**claims):
 
 
 def in_float32(forward):
-    """A forward pass whose arithmetic is float32's own, for layers of float32."""
+    """Return a forward pass that computes in float32, for layers of float32."""
 
     def run(layer, x, h_0, c_0, lengths):
         layers.check_inputs(layer.config, x, h_0, c_0, lengths)
@@ -50,19 +50,19 @@ def in_float32(forward):
 
 @right()
 def float64_accumulation():
-    """Everything in float64, rounded at the end."""
+    """Compute everything in float64 and round at the end."""
     return {}
 
 
 @right()
 def float32_arithmetic():
-    """Every operation in float32."""
+    """Compute every operation in float32."""
     return {"forward": in_float32(layers.evaluate)}
 
 
 @right()
 def reversed_sums():
-    """Features and hidden units summed from the last to the first, in float32."""
+    """Sum features and hidden units from the last to the first, in float32."""
 
     def forward(config, weights, x, h_0, c_0, lengths):
         flipped = {}
@@ -79,7 +79,7 @@ def tanh_by_sigmoid(a):
 
 @right()
 def sigmoid_through_exp():
-    """The logistic function and tanh by exp, the GRU's update as n + z (h - n), in float32."""
+    """Compute the logistic function and tanh by exp, and a GRU's h_t as n + z (h - n), in float32."""
     changed = {
         "lstm": lstm_with(**dict.fromkeys("ifo", sigmoid_by_exp), g=tanh_by_sigmoid, h=tanh_by_sigmoid),
         "gru": gru_with(sigmoid_by_exp, sigmoid_by_exp, tanh_by_sigmoid, lambda z, n, h: n + z * (h - n)),
@@ -90,7 +90,7 @@ def sigmoid_through_exp():
 
 @right()
 def biases_summed_first():
-    """b_ih + b_hh once at loading, in float32, but in a GRU's n."""
+    """Add b_ih and b_hh once when loading, in float32, except for a GRU's n."""
 
     def load(config, parameters):
         summed = dict(parameters)
@@ -110,7 +110,7 @@ def biases_summed_first():
 
 @right(kinds=("rnn_tanh", "rnn_relu", "lstm"))
 def one_product_of_input_and_state():
-    """[x, h] times [W_ih, W_hh] in one matrix product a step, in float32 (not for GRU)."""
+    """Multiply [x, h] by [W_ih, W_hh] in one matrix product a step, in float32 (not for GRU)."""
 
     def forward(layer, x, h_0, c_0, lengths):
         with EXCHANGING, joined_products():
@@ -145,7 +145,7 @@ def joined_products():
 
 @right()
 def products_in_four_parts():
-    """Sums over features and hidden units in four parts, added up afterwards, in float32."""
+    """Sum features and hidden units in four parts and add these, in float32."""
 
     class InParts(np.ndarray):
         def __rmatmul__(self, a):
@@ -171,7 +171,7 @@ def products_in_four_parts():
 
 @right(dtypes=("float16", "bfloat16"))
 def half_precision_in_float32():
-    """float16 and bfloat16 computed in float32, each state rounded to the dtype."""
+    """Compute float16 and bfloat16 in float32 and round each state to the dtype."""
 
     def forward(layer, x, h_0, c_0, lengths):
         layers.check_inputs(layer.config, x, h_0, c_0, lengths)
@@ -195,7 +195,7 @@ def half_precision_in_float32():
 
 @right(gradients=True)
 def gradients_in_float32():
-    """Every operation of the gradients in float32."""
+    """Compute every operation of the gradients in float32."""
     return {"gradients": _gradients_in_float32}
 
 
@@ -214,7 +214,7 @@ def _gradients_in_float32(layer, arguments):
 
 @right(cells=False, parameters=False, dropout=True, initialization=True)
 def training_in_float32():
-    """Masks are float32 factors, everything is float32, and the generator is another one."""
+    """Train in float32 with masks as float32 factors, from another generator."""
 
     def train(layer, x, h_0, c_0, lengths, seed):
         weights = {name: value.astype(np.float32) for name, value in layer.given.items()}

@@ -1,4 +1,4 @@
-"""Reports made by hand, with every status, for the tests of what is made from reports."""
+"""Hand-made reports with every status, for the tests of pages, summaries and comparisons."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ HOSTILE = "</script><script>document.title='taken'</script> | *x* `y` <img src=x
 
 
 def row(id_, kind="lstm", dtype="float32", status="passed", **found):
-    """A row as a report has it."""
+    """Return a row of a report."""
     return {
         "id": id_,
         "area": "numerics",
@@ -26,7 +26,7 @@ def row(id_, kind="lstm", dtype="float32", status="passed", **found):
 
 
 def report(name, rows, version="1.0", complete=True, **suite):
-    """A report of these rows, its summary counted from them."""
+    """Return a report of these rows; its summary counts them."""
     counted = Counter(one["status"] for one in rows)
     return {
         "schema": 1,
@@ -46,7 +46,7 @@ def report(name, rows, version="1.0", complete=True, **suite):
 
 
 def right(name="right"):
-    """A backend that passes."""
+    """Return the report of a backend that passes."""
     return report(
         name,
         [
@@ -61,7 +61,7 @@ def right(name="right"):
 
 
 def wrong(name="wrong"):
-    """A backend with every status, and text that is no friend of markup."""
+    """Return a report with every status, and with text that breaks unescaped markup."""
     fault = {"fault": "gru-reset-unused", "explanation": "a GRU without a reset gate"}
     return report(
         name,

@@ -1,9 +1,9 @@
 """PyTorch's documentation of the recurrent layers and cells, evaluated one number at a time in 50 digits.
 
-Written from the docstrings of torch.nn.RNN, LSTM, GRU, RNNCell, LSTMCell and GRUCell, in their symbols,
-as a second opinion on the oracle: it shares no code with it and is built the other way round. There is
-no batch and no padding: each sample is a list of steps cut at its own length, the reverse direction is
-the forward one on the reversed list, a step is a list of numbers, and a number has 50 decimal digits.
+It follows the docstrings of torch.nn.RNN, LSTM, GRU, RNNCell, LSTMCell and GRUCell, in their symbols, as a second
+opinion on the oracle: it shares no code with the oracle and has another structure. It has no batch and no padding. Each
+sample is a list of steps cut at its own length, the reverse direction is the forward one on the reversed list, a step
+is a list of numbers, and a number has 50 decimal digits.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 
-mp = mpmath.mp.clone()  # its own precision, whatever others set
+mp = mpmath.mp.clone()  # a separate precision, which others cannot change
 mp.dps = 50
 
 # "Attributes": (W_ii|W_if|W_ig|W_io) and (W_ir|W_iz|W_in); RNN has the one block W_ih.
@@ -53,7 +53,7 @@ EQUATIONS = {"rnn_tanh": rnn_tanh, "rnn_relu": rnn_relu, "lstm": lstm, "gru": gr
 
 
 def layer(config, parameters, x, h_0=None, c_0=None, lengths=None, masks=None):
-    """(output, h_n, c_n) of RNN, LSTM or GRU in the documented layouts, as arrays of 50-digit numbers."""
+    """Return (output, h_n, c_n) of RNN, LSTM or GRU in the documented layouts, as arrays of 50-digit numbers."""
     P = exact(parameters)
     unbatched = x.ndim == 2
     samples = [x] if unbatched else list(x) if config.batch_first else [x[:, n] for n in range(x.shape[1])]
@@ -73,7 +73,7 @@ def layer(config, parameters, x, h_0=None, c_0=None, lengths=None, masks=None):
 
 
 def cell(config, parameters, x, h=None, c=None):
-    """(h', c') of RNNCell, LSTMCell or GRUCell, as arrays of 50-digit numbers."""
+    """Return (h', c') of RNNCell, LSTMCell or GRUCell, as arrays of 50-digit numbers."""
     P = exact(parameters)
     zeros = [mp.zero] * config.hidden_size
 
@@ -90,7 +90,7 @@ def cell(config, parameters, x, h=None, c=None):
 
 
 def _sample(config, P, steps, rows_h, rows_c, masks):
-    """One sample through every layer and direction: its output, and the rows of h_n and of c_n."""
+    """Evaluate every layer and direction on one sample; return its output and the rows of h_n and c_n."""
     D, H = 2 if config.bidirectional else 1, config.hidden_size
     h_n, c_n = [], []
     for k in range(config.num_layers):
@@ -117,11 +117,11 @@ def _dropout(p, h, kept):
 
 
 def _step(config, P, suffix, x, h, c):
-    """The equations of one step, and the projection h_t = W_hr h_t after them."""
+    """Evaluate the equations of one step, and then the projection h_t = W_hr h_t."""
     H, blocks = config.hidden_size, BLOCKS[config.kind]
 
     def linear(side, gate, v):
-        """Gate's block of weight_ih (or _hh) times v, plus its block of the bias."""
+        """Multiply the gate's block of weight_ih (or _hh) by v and add its block of the bias."""
         W, b = P[f"weight_{side}{suffix}"], P.get(f"bias_{side}{suffix}")
         first = blocks.index(gate) * H
         return [_dot(W[j], v) + (b[j] if b else 0) for j in range(first, first + H)]
@@ -140,12 +140,12 @@ def _dot(w, v):
 
 
 def exact(parameters):
-    """The same parameters as nested lists of 50-digit numbers."""
+    """Convert parameters to nested lists of 50-digit numbers."""
     return {name: numbers(values) for name, values in parameters.items()}
 
 
 def numbers(array):
-    """An array's elements, nothing rounded, as nested lists of 50-digit numbers."""
+    """Convert an array to nested lists of 50-digit numbers, without rounding."""
     return [numbers(a) if np.ndim(a) else mp.mpf(float(a)) for a in array]
 
 

@@ -1,4 +1,4 @@
-"""The guide for adapter authors: its template is the sample package's, which is built, installed and found."""
+"""The guide for adapter authors: its template is the sample package, which the tests build, install and run."""
 
 import json
 import os
@@ -20,7 +20,7 @@ GUIDE = (ROOT / "docs" / "adapters.md").read_text("utf-8")
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """A folder into which the wheels of the suite and of the sample package are installed."""
+    """Install the wheels of the suite and of the sample package into a folder and return it."""
     built, site = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("site")
     for project in (ROOT, SAMPLE):
         command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", built, project]
@@ -31,7 +31,7 @@ def site(tmp_path_factory):
 
 
 def suite(folder, site, *arguments):
-    """The suite run from a folder of its own, which sees the installed wheels and nothing of this checkout."""
+    """Run the suite from another folder with the installed wheels, without this checkout."""
     command = [sys.executable, "-m", "pytest", "--pyargs", "conformance", "-q", "--hypothesis-profile", "quick"]
     environment = {**os.environ, "PYTHONPATH": str(site)}
     return subprocess.run(

@@ -1,4 +1,4 @@
-"""Several processes at a time: the same report as from one, and an end of the run that leaves none of them."""
+"""Several processes at a time give the report of one process and leave no process behind."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ def rows(tmp_path, backend, processes, *more):
     "backend", ["reference", "conformance.faults:lstm-gates-f-i", "tests.hostile:SegfaultsInTwoKinds"]
 )
 def test_the_report_is_that_of_one_process(backend, tmp_path):
-    """Failures, what they block, messages, diagnoses and reproducers too."""
+    """Failures, blocked requirements, messages, diagnoses and reproducers are the same too."""
     one, several = rows(tmp_path, backend, "1"), rows(tmp_path, backend, "3")
     assert one[0] == several[0]
     assert one[2] == several[2]
@@ -59,7 +59,7 @@ def test_an_interrupt_ends_every_process(tmp_path):
         command,
         cwd=ROOT,
         stdout=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs of a shell ignore it
     ) as run:
         try:
             until = time.monotonic() + 120

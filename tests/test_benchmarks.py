@@ -1,4 +1,4 @@
-"""The benchmarks: what they measure is there, the guard tells what became slower, the page shows the figures."""
+"""The benchmarks measure every figure, the guard reports slower ones, and the page shows them."""
 
 import json
 
@@ -26,7 +26,7 @@ def test_a_run_is_measured(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTEST_ADDOPTS", "-k SHAPE-OUTPUT")
     found = runs.suite("reference", "smoke", 1)
     assert found["checks"] > 0
-    assert found["examples"] == 3 * 4  # those of smoke, in four kinds
+    assert found["examples"] == 3 * 4  # three examples of smoke in each of four kinds
     assert found["wall"] > 0.2
     assert found["processor"] > 0.2
     assert 30 < found["memory_mib"] <= found["memory_of_all_mib"]
@@ -44,7 +44,7 @@ def test_layers_are_measured():
 
 
 def test_the_seconds_to_a_failure_are_measured():
-    """One of two is found in quick, the other only in standard: it is not left out of the quantiles."""
+    """quick finds one of two faults; the quantiles count the other one too."""
     found = faults.distribution([BANK["lstm-gates-g-o"], BANK["lengths-written"]])
     assert (found["faults"], found["found"]) == (2, 1)
     assert 0 < found["seconds"]["25%"] == found["seconds"]["the last found"] < 60

@@ -1,4 +1,4 @@
-"""Campaigns: rounds until the time is up, killed and resumed, by several processes, told as they go."""
+"""Campaigns: rounds until the time is up, killed and resumed, in several processes, with a line of progress."""
 
 import json
 import os
@@ -75,7 +75,7 @@ def test_killed_and_resumed_a_campaign_loses_nothing(tmp_path):
     assert told.count("FOUND FORWARD-EQUATION rare gru float32 (round ") == 1, told
     (path,) = state.glob("*.jsonl")
     with open(path, "a") as file:
-        file.write('{"judged": ["SHAPE-')  # the write that was cut off
+        file.write('{"judged": ["SHAPE-')  # a write that a kill cut off
     before = journal.merged(state, {"campaign": lines(state)[0]["campaign"]})
 
     written = len(lines(state))
@@ -169,7 +169,7 @@ def test_a_state_of_another_campaign_is_refused(tmp_path):
 
 
 class Terminal:
-    """What a campaign needs of pytest's reporter."""
+    """The part of pytest's reporter that a campaign uses."""
 
     def __init__(self, isatty):
         self.isatty, self.written = isatty, []
@@ -185,7 +185,7 @@ class Terminal:
 
 
 class Still:
-    """A campaign of which 50 seconds of 100 are over."""
+    """A campaign halfway through its 100 seconds."""
 
     seconds, before, jobs = 100.0, 1000, {}
     own = all = journal.Record()
@@ -215,7 +215,7 @@ def test_hypofuzz_finds_a_fault_and_a_run_replays_it(tmp_path):
         process = subprocess.Popen(
             [sys.executable, "-c", "from hypothesis.extra.cli import main; main()", *fuzz],
             cwd=ROOT,
-            env=os.environ | {"CI": "true"},  # where Hypothesis has settings of its own
+            env=os.environ | {"CI": "true"},  # Hypothesis has other settings there
             stdout=printed,
             stderr=subprocess.STDOUT,
             start_new_session=True,

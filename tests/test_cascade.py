@@ -1,4 +1,4 @@
-"""One cause reads as one failure: what builds on a failed requirement is blocked."""
+"""Prerequisites: a requirement that builds on a failed one is blocked, so that one cause is one failure."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Cases from real use: files as generated, right on the oracle and torch.nn, able to fail, broken ones named."""
+"""Cases from real use: as generated, right on the oracle and torch.nn, able to fail; errors name broken files."""
 
 import importlib.util
 import json
@@ -29,7 +29,7 @@ from reference.precision import ARITHMETICS
 CASES = {case.id: case for case in load_cases() if (default_directory() / f"{case.id}.json").is_file()}
 MATCHING = [name for name, case in CASES.items() if case.verdict == "match"]
 FLOAT32 = ARITHMETICS["float32"]
-# what torch says of its choice of kernel; it is not about the results
+# torch's remarks on its choice of kernel, which do not concern the results
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 
 
@@ -42,7 +42,7 @@ def torch_cpu():
 
 @pytest.fixture(scope="module")
 def generate():
-    """cases/generate.py as a module."""
+    """Import cases/generate.py as a module."""
     path = default_directory() / "generate.py"
     spec = importlib.util.spec_from_file_location("generate", path)
     module = importlib.util.module_from_spec(spec)
@@ -51,7 +51,7 @@ def generate():
 
 
 def tampered(case, results, name, factor=1.0 + 3e-5):
-    """Results with one array off by a relative error."""
+    """Return the results with one array multiplied by ``factor``."""
     return {**results, name: results[name].astype(np.float64) * factor}
 
 
@@ -64,7 +64,7 @@ def test_the_files_are_the_generators_output(generate):
         path = default_directory() / f"{document['id']}.json"
         names.add(path.name)
         present = path.read_text("utf-8")
-        # byte for byte but for the last bits, in which another machine's tanh may differ
+        # equal bytes except for the last bits, which depend on the machine's tanh
         assert present == generate.text(json.loads(present)), f"{path.name} is not laid out as the generator does"
         assert generate.same_but_last_bits(json.loads(present), document), f"{path.name}: run cases/generate.py"
     assert names == {path.name for path in default_directory().glob("*.json")}
@@ -80,7 +80,7 @@ def test_same_but_last_bits_sees_every_other_change(generate):
 def test_the_generator_finds_stale_and_unknown_files(generate, tmp_path, monkeypatch, capsys):
     shutil.copytree(default_directory(), tmp_path / "cases", ignore=shutil.ignore_patterns("generated"))
     monkeypatch.setattr(generate, "HERE", tmp_path / "cases")
-    monkeypatch.setattr(generate, "generated", lambda: iter(()))  # those are tests/test_cases_generated.py's
+    monkeypatch.setattr(generate, "generated", lambda: iter(()))  # tests/test_cases_generated.py tests these
     monkeypatch.setattr(sys, "argv", ["generate.py", "--check"])
     assert generate.main() == 0
     stale = tmp_path / "cases" / "rnn-10-20-2.json"
@@ -99,7 +99,7 @@ def test_the_generator_finds_stale_and_unknown_files(generate, tmp_path, monkeyp
     assert "PARAM-ORDER" in stale.read_text("utf-8")
     (tmp_path / "cases" / "old.json").unlink()
     monkeypatch.setattr(sys, "argv", ["generate.py", "--check"])
-    assert generate.main() == 0  # not bit for bit: tanh and BLAS differ in the last places between machines
+    assert generate.main() == 0  # up to the last digits: tanh and BLAS differ between machines
 
 
 def test_an_installed_package_has_its_cases_inside(tmp_path, monkeypatch):
@@ -192,7 +192,7 @@ def test_the_readmes_bound_holds_for_torch(dtype):
 
 
 def test_operations_without_a_layer_agree_with_torch():
-    """take, stack and linear, done here by NumPy, against torch's own embedding, indexing and Linear."""
+    """NumPy's take, stack and linear agree with torch's embedding, indexing and Linear."""
     torch = pytest.importorskip("torch")
     case = CASES["lstm-embedding-tagger"]
     table = torch.tensor(case.arrays["table"])
@@ -225,7 +225,7 @@ def test_every_equality_can_fail(name):
     results = replay(case, "float32", backend.layer, backend.cell)
     for a, b in case.expect["equal"]:
         other = a if a not in case.numbers else b
-        if other not in case.numbers:  # the stored ones fail by their numbers already
+        if other not in case.numbers:  # stored results already fail by their numbers
             with pytest.raises(Failed, match=f"{a} .as against {b}."):
                 check(case, tampered(case, results, other, 1.001), FLOAT32)
 
@@ -328,7 +328,7 @@ def test_a_wrong_digits_class_fails():
 
 
 def test_the_digits_logits_are_those_of_a_torch_model():
-    """The model as one writes it in torch, without this project's interpreter."""
+    """A model written in torch, without this project's interpreter, gives the logits."""
     torch = pytest.importorskip("torch")
     case = CASES["digits-lstm"]
     lstm, linear = case.modules["lstm"], case.modules["classifier"]
@@ -358,7 +358,7 @@ def test_the_digits_are_scikit_learns_unseen_fifth():
 
 
 def test_the_memory_exercise_with_step_gates(generate):
-    """Step gates and linear activations in plain Python: the figures of the exercise."""
+    """Step gates and linear activations in plain Python give the figures of the exercise."""
     gates, memory, before, outputs = generate.MEMORY_GATES, 0, [], []
     for x in generate.MEMORY_INPUTS:
         i, f, g, o = (sum(w * v for w, v in zip(gates[name], x, strict=True)) for name in "ifgo")
@@ -386,7 +386,7 @@ def test_the_forget_rows_first_give_what_rounds_to_the_same_ones():
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_case_that_must_fail_fails(dtype):
-    """Taken for an ordinary case it fails; a backend that exchanges the two gates fails it as it stands."""
+    """As an ordinary case it fails; as it is, a backend that exchanges the two gates fails it."""
     case, backend = CASES["memory-exercise-forget-rows-first"], OracleBackend()
     results = replay(case, dtype, backend.layer, backend.cell)
     assert check(case, results, ARITHMETICS[dtype]) <= 1
@@ -425,7 +425,7 @@ def test_a_result_that_only_relates_gets_the_oracles_numbers():
 
 
 def broken(tmp_path, change, name="lstm-3-3-steps-and-whole"):
-    """The error of a case file after ``change`` of its document or text."""
+    """Return the error of a case file after ``change`` of its document or text."""
     source = default_directory() / f"{name}.json"
     path = tmp_path / source.name
     text = source.read_text("utf-8")
@@ -441,7 +441,7 @@ def broken(tmp_path, change, name="lstm-3-3-steps-and-whole"):
 
 
 def put(*path, value):
-    """A change: the value at a place of the document."""
+    """Return a change that puts the value at a path of the document."""
 
     def change(document):
         *way, last = path

@@ -1,4 +1,4 @@
-"""The generated cases: the generator's output, right on the oracle and torch, able to fail, as good as is told."""
+"""The generated cases: as generated, right on the oracle and torch, able to fail; the page's rates are true."""
 
 import importlib.util
 import json
@@ -27,13 +27,13 @@ NUMBERED = [name for name, case in CASES.items() if case.numbers]
 KILLS = json.loads(case_kills.KILLS.read_text("utf-8"))
 CAUGHT = KILLS["caught"]
 FLOAT32 = ARITHMETICS["float32"]
-# what torch says of its choice of kernel, and what is computed with NaN and infinity; neither is about the results
+# warnings about torch's choice of kernel and about NaN and infinity, which do not concern the results
 pytestmark = [
     pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN"),
     pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning"),
     pytest.mark.filterwarnings("ignore:dropout option adds dropout"),
 ]
-# What torch takes, and is told in docs/findings.md; its LSTM ends the process where packed states have other rows.
+# Invalid calls that torch accepts (docs/findings.md). Packed states with other rows end the process in its LSTM.
 TORCH_TAKES = (
     "refuse-lengths-count", "refuse-lengths-float", "refuse-state-batch-lengths", "lstm-refuse-input-features-lengths",
     "lstm-refuse-state-rows-lengths", "lstm-refuse-state-size-lengths", "lstm-refuse-cell-state-dtype",
@@ -41,7 +41,7 @@ TORCH_TAKES = (
 
 
 def verdict(case, dtype, backend):
-    """The margin. Raises Failed, or what the backend raises."""
+    """Return the margin of a replay. Raises Failed, or the backend's error."""
     case = case.within(dtype)
     margin = check(case, replay(case, dtype, backend.layer, backend.cell), ARITHMETICS[dtype])
     check_read_back(case, dtype, backend.layer)
@@ -50,7 +50,7 @@ def verdict(case, dtype, backend):
 
 @pytest.fixture(scope="module")
 def generate():
-    """cases/generate.py as a module."""
+    """Import cases/generate.py as a module."""
     spec = importlib.util.spec_from_file_location("generate", default_directory() / "generate.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -86,7 +86,7 @@ def test_drift_of_numbers_and_of_tolerances_is_seen(generate):
         assert not generate.same_but_last_bits(document, other)
         assert not generate.same_but_last_bits(other, document)
     other = json.loads(json.dumps(document))
-    other["expect"]["allowed"]["float32"][name][0] *= 1.05  # another machine's rounding up
+    other["expect"]["allowed"]["float32"][name][0] *= 1.05  # as another machine may round
     assert generate.same_but_last_bits(document, other)
 
 
@@ -234,7 +234,7 @@ def test_the_page_is_that_of_the_data():
 
 @pytest.mark.filterwarnings("ignore")
 def test_every_requirement_is_carried_by_a_case_that_can_fail_it():
-    """One that has it notices a fault that fails it in the suite."""
+    """A case that carries the requirement notices a fault that fails the requirement in the suite."""
     matrix = json.loads(case_kills.MATRIX.read_text("utf-8"))
     for requirement in set(catalogue()) - set(NOT_CARRIED):
         failing = [fault for fault in case_kills.SHOWN if requirement in case_kills.failing(matrix, fault)]
@@ -293,7 +293,7 @@ def test_the_command_passes_on_the_cases_and_names_what_is_broken(tmp_path):
 
 
 def test_a_requirement_that_no_case_has_is_named(tmp_path):
-    """A folder that holds one case lacks nearly all."""
+    """A folder with one case lacks nearly all requirements."""
     shutil.copy(DIRECTORY / f"{NUMBERED[0]}.json", tmp_path)
     assert lint(tmp_path, whole=False) == (1, [])
     _, faults = lint(tmp_path, whole=True)

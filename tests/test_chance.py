@@ -1,4 +1,4 @@
-"""Chance is computed exactly, masks are read as they were drawn, and right generators raise no alarm."""
+"""Probabilities are exact, masks are read as drawn, and right generators raise no alarm."""
 
 from fractions import Fraction
 from math import comb

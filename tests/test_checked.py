@@ -1,4 +1,4 @@
-"""What adapters of other frameworks share: arguments are checked, what is not claimed is refused, the rest is asked."""
+"""The base of adapters for other frameworks checks arguments, refuses unclaimed features, and passes on the rest."""
 
 from dataclasses import replace
 
@@ -32,7 +32,7 @@ LSTM = LayerConfig("lstm", 3, 4)
 
 
 class AskedLayer(CheckedLayer):
-    """The oracle's layer; it keeps what it is asked."""
+    """The oracle's layer; it records its calls."""
 
     def load(self, weights):
         self.inner, self.asked = OracleLayer(self.config, join(self.config, weights)), []

@@ -1,4 +1,4 @@
-"""The database of failing examples: shared, replayed first, and gone without a verdict being lost."""
+"""The database of failing examples: shared, replayed first; without it no verdict is lost."""
 
 import pytest
 from hypothesis.database import DirectoryBasedExampleDatabase, InMemoryExampleDatabase
@@ -75,7 +75,7 @@ def test_redis_gone_in_mid_run_is_one_warning_and_no_lost_verdict(tmp_path):
     assert "Traceback" not in printed
     rows = rows_of(tmp_path / "run" / "report.json")
     assert len(rows) > 20
-    assert {row["status"] for row in rows.values()} == {"passed", "failed"}  # what builds on a failure has no examples
+    assert {row["status"] for row in rows.values()} == {"passed", "failed"}  # blocked rows have no examples
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_the_profiles_that_never_change_take_no_database(profile, tmp_path):
 
 
 class Absent(InMemoryExampleDatabase):
-    """A database that is away while ``away`` is set."""
+    """A database that cannot be reached while ``away`` is set."""
 
     away = False
 

@@ -1,4 +1,4 @@
-"""Diagnosis: the right fault is named, and where it is not known that is said, with what the failing calls share."""
+"""Diagnosis names the right fault; for an unknown one it says so and describes the failing calls."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_a_fault_of_the_bank_is_named_first(fault):
     assert found.faults[0]["explanation"] == fault.explanation
 
 
-# What is said where the fault is not known: what failing calls have in common, what is wrong of them, where it begins.
+# The words for an unknown fault: the common condition of failing calls, the wrong results, the first wrong element.
 UNKNOWN = {
     "lstm-gates-f-i": ("layer 0, forward direction, step 0",),
     "reverse-shares-forward": ("those and no others with two directions", "reverse direction"),
@@ -78,14 +78,14 @@ class Reordered(TorchCPU):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
 def test_a_backend_that_rounds_in_its_own_way_is_recognized(dtype):
-    """The numbers of torch are not those of the bank's fault: the tolerance has to allow what differs."""
+    """Torch rounds otherwise than the bank's fault; the tolerance of the diagnosis must allow the difference."""
     found = diagnosed(Reordered("zrn"), "gru", ["FORWARD-EQUATION"], dtype=dtype)
     assert named(found) == ["gru-gates-r-z"]
     assert sentences(found.faults, "")[0].startswith("these are the numbers of a GRU whose blocks are ordered z|r|")
 
 
 class SlightlyOff(TorchCPU):
-    """torch, off by what no fault of the bank is off by, in the reverse direction of the layers above the first."""
+    """torch with weights that no fault of the bank has, in the reverse direction of the layers above the first."""
 
     def layer(self, config, parameters):
         changed = {

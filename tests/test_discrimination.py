@@ -1,4 +1,4 @@
-"""The suite bites: every fault of the bank is failed by the requirement that decides it."""
+"""The suite can fail: every fault of the bank fails the requirement that decides it."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The bank of faults: complete, well-formed, composable, and each with gradients of its own where it claims some."""
+"""The bank of faults is complete, well-formed and composable, and claimed gradients match the faulty function."""
 
 import re
 import subprocess
@@ -66,7 +66,7 @@ def test_importing_the_suite_does_not_import_the_bank():
 
 
 def example(kind):
-    """A small bidirectional stack in float64: backend-independent arguments of forward, and cotangents."""
+    """Return arguments of forward for a small bidirectional stack in float64, and cotangents."""
     rng = np.random.default_rng(3)
     config = LayerConfig(kind, 3, 4, num_layers=2, batch_first=True, bidirectional=True, dtype="float64")
     parameters = {name: rng.normal(size=shape) * 0.5 for name, shape in parameter_shapes(config).items()}

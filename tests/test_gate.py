@@ -1,4 +1,4 @@
-"""The gate: what got worse since a baseline, and nothing else, decides; the action, the shell and the hook are run."""
+"""The gate fails only for changes for the worse since the baseline; the action, the shell and the hook run here."""
 
 import json
 import os
@@ -27,12 +27,12 @@ BLOCKED, UNCLAIMED, KNOWN = (row("A", status=one, message="x") for one in ("bloc
 
 
 def gate(old, new):
-    """The gate of lists of report data."""
+    """Return the gate of two lists of report data."""
     return judge(*(reports_of(json.dumps(one), "x") for one in (old, new)))
 
 
 def held(old, new, **suite):
-    """The gate of two lists of rows of one backend; suite is that of the newer."""
+    """Return the gate of two lists of rows of one backend; ``suite`` changes the newer report."""
     return gate([report("x", old, **SUITE)], [report("x", new, **(SUITE | suite))])
 
 
@@ -202,7 +202,7 @@ def of(name, *options):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A folder with adapters, all of the same name, and the reports of a right and of a wrong one."""
+    """Return a folder with adapters of one name, and the reports of a right and of a wrong one."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "my_adapters.py").write_text(NARROW.replace('projection", "initial_state', "projection") + WRONG)
     (folder / "test_own.py").write_text("def test_own():\n    raise AssertionError\n")
@@ -272,7 +272,7 @@ EXPRESSION = re.compile(r"\$\{\{ *([\w.-]+) *\}\}")
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
-    """A virtual environment that has what the suite needs and not the suite, as variables of the environment."""
+    """Return environment variables for a virtual environment with the suite's dependencies, without the suite."""
     folder = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     (packages,) = folder.glob("lib/python3*/site-packages")
@@ -282,7 +282,7 @@ def environment(tmp_path_factory):
 
 
 class Runner:
-    """What a runner makes of the action's steps: expressions, conditions, environment files. ``uses`` is noted."""
+    """A runner of the action's steps: expressions, conditions and environment files. It only records ``uses``."""
 
     def __init__(self, folder, environment, **inputs):
         declared = {name: value.get("default", "") for name, value in ACTION["inputs"].items()}
@@ -296,7 +296,7 @@ class Runner:
         return EXPRESSION.sub(lambda match: self.known.get(match[1], ""), text)
 
     def wanted(self, condition):
-        """Of ``a != '' && always()``; without always(), not after a failure."""
+        """Evaluate ``a != '' && always()``; without always() it is False after a failure."""
         terms = [term.strip() for term in condition.split("&&")] if condition else []
         if self.failed and "always()" not in terms:
             return False
@@ -439,7 +439,7 @@ def test_the_hook_fails_what_is_wrong(project):
 
 
 def test_what_the_documentation_says_of_smoke_is_what_the_kill_matrix_has():
-    """smoke draws the first of quick's examples: what it fails is what quick fails by them."""
+    """smoke draws the first examples of quick, so quick's figures contain smoke's results."""
     shares = {check.requirement: check.share for check in all_checks()}
     matrix = json.loads((ROOT / "docs" / "kill-matrix.json").read_text())
     quick = {fault: found["quick"]["failed"] for fault, found in matrix.items()}

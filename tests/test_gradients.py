@@ -1,7 +1,7 @@
 """The proof that the oracle's gradients are right, and that the proof can fail.
 
-Two second opinions, neither sharing code with it: PyTorch's float64 autograd, and the difference quotients
-of the documentation evaluated in 50 digits (``tests/scalar.py``). Then laws that hold whoever is right.
+Two second opinions share no code with the oracle: PyTorch's float64 autograd, and the difference quotients of the
+documentation evaluated in 50 digits (``tests/scalar.py``). Laws that hold without an expected value follow.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from tests import scalar
 
 FLOAT64 = ARITHMETICS["float64"]
 LAYERS, TINY_LAYERS, LAW_LAYERS = range(100), range(20), range(25)  # seeds, of each kind
-ORDINARY = {"T": 9, "N": 4, "size": 9, "L": 3}  # the most of each
+ORDINARY = {"T": 9, "N": 4, "size": 9, "L": 3}  # the largest values
 TINY = {"T": 3, "N": 2, "size": 2, "L": 2, "bits": 8}
 FEWEST, FEWEST_TINY = 30, 3  # layers with each feature, of all kinds together
-WRONG_LAYERS = 4  # that each wrong variant must fail on
+WRONG_LAYERS = 4  # the number of layers on which each wrong variant must fail
 
 
 @dataclass(frozen=True)
 class Example:
-    """A layer, everything that is put in, and the cotangents of everything that comes out."""
+    """A layer, its arguments, and the cotangents of its results."""
 
     config: LayerConfig
     parameters: dict[str, np.ndarray]
@@ -53,7 +53,7 @@ class Example:
 
     @property
     def inputs(self) -> tuple:
-        """What ``forward`` takes."""
+        """The arguments of ``forward``."""
         return self.config, self.parameters, self.x, self.h_0, self.c_0, self.lengths, self.masks
 
     @property
@@ -75,7 +75,7 @@ class Example:
         return gradients(*self.arguments)
 
     def margin(self, ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> float:
-        """The largest difference as a fraction of what rounding is allowed, with more replicas if above 1."""
+        """Return the largest difference as a fraction of the tolerance, with more replicas if above 1."""
         assert list(ours) == list(theirs)
         assert [a.shape for a in ours.values()] == [a.shape for a in theirs.values()]
         off = [np.abs((theirs[name] - ours[name]).astype(float)) for name in ours]
@@ -87,7 +87,7 @@ class Example:
         return worst
 
     def allowed(self, right: dict[str, np.ndarray], replicas: int) -> list[np.ndarray]:
-        """The error that float64 is allowed at each element of the gradients."""
+        """Return the tolerance in float64 at each element of the gradients."""
 
         def function(x, h_0, c_0, d_output, d_h_n, d_c_n):
             cotangents = d_output, d_h_n, d_c_n
@@ -102,7 +102,7 @@ class Example:
         return self.lengths is not None and bool(self.padding.any())
 
     def features(self) -> dict[str, bool]:
-        """What the proofs must meet, and whether this does."""
+        """Return the features that the proofs must cover, and whether this example has them."""
         config, D = self.config, self.config.directions
         stack, dropped = config.num_layers > 1, self.masks is not None and 0 < np.mean(self.masks) < 1
         return {
@@ -130,14 +130,14 @@ class Example:
 
 
 def _worst(off: np.ndarray, allowance: np.ndarray) -> float:
-    """The largest error as a fraction of the allowance; any error where none is allowed is infinite."""
+    """Return the largest error as a fraction of the allowance; infinite if an allowance of 0 is exceeded."""
     assert np.isfinite(allowance).all()
     with np.errstate(divide="ignore", invalid="ignore"):
         return float(np.max(np.where(off == 0, 0, off / allowance)))
 
 
 def random_example(kind: str, seed: int, T: int, N: int, size: int, L: int, bits: int | None = None) -> Example:
-    """Any documented layer up to so many steps, samples, features and layers; every number of so many bits."""
+    """Draw any documented layer with at most T steps, N samples, ``size`` features and L layers, of ``bits`` bits."""
     rng = np.random.default_rng([KINDS.index(kind), seed, T])
     T, N, I, H, L = (int(rng.integers(1, most + 1)) for most in (T, N, size, size, L))
     config = LayerConfig(
@@ -166,7 +166,7 @@ def random_example(kind: str, seed: int, T: int, N: int, size: int, L: int, bits
         return (N, T, width) if config.batch_first and not unbatched else (T, *batch, width)
 
     states = bool(rng.random() < 0.6)
-    some = rng.random(3) < 0.75  # of the cotangents
+    some = rng.random(3) < 0.75  # which cotangents there are
     if kind != "lstm":
         some[2] = False
     if not some.any():
@@ -194,7 +194,7 @@ def examples(kinds: Sequence[str] = KINDS, seeds: Sequence[int] = LAYERS, **most
 
 
 def times_met(examples: Sequence[Example]) -> dict[str, int]:
-    """Of how many examples each feature is one."""
+    """Count the examples with each feature."""
     return {name: sum(example.features()[name] for example in examples) for name in examples[0].features()}
 
 
@@ -202,7 +202,7 @@ def times_met(examples: Sequence[Example]) -> dict[str, int]:
 
 
 def torch_gradients(example: Example) -> dict[str, np.ndarray]:
-    """What torch.autograd gives. With masks a stack is its layers, as torch.nn draws its own."""
+    """Differentiate by torch.autograd; with masks layer by layer, because torch.nn draws its own masks."""
     config = example.config
     given = {"x": example.x, "h_0": example.h_0, "c_0": example.c_0} | example.parameters
     leaves = {name: torch.tensor(a, requires_grad=True) for name, a in given.items() if a is not None}
@@ -232,7 +232,7 @@ def torch_gradients(example: Example) -> dict[str, np.ndarray]:
 
 
 def _torch_layer(config, parameters, x, states, lengths):
-    """output and [h_n] or [h_n, c_n] of the module of a configuration."""
+    """Run torch's module of a configuration; return output and [h_n] or [h_n, c_n]."""
     sizes = config.input_size, config.hidden_size, config.num_layers
     options = {name: getattr(config, name) for name in ("bias", "batch_first", "bidirectional")}
     options["dtype"] = torch.float64
@@ -279,10 +279,10 @@ def test_every_feature_met_torch():
 
 
 def difference_quotients(example: Example) -> dict[str, np.ndarray]:
-    """(s(a + e) - s(a - e)) / 2e for every element a of every argument, s being what has the gradient.
+    """Compute (s(a + e) - s(a - e)) / 2e for every element a of every argument, where s is the differentiated sum.
 
-    The numbers are of so few bits that a + e and a - e are exact, and e**2, which the quotient is off by,
-    is far below float64's rounding.
+    The numbers have few bits, so that a + e and a - e are exact. The quotient errs by e**2, which is far below the
+    rounding of float64.
     """
     e = 2.0**-40
     given = {"x": example.x, "h_0": example.h_0, "c_0": example.c_0} | example.parameters
@@ -320,11 +320,11 @@ def test_every_feature_met_the_difference_quotients():
     assert min(met.values()) >= FEWEST_TINY, met
 
 
-# Wrong gradients: each must be told from PyTorch's by the tolerance that passes the right ones.
+# Wrong gradients: the tolerance that passes the right ones must fail each of them against PyTorch.
 
 
 def chunked(example: Example, at: int, hand_back: bool = True) -> dict[str, np.ndarray]:
-    """The gradients of the steps from ``at`` on, then of those before, from the later ones' state gradients."""
+    """Differentiate the steps from ``at`` on, then the earlier steps from the gradients of the later states."""
 
     def steps(a, piece):
         return None if a is None else a[:, piece] if example.time == 1 else a[piece]
@@ -346,7 +346,7 @@ def chunked(example: Example, at: int, hand_back: bool = True) -> dict[str, np.n
 
 
 def in_chunks(example: Example) -> bool:
-    """Whether the steps can be gone in chunks: no direction and no sample ends elsewhere."""
+    """Return whether the steps can be cut into chunks: one direction, no lengths, several steps."""
     return example.config.directions == 1 and example.lengths is None and example.x.shape[example.time] > 1
 
 
@@ -383,7 +383,7 @@ def no_d_h_n(example):
 
 
 def reverse_at_the_wrong_end(example):
-    """As if the last layer's h_n in the reverse direction were its output at the last step, not at the first."""
+    """Differentiate as if the last layer's reverse h_n were its output at the last step instead of the first."""
     d_output = np.moveaxis(np.zeros_like(forward(*example.inputs).output), example.time, 0)
     if example.d_output is not None:
         d_output += np.moveaxis(example.d_output, example.time, 0)
@@ -398,7 +398,7 @@ def accumulated(example):
 
 
 def reset_gate_forgotten(example):
-    """As if n_t were tanh(x_n + u_n) to u_n, though not to r_t."""
+    """Differentiate n_t as tanh(x_n + u_n) with respect to u_n, but not to r_t."""
 
     def gru(*arguments):
         d_x, _, d_h, d_c = COTANGENTS_OF_GRU(*arguments)
@@ -410,8 +410,8 @@ def reset_gate_forgotten(example):
 
 COTANGENTS_OF_GRU = COTANGENTS["gru"]
 
-# Each with the layers on which it is wrong. rnn_relu is none of them: a layer whose every unit is off has
-# gradients of zero, which halved are right.
+# Each wrong variant with the layers on which it is wrong. rnn_relu is left out: if all its units are at zero, so are
+# its gradients, and half of zero is right.
 WRONG: dict[Callable, Callable[[Example], bool]] = {
     halved_bias: lambda example: example.config.bias,
     cut: in_chunks,
@@ -440,14 +440,14 @@ def test_wrong_gradients_are_told(wrong):
 
 
 def law_examples(holds: Callable[[Example], bool] = lambda example: True) -> list[Example]:
-    """Layers of every kind for which a law holds."""
+    """Return layers of every kind for which ``holds`` is true."""
     found = [example for example in examples(seeds=LAW_LAYERS) if holds(example)]
     assert {example.config.kind for example in found} == set(KINDS)
     return found
 
 
 def cotangents(example: Example, seed: int) -> dict[str, np.ndarray]:
-    """Cotangents of everything that comes out."""
+    """Draw cotangents of all results."""
     rng = np.random.default_rng(seed)
     results = dict(zip(("d_output", "d_h_n", "d_c_n"), forward(*example.inputs), strict=True))
     return {name: rng.standard_normal(y.shape) for name, y in results.items() if y is not None}
@@ -465,7 +465,7 @@ def test_gradients_are_linear_in_the_cotangents():
         d_1, d_2 = cotangents(example, 1), cotangents(example, 2)
         three = [replace(example, **d) for d in (d_1, d_2, {name: d_1[name] + d_2[name] for name in d_1})]
         first, second, both = (each.oracle() for each in three)
-        # where the two nearly cancel, each errs by more than their sum may
+        # where the two nearly cancel, each may err by more than their sum
         allowances = zip(*(each.allowed(each.oracle(), REPLICAS_ON_FAILURE[0]) for each in three), strict=True)
         for name, allowance in zip(both, allowances, strict=True):
             assert _worst(np.abs(both[name] - (first[name] + second[name])), sum(allowance)) <= 1
@@ -554,7 +554,7 @@ def test_relu_has_no_gradient_at_zero():
     assert all(np.array_equal(a, d[name]) for name, a in torch_gradients(example).items())
 
 
-# What comes in and out
+# Arguments and results
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])

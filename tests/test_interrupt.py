@@ -1,4 +1,4 @@
-"""A Ctrl-C is heard once, wherever it falls, and the handler that there was comes back."""
+"""A Ctrl-C takes effect once, at any place, and the former handler is restored."""
 
 import signal
 
@@ -23,7 +23,7 @@ def test_nothing_is_raised_where_there_was_none(interrupt):
 
 
 def test_the_first_is_raised_at_the_next_look_and_the_second_at_once(interrupt):
-    signal.raise_signal(signal.SIGINT)  # falls where it would be lost
+    signal.raise_signal(signal.SIGINT)  # at a place where it would be lost
     with pytest.raises(KeyboardInterrupt):
         interrupt.look()
     with pytest.raises(KeyboardInterrupt):

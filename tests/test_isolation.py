@@ -1,4 +1,4 @@
-"""Isolation: whatever a backend does, the run ends normally, says what happened, and leaves no process behind."""
+"""Isolation: a backend cannot stop the run, which ends normally, reports what happened, and leaves no process."""
 
 import json
 import os
@@ -21,7 +21,7 @@ FEW = ("-k", "SHAPE-OUTPUT or LENGTHS-FULL or SHAPE-DTYPE")
 
 
 def report_of(tmp_path, *arguments, cwd=ROOT):
-    """Exit status, what was printed, and the report's object."""
+    """Run the suite; return exit status, output and the report."""
     file = tmp_path / "report.json"
     status, printed = run("--pyargs", "conformance", *QUICK, "--conformance-report", str(file), *arguments, cwd=cwd)
     assert "INTERNALERROR" not in printed, printed
@@ -33,7 +33,7 @@ def failures(report):
     return {row["id"]: row["message"] for row in report["requirements"] if row["status"] == "failed"}
 
 
-# Backend of tests/hostile.py: what its failures say.
+# Backends of tests/hostile.py, and the messages of their failures.
 HOSTILE = {
     "Killed": "forward: the backend's process ended by signal 9 (SIGKILL)\n  printed:\n    about to be killed\n",
     "Exits": "forward: the backend's process ended with exit status 3",
@@ -120,7 +120,7 @@ def test_a_run_in_which_every_forward_pass_crashes_is_complete(tmp_path):
     assert status == 1, printed
     assert report["summary"]["complete"]
     assert report["summary"]["blocked"] > 100
-    # What calls no layer's forward pass is decided all the same.
+    # Requirements that need no forward pass still have a verdict.
     passed = {row["id"] for row in report["requirements"] if row["status"] == "passed"}
     assert {"PARAM-NAMES", "CELL-SHAPES", "REFUSE-KIND"} <= passed
     assert all("SIGSEGV" in message for message in failures(report).values())
@@ -132,7 +132,7 @@ def test_what_a_wrong_argument_broke_is_not_held_against_what_follows(tmp_path):
     failed = set(failures(report))
     assert "REFUSE-STATE-ROWS" in failed, printed
     others = {name for name in failed if "REFUSE-STATE-ROWS" not in name}
-    assert others <= {"UNCLAIMED-DTYPE"}, printed  # the oracle behind it takes float64, which it does not claim
+    assert others <= {"UNCLAIMED-DTYPE"}, printed  # the oracle behind it accepts unclaimed float64
     assert report["summary"]["passed"] > 150
 
 
@@ -241,7 +241,7 @@ def test_each_worker_of_xdist_has_its_own_processes(tmp_path):
 
 
 def marked(mark):
-    """The processes that have the mark in their environment, but for zombies."""
+    """Return the processes with the mark in their environment, without zombies."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -271,7 +271,7 @@ def test_no_process_outlives_the_run(name, number):
         env=os.environ | {"MARK_OF_TEST": mark},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        # Started in the background by a shell, these tests ignore the interrupt, and so would what they start.
+        # In the background of a shell these tests ignore the interrupt, and their children would inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
@@ -326,7 +326,7 @@ def test_the_sample_in_javascript_conforms(tmp_path):
 
 
 def sample(tmp_path, *changes):
-    """The sample adapter with changes of its text."""
+    """Write the sample adapter with changes of its text and return its path."""
     text = SAMPLE.read_text()
     for old, new in changes:
         assert old in text

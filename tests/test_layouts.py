@@ -1,4 +1,4 @@
-"""The layouts: there and back again for every valid layer, and each framework's own equation on its own arrays."""
+"""The layouts: round trips for every valid layer, and each framework's equation on its own arrays."""
 
 import itertools
 
@@ -14,7 +14,7 @@ from conformance.layouts import Weights
 from reference.config import KINDS, numpy_dtype
 from reference.parameters import GATES, parameter_shapes
 
-# Layouts by the way they are called: of both directions of a layer, or of one.
+# Layouts by their arguments: both directions of a layer, or one.
 PAIRED = ("onnx", "onednn")
 SINGLE = ("keras", "flax_linen", "flax_nnx", "mlx", "cudnn", "paddle")
 PROJECTING = ("cudnn", "onednn", "paddle")
@@ -22,7 +22,7 @@ TWO_BIASES = ("onnx", "cudnn", "paddle")
 
 
 def to(layout, kind, weights):
-    """One direction's Weights in a layout."""
+    """Convert one direction's Weights to a layout."""
     return getattr(layouts, f"to_{layout}")(kind, [weights] if layout in PAIRED else weights)
 
 
@@ -32,7 +32,7 @@ def back(layout, kind, native, **options):
 
 
 def leaves(native):
-    """Every array of a native structure by its path."""
+    """Return every array of a native structure by its path."""
     if isinstance(native, np.ndarray):
         return {"": native}
     items = native.items() if isinstance(native, dict) else enumerate(native)
@@ -49,7 +49,7 @@ def mapped(native, function):
 
 @st.composite
 def directions(draw, layout="", dtypes=("float32", "float64", "float16", "bfloat16")):
-    """(kind, Weights) that the layout holds."""
+    """Draw (kind, Weights) that the layout can hold."""
     kind = draw(st.sampled_from(KINDS))
     I, H = draw(st.integers(1, 4)), draw(st.integers(2, 5))
     P = draw(st.integers(0, H - 1)) if kind == "lstm" and layout in PROJECTING else 0
@@ -104,7 +104,7 @@ def test_matrices_come_back_and_biases_as_their_sum(layout, data):
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_gradients_are_the_adjoint(layout, data):
-    """What a step along any Weights changes is the same by the native and by the documented gradients."""
+    """A step along any Weights has the same effect by the native and by the documented gradients."""
     kind, weights = data.draw(directions(layout, ["float64"]))
     if layout in ("flax_linen", "flax_nnx") and weights.bias_ih is None:
         weights = weights._replace(bias_ih=np.zeros(len(weights.weight_ih)), bias_hh=np.zeros(len(weights.weight_ih)))
@@ -159,7 +159,7 @@ def lstm(i, f, g, o, c):
     return σ(o) * np.tanh(c), c
 
 
-# One step of each framework, as its documentation writes it, on its own arrays.
+# One step of each framework on its own arrays, as in its documentation.
 
 
 def keras_step(kind, w, x, h, c):
@@ -253,11 +253,11 @@ def paddle_step(kind, w, x, h, c):
 
 
 def onnx_step(kind, w, x, h, c):
-    """By onnx.reference, on a node of the operator."""
+    """Evaluate a node of the operator by onnx.reference."""
     from onnx import TensorProto, helper
     from onnx.reference import ReferenceEvaluator
 
-    if kind == "rnn_relu":  # onnx.reference knows no Relu
+    if kind == "rnn_relu":  # onnx.reference has no Relu
         Wb, Rb = np.split(w["B"][0], 2) if "B" in w else (0.0, 0.0)
         return rnn(x @ w["W"][0].T + h @ w["R"][0].T + Wb + Rb, h, kind)
     operator, outputs = {"rnn_tanh": ("RNN", 2), "gru": ("GRU", 2), "lstm": ("LSTM", 3)}[kind]
@@ -287,7 +287,7 @@ STEPS = {
 
 
 def one_step(layout, kind, bias=True, P=0):
-    """(what the framework's equation gives on to_X's arrays, what the oracle gives), one step of two samples."""
+    """Return one step of two samples by the framework's equation on the converted arrays, and by the oracle."""
     I, H = 3, 4
     config = LayerConfig(kind, I, H, bias=bias, proj_size=P, dtype="float64")
     rng = np.random.default_rng(5)
@@ -327,7 +327,7 @@ def test_every_other_order_of_gates_is_seen(layout, kind, monkeypatch):
         monkeypatch.setitem(layouts.GATE_ORDERS, framework, {kind: wrong})
         if wrong != right and layout != "flax_linen":
             assert differ(*one_step(layout, kind)) > 1e-3, wrong
-        else:  # linen goes by name: whatever the order, each gate finds its own
+        else:  # linen uses names, so that the order makes no difference
             assert differ(*one_step(layout, kind)) < 1e-13, wrong
 
 

@@ -24,12 +24,12 @@ CASES = {case.id: case for case in load_cases() if not why_not(case)}
 NOT_IN_ONNXRUNTIME = {
     c.id for c in CASES.values() if "batch_first" in c.features or "nan" in c.id or "infinity" in c.id
 }
-LSTM_ORDER = "iofc"  # of ONNX's blocks
+LSTM_ORDER = "iofc"  # the order of ONNX's blocks
 ORDERS = ["".join(order) for order in permutations(LSTM_ORDER)]
 
 
 class Session(BackendRep):
-    """A model under onnxruntime. Weights of LSTM nodes reach it with their blocks in ``order``."""
+    """A model under onnxruntime, whose LSTM nodes receive their weights with the blocks in ``order``."""
 
     def __init__(self, model, order):
         options = onnxruntime.SessionOptions()
@@ -65,7 +65,7 @@ def backend_of(order=LSTM_ORDER):
 
 
 def outcome(tests, order=LSTM_ORDER):
-    """The names of the tests that run and of those that fail, by onnx's own runner."""
+    """Run tests with onnx's runner; return the names of the tests that ran and of the tests that failed."""
     with mock.patch.object(runner, "load_model_tests", lambda kind: tests if kind == "simple" else []):
         suite = runner.Runner(backend_of(order), __name__).exclude("cuda").test_suite
     result = unittest.TestResult()
@@ -76,7 +76,7 @@ def outcome(tests, order=LSTM_ORDER):
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """The exported cases as onnx's loader reads them."""
+    """Export the cases and read them with onnx's loader."""
     folder = tmp_path_factory.mktemp("onnx") / "cases"
     cases = [case for case in CASES.values() if case.id not in NOT_IN_ONNXRUNTIME]
     written, left_out = export(cases, folder)
@@ -109,9 +109,9 @@ def test_a_wrong_output_fails(exported, tmp_path):
         data.write_bytes(right)
 
 
-@pytest.mark.filterwarnings("ignore")  # those of other operators' tests, which onnx computes beside
+@pytest.mark.filterwarnings("ignore")  # from the tests of other operators, which onnx also computes
 def test_onnxs_own_lstm_vectors_pass_for_every_order_of_the_gates():
-    """Their weights are constant: all blocks are alike. layout=1 has no kernel in onnxruntime."""
+    """Their weights are constant, so all blocks are equal. onnxruntime has no kernel for layout=1."""
     tests = node_tests(
         "test_lstm_defaults", "test_lstm_with_initial_bias", "test_lstm_bidirectional", "test_lstm_reverse"
     )

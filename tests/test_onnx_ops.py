@@ -1,4 +1,4 @@
-"""ONNX's operators built directly: the graph is right on a runtime that obeys, and the negative control is caught."""
+"""ONNX's operators built directly: the graph is right on a right runtime, and the negative control fails."""
 
 from dataclasses import replace
 
@@ -95,7 +95,7 @@ def test_the_negative_control_fails_for_the_lengths_that_it_ignores():
 
 
 def test_the_diagnosis_of_the_negative_control_is_that_lengths_are_ignored():
-    """As a whole run tells it: every failure by one known failure's cause, found in the backend's own numbers."""
+    """In a whole run every failure has one cause, which the diagnosis finds in the backend's numbers."""
     check = next(check for check in all_checks() if check.requirement == "LENGTHS-FINAL-STATE")
     verdict = check.run(Subject(OnnxOpsReference(), "gru", "float32"), Plans(0), {}, PROFILES["quick"])
     assert [found["fault"] for found in verdict.diagnosis] == ["lengths-ignored"]

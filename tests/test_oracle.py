@@ -1,7 +1,7 @@
 """The proof that the oracle is right, and that the proof can fail.
 
-Two second opinions, neither sharing code with it: the documentation evaluated scalar by scalar in 50
-digits (``tests/scalar.py``) on small layers, and PyTorch's own float64 layers on larger ones.
+Two second opinions share no code with the oracle: the documentation evaluated scalar by scalar in 50 digits
+(``tests/scalar.py``) on small layers, and PyTorch's float64 layers on larger ones.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from tests import scalar
 FLOAT64 = ARITHMETICS["float64"]
 LAYERS, CELLS, EXTREME_LAYERS = range(150), range(50), range(25)  # seeds, of each kind
 TORCH_LAYERS, TORCH_CELLS = range(60), range(25)
-SMALL = {"T": 6, "N": 3, "size": 5, "L": 3}  # the most of each
+SMALL = {"T": 6, "N": 3, "size": 5, "L": 3}  # the largest values
 LARGE = {"T": 40, "N": 5, "size": 33, "L": 3, "dtypes": ("float64",)}
 
-# A bound that owes nothing to reference/precision.py, in ulps (2^-52) of max(1, |value|): every step adds
-# its own few roundings and hands on those of the steps before hardly enlarged, as a row of W_hh, H weights
-# of at most 1/sqrt(H), has a norm of at most 1. Measured on the layers and cells below: at most 1.14 a step.
+# A bound without reference/precision.py, in ulps (2^-52) of max(1, |value|). Every step adds a few roundings and hardly
+# enlarges the earlier ones: a row of W_hh, H weights of at most 1/sqrt(H), has a norm of at most 1. The layers and
+# cells below need at most 1.14 ulps a step.
 ULPS_PER_STEP = 4.0
 
-FEWEST, FEWEST_TORCH = 10, 3  # layers of each kind against 50 digits, and in all against PyTorch, with each feature
+FEWEST, FEWEST_TORCH = 10, 3  # layers with each feature: in each kind against 50 digits, in all kinds against PyTorch
 
 
 @dataclass(frozen=True)
 class Example:
-    """A layer or cell and everything that is put in."""
+    """A layer or cell and its arguments."""
 
     config: LayerConfig | CellConfig
     parameters: dict[str, np.ndarray]
@@ -54,13 +54,13 @@ class Example:
 
     @property
     def steps(self) -> int:
-        """T."""
+        """T, the number of steps."""
         if isinstance(self.config, CellConfig):
             return 1
         return self.x.shape[1 if self.x.ndim == 3 and self.config.batch_first else 0]
 
     def oracle(self) -> tuple:
-        """(output, h_n, c_n) of a layer, (h', c') of a cell; no warning of NumPy's but underflow."""
+        """Return (output, h_n, c_n) of a layer, (h', c') of a cell. Raises FloatingPointError except for underflow."""
         with np.errstate(all="raise", under="ignore"):
             if isinstance(self.config, CellConfig):
                 return step(*self.inputs)
@@ -68,11 +68,11 @@ class Example:
             return result.output, result.h_n, result.c_n
 
     def exactly(self) -> tuple:
-        """The same of the documentation in 50 digits."""
+        """Return the results of the documentation in 50 digits."""
         return (scalar.cell if isinstance(self.config, CellConfig) else scalar.layer)(*self.inputs)
 
     def allowed(self, results: Sequence[np.ndarray | None], replicas: int) -> list[np.ndarray | None]:
-        """The error that float64 is allowed at each element of the oracle's results."""
+        """Return the tolerance in float64 at each element of the oracle's results."""
         parameters = {name: values.astype(np.float64) for name, values in self.parameters.items()}
 
         def function(x, h, c):
@@ -87,7 +87,7 @@ class Example:
 
 
 def random_layer(kind: str, seed: int, T: int, N: int, size: int, L: int, dtypes: Sequence[str] = DTYPES) -> Example:
-    """Any documented layer up to that number of steps, samples, features and layers."""
+    """Draw any documented layer with at most T steps, N samples, ``size`` features and L layers."""
     rng = np.random.default_rng([KINDS.index(kind), seed, T])
     T, N, H, L = (int(rng.integers(1, most + 1)) for most in (T, N, size, L))
     config = LayerConfig(
@@ -136,7 +136,7 @@ def random_cell(kind: str, seed: int, N: int, size: int, dtypes: Sequence[str] =
 
 
 def random_parameters(config: LayerConfig | CellConfig, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """As PyTorch initializes them, from -1/sqrt(H) to 1/sqrt(H)."""
+    """Draw parameters from -1/sqrt(H) to 1/sqrt(H), as PyTorch initializes them."""
     k, dtype = config.hidden_size**-0.5, numpy_dtype(config.dtype)
     return {name: rng.uniform(-k, k, shape).astype(dtype) for name, shape in parameter_shapes(config).items()}
 
@@ -147,7 +147,7 @@ def draw(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.nda
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_thread():
-    """Layers this small are slowed down by threads, threefold where other work shares the cores."""
+    """Use one thread: more threads slow such small layers down, threefold on shared cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -156,12 +156,12 @@ def _one_thread():
 
 @np.vectorize(otypes=[float])
 def distance(a, b) -> float:
-    """|a - b| of float64 or 50-digit numbers, rounded only in the end."""
+    """Return |a - b| of float64 or 50-digit numbers, rounded only at the end."""
     return float(abs(scalar.mp.mpf(a) - scalar.mp.mpf(b)))
 
 
 def errors(results: Sequence, others: Sequence) -> list[np.ndarray]:
-    """How far each result lies from the other, element by element; the same ones are absent in both."""
+    """Return the distance of each pair of results, element by element; None must be in the same places."""
     assert [r is None for r in results] == [o is None for o in others]
     pairs = [(r, o) for r, o in zip(results, others, strict=True) if r is not None]
     assert [r.shape for r, _ in pairs] == [o.shape for _, o in pairs]
@@ -170,10 +170,10 @@ def errors(results: Sequence, others: Sequence) -> list[np.ndarray]:
 
 
 def excess(example: Example, others: Sequence) -> float:
-    """The largest error in units of what is allowed there: at most 1 where oracle and others agree."""
+    """Return the largest error as a fraction of the tolerance: at most 1 if the oracle and the others agree."""
     results = example.oracle()
     apart = errors(results, others)
-    for replicas in (REPLICAS, REPLICAS_ON_FAILURE[0]):  # few replicas can understate what is allowed
+    for replicas in (REPLICAS, REPLICAS_ON_FAILURE[0]):  # the tolerance of few replicas can be too small
         limits = [limit for limit in example.allowed(results, replicas) if limit is not None]
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios = [np.where(e == 0, 0, e / limit) for e, limit in zip(apart, limits, strict=True)]
@@ -184,7 +184,7 @@ def excess(example: Example, others: Sequence) -> float:
 
 
 def ulps(example: Example, others: Sequence) -> float:
-    """The largest error in ulps (2^-52) of max(1, |value|)."""
+    """Return the largest error in ulps (2^-52) of max(1, |value|)."""
     results = example.oracle()
     scales = [np.maximum(1, abs(r)) for r in results if r is not None]
     return max((e / scale).max() for e, scale in zip(errors(results, others), scales, strict=True)) * 2**52
@@ -230,7 +230,7 @@ def test_saturated_layer_is_the_documentation_in_50_digits(kind, seed):
 @pytest.mark.parametrize("size", [100.0, 800.0])
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
 def test_saturated_gates_keep_or_replace_the_state(kind, size):
-    """A gate at its end is 0 or 1 to within what float64 can tell from it, whichever sign leads there."""
+    """A saturated gate is 0 or 1 to within the precision of float64, for either sign."""
     config = CellConfig(kind, 1, 1, dtype="float64")
     blocks = scalar.BLOCKS[kind]
 
@@ -255,7 +255,7 @@ def test_saturated_gates_keep_or_replace_the_state(kind, size):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_dropout_of_1_leaves_nothing(kind):
-    """1/(1 - 1) is met nowhere: with everything dropped, the last layer's input is zeros."""
+    """With everything dropped the last layer's input is zeros, without a division 1/(1 - 1)."""
     config = LayerConfig(kind, 2, 3, num_layers=2, dropout=1.0, dtype="float64")
     x, masks = np.ones((4, 2, 2)), [np.zeros((4, 2, 3), bool)]
     parameters = random_parameters(config, np.random.default_rng(1))
@@ -267,7 +267,7 @@ def test_dropout_of_1_leaves_nothing(kind):
 
 
 def features(example: Example) -> dict[str, bool]:
-    """What there is in a layer that an implementation could get wrong on its own."""
+    """Return the features that an implementation could get wrong separately, and whether the example has them."""
     config, lengths, steps = example.config, example.lengths, example.steps
     stacked, reverse, states = config.num_layers > 1, config.bidirectional, example.h is not None
     unbatched, dropout, short = example.x.ndim == 2, bool(example.masks), lengths is not None and min(lengths) < steps
@@ -317,11 +317,11 @@ def test_every_feature_is_put_to_the_documentation(kind):
     assert set(DTYPES) < set(counts)
 
 
-# The oracle and PyTorch's own float64.
+# The oracle and PyTorch's float64.
 
 
 def torch_module(config: LayerConfig | CellConfig, parameters: dict[str, np.ndarray]) -> torch.nn.Module:
-    """PyTorch's layer or cell of that configuration, with those parameters."""
+    """Build PyTorch's layer or cell of a configuration with those parameters."""
     name = {"rnn_tanh": "RNN", "rnn_relu": "RNN", "lstm": "LSTM", "gru": "GRU"}[config.kind]
     options = {"bias": config.bias, "dtype": torch.float64}
     if name == "RNN":
@@ -337,17 +337,17 @@ def torch_module(config: LayerConfig | CellConfig, parameters: dict[str, np.ndar
 
 
 def torch_states(example: Example):
-    """The argument after the input."""
+    """Return the states as PyTorch's module takes them, after the input."""
     h, c = (None if a is None else torch.from_numpy(a) for a in (example.h, example.c))
     return (h, c) if c is not None else h
 
 
 @torch.no_grad()
 def torch_layer(example: Example, seed: int) -> tuple[tuple, list[np.ndarray] | None]:
-    """(output, h_n, c_n) of PyTorch, and what its dropout kept.
+    """Return (output, h_n, c_n) of PyTorch, and its dropout masks.
 
-    PyTorch shows no masks. What it kept is found by dropping out ones from the same seed: dropout draws
-    in the order of the layers and is all that draws.
+    PyTorch does not return masks. Dropout of ones from the same seed shows them: only dropout draws random numbers, in
+    the order of the layers.
     """
     config, T, lengths = example.config, example.steps, example.lengths
     module = torch_module(config, example.parameters).train(bool(example.masks))
@@ -374,7 +374,7 @@ def padded(packed: torch.nn.utils.rnn.PackedSequence, batch_first: bool, T: int)
     return torch.nn.utils.rnn.pad_packed_sequence(packed, batch_first, total_length=T)[0]
 
 
-@pytest.mark.filterwarnings("ignore:dropout option adds dropout")  # where there is one layer
+@pytest.mark.filterwarnings("ignore:dropout option adds dropout")  # for single layers
 @pytest.mark.parametrize("seed", TORCH_LAYERS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_layer_is_pytorchs(kind, seed):
@@ -401,12 +401,12 @@ def test_every_feature_is_put_to_pytorch():
     assert {name: n for name, n in counts.items() if n < FEWEST_TORCH} == {}
 
 
-# What the proof would not let pass: a mistake of each sort, made in the 50-digit evaluation or in what
-# reaches it, is seen in every layer that can tell.
+# The proof can fail: a mistake of each sort, in the 50-digit evaluation or in its arguments, shows in every layer with
+# the features for it.
 
 
 def reset_before_the_product(example: Example, patch: pytest.MonkeyPatch) -> tuple:
-    """The original paper's n = tanh(W_in x + b_in + W_hn (r * h) + b_hn), which the documentation sets aside."""
+    """Evaluate n = tanh(W_in x + b_in + W_hn (r * h) + b_hn), as in the original paper; the documentation differs."""
 
     def gru(Wi, Wh, h, c):
         r = [scalar.sigmoid(a + b) for a, b in zip(Wi("r"), Wh("r", h), strict=True)]
@@ -420,13 +420,13 @@ def reset_before_the_product(example: Example, patch: pytest.MonkeyPatch) -> tup
 
 
 def past_the_ends(example: Example) -> np.ndarray:
-    """Which elements of the output lie past the end of their sample."""
+    """Return True for each element of the output past the end of its sample."""
     past = np.arange(example.steps) >= np.array(example.lengths)[:, None]
     return (past if example.config.batch_first else past.T)[..., None]
 
 
 def reverse_from_the_last_step(example: Example, _) -> tuple:
-    """The reverse direction reads the padding first; nothing else changes."""
+    """Evaluate with a reverse direction that reads the padding first."""
     output, h_n, c_n = example.exactly()
     uncut = replace(example, lengths=None).exactly()[0]
     half = output.shape[-1] // 2
@@ -440,13 +440,13 @@ def final_state_of_the_last_step(example: Example, _) -> tuple:
 
 
 def exchanged(example: Example, patch: pytest.MonkeyPatch, blocks: str) -> tuple:
-    """The parameters' gate blocks read in another order."""
+    """Evaluate with the parameters' gate blocks in another order."""
     patch.setitem(scalar.BLOCKS, example.config.kind, blocks)
     return example.exactly()
 
 
 def update_gate_inverted(example: Example, _) -> tuple:
-    """sigmoid(-a) is 1 - sigmoid(a), so that z's parameters negated exchange z and 1 - z."""
+    """Evaluate with z and 1 - z exchanged: sigmoid(-a) is 1 - sigmoid(a), so the parameters of z are negated."""
     H = example.config.hidden_size
     signs = np.repeat([1, -1, 1], H)
     negated = {name: (p.T * signs.astype(p.dtype)).T for name, p in example.parameters.items()}
@@ -454,13 +454,13 @@ def update_gate_inverted(example: Example, _) -> tuple:
 
 
 def without(example: Example, of_name: str) -> tuple:
-    """Those parameters taken to be zero."""
+    """Evaluate with zeros for the parameters whose name contains ``of_name``."""
     zeroed = {name: 0 * p if of_name in name else p for name, p in example.parameters.items()}
     return replace(example, parameters=zeroed).exactly()
 
 
 def states_by_direction(example: Example, _) -> tuple:
-    """h_0 and c_0 read with all forward rows before all reverse ones."""
+    """Evaluate with all forward rows of h_0 and c_0 before all reverse ones."""
     order = np.arange(len(example.h)).reshape(2, -1).T.ravel()
     return replace(example, h=example.h[order], c=None if example.c is None else example.c[order]).exactly()
 
@@ -475,7 +475,7 @@ def dropout_unscaled(example: Example, _) -> tuple:
     return replace(example, config=replace(example.config, dropout=0.0)).exactly()
 
 
-# name: (kind, the features that a layer needs to show it, those that hide it, the mistake)
+# name: (kind, the features that a layer needs to show the mistake, the features that hide it, the mistake)
 MISTAKES = {
     "i and f exchanged": ("lstm", {"states"}, set(), lambda e, p: exchanged(e, p, "figo")),
     "g and o exchanged": ("lstm", set(), set(), lambda e, p: exchanged(e, p, "ifog")),
@@ -506,13 +506,13 @@ def test_a_mistake_is_seen(mistake, monkeypatch):
     assert min(seen) > 1e6  # not a near miss
 
 
-# What the oracle refuses, and how it says so.
+# The oracle's refusals and their messages.
 
 LSTM = LayerConfig("lstm", 3, 4, num_layers=2, dropout=0.5, bidirectional=True, proj_size=2)
 ONE_OF_KINDS, ONE_OF_DTYPES = f"one of {', '.join(KINDS)}", f"one of {', '.join(DTYPES)}"
 AT_LEAST_1, BELOW_HIDDEN = "an integer of at least 1", "an integer from 0 to below hidden_size (4)"
 
-REFUSED_CONFIGS = [  # the change, and what is expected instead
+REFUSED_CONFIGS = [  # the change, and the expectation that the message names
     ({"kind": "elman"}, ONE_OF_KINDS),
     ({"kind": "LSTM"}, ONE_OF_KINDS),
     ({"kind": None}, ONE_OF_KINDS),
@@ -529,7 +529,7 @@ REFUSED_CONFIGS = [  # the change, and what is expected instead
 
 
 def refusal(argument: str, expected: str, came: object) -> str:
-    """The pattern of a message that names the argument, what was expected and what came."""
+    """Return the pattern of a message with the argument, the expectation and the value."""
     return f"^{re.escape(argument)}: expected .*{re.escape(expected)}.*, got {re.escape(repr(came))}$"
 
 
@@ -565,7 +565,7 @@ BATCH_FIRST, GRU = {"batch_first": True}, {"kind": "gru", "proj_size": 0}
 H, C = zeros(4, 2, 2), zeros(4, 2, 4)  # right for LSTM and two samples
 MASK = zeros(5, 2, 4, dtype=bool)
 
-REFUSED_ARGUMENTS = {  # the configuration's changes, the arguments, which is refused, what is expected, what came
+REFUSED_ARGUMENTS = {  # the configuration's changes, the arguments, the refused one, the expectation, the value
     "x of rank 1": ({}, {"x": zeros(3)}, "x", "(T, N, I) or (T, I)", (3,)),
     "x of rank 4": (BATCH_FIRST, {"x": zeros(1, 5, 2, 3)}, "x", "(N, T, I) or (T, I)", (1, 5, 2, 3)),
     "x of other features": ({}, {"x": zeros(5, 2, 4)}, "x", "3 features", (5, 2, 4)),
@@ -634,7 +634,7 @@ def test_refuses_arguments(case):
 
 CELL_H = zeros(2, 4)
 
-REFUSED_CELL_ARGUMENTS = {  # the kind, the arguments, which is refused, what is expected, what came
+REFUSED_CELL_ARGUMENTS = {  # the kind, the arguments, the refused one, the expectation, the value
     "x of rank 3": ("gru", {"x": zeros(5, 2, 3)}, "x", "(N, I) or (I)", (5, 2, 3)),
     "x of rank 0": ("gru", {"x": zeros()}, "x", "(N, I) or (I)", ()),
     "x of other features": ("gru", {"x": zeros(2, 4)}, "x", "3 features", (2, 4)),
@@ -662,7 +662,7 @@ def test_refuses_cell_arguments(case):
 
 BIASLESS = {"bias": False}
 
-REFUSED_PARAMETERS = {  # the configuration's changes, the parameters' (None: left out), and the refusal as above
+REFUSED_PARAMETERS = {  # the changes of configuration and parameters (None: left out), and the refusal
     "missing": ({}, {"bias_hh_l1": None}, "parameters", "bias_hh_l1", "none named bias_hh_l1"),
     "missing reverse": ({}, {"weight_hr_l0_reverse": None}, "parameters", "all of", "none named weight_hr_l0_reverse"),
     "superfluous": ({}, {"weight_ih_l2": zeros(16, 4)}, "parameters", "only", "also weight_ih_l2"),

@@ -1,4 +1,4 @@
-"""The command line: exit statuses, messages, report, known failures. Each run is pytest in a process of its own."""
+"""The command line: exit statuses, messages, report and known failures. Each run is a separate pytest process."""
 
 import json
 import os
@@ -20,7 +20,7 @@ QUICK = ("--hypothesis-profile", "quick", "-q")
 
 
 def run(*arguments, cwd=ROOT):
-    """pytest of the suite in a process of its own: (exit status, what it printed)."""
+    """Run the suite's pytest in a separate process; return exit status and output."""
     path = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "conformance.plugin", *arguments],
@@ -84,7 +84,7 @@ REPORT_SCHEMA = {
     },
 }
 
-# Requirement, and what its message says of the mistake.
+# The requirement of each fault, and the words of its message for the mistake.
 MESSAGES = {
     "lstm-gates-i-o-f-g": ("LSTM-GATE-ORDER", "the numbers of blocks ordered i|o|f|g; documented is i|f|g|o"),
     "bias-hh-dropped": ("FORWARD-EQUATION", "off by"),
@@ -122,7 +122,7 @@ def _rows(file):
 
 
 def test_a_law_between_two_calls_tells_three_numbers_and_calls_none_of_its_own_expected(tmp_path):
-    """Every sample but the first is cleared: the call gives 0, the sample alone the right number."""
+    """The backend clears every sample except the first: the batch gives 0, the sample alone the right number."""
     file = tmp_path / "report.json"
     name = "tests.hostile:FirstSampleOnly"
     run("conformance", "--backend", name, *QUICK, "-k", "STATE-SAMPLE-ALONE", "--conformance-report", file)
@@ -342,7 +342,7 @@ def test_what_is_not_claimed_is_reported_and_an_exit_fails(tmp_path):
     assert status == 1, printed
     report = json.loads(file.read_text())
     rows = report["requirements"]
-    # It answers what it is asked for beyond that by ending the process: no refusal. These two are Backend's own.
+    # This adapter ends the process for unclaimed features, which is no refusal; Backend itself refuses these two.
     passed = {row["id"] for row in rows if row["status"] == "passed"}
     assert passed == {"UNCLAIMED-PARAMETERS", "UNCLAIMED-INITIALIZATION"}
     assert {row["kind"] for row in rows if row["status"] == "failed" and row["id"] != "UNCLAIMED-KIND"} == {"gru"}

@@ -1,4 +1,4 @@
-"""Reproducers run, fail while the fault is there and pass when it is mended; known failures replay their example."""
+"""Reproducers fail with the fault and pass without it; known failures replay their example."""
 
 import json
 import subprocess
@@ -33,7 +33,7 @@ def verdict_on(name, requirement, kind, dtype="float32"):
 
 
 def executed(folder, text, *arguments):
-    """The script in a process of its own, run from the root as the suite was: exit status, what it printed."""
+    """Run the script in a separate process from the root; return exit status and output."""
     file = folder / "reproducer.py"
     file.write_text(text, "utf-8")
     command = [sys.executable, str(file), *arguments]
@@ -41,14 +41,14 @@ def executed(folder, text, *arguments):
     return done.returncode, done.stdout + done.stderr
 
 
-# A fault, the requirement that fails, and what its reproducer prints.
+# A fault, the requirement that fails, its kind, and a part of the reproducer's output.
 FAILING = {
     "lstm_gates_f_i": ("FORWARD-EQUATION", "lstm", "elements are wrong"),  # numbers of a layer
     "cells_in_float16": ("CELL-EQUATION", "gru", "elements are wrong"),  # numbers of a cell
     "gradients_averaged_over_the_batch": ("GRADIENT-EQUATION", "gru", "elements are wrong"),
     "initial_state_ignored": ("STATE-STEPWISE", "gru", "got"),  # a law of states
     "state_kept_between_calls": ("STATE-REPEATED-CALL", "gru", "the same call gave other bits the second time"),
-    "any_input_accepted": ("REFUSE-INPUT-RANK", "lstm", "accepted"),  # a refusal that is missing
+    "any_input_accepted": ("REFUSE-INPUT-RANK", "lstm", "accepted"),  # a missing refusal
     "arguments_written": ("STATE-ARGUMENTS-UNTOUCHED", "gru", "the call wrote into"),
 }
 
@@ -97,7 +97,7 @@ def layer_call(kind, draw=layers, where=lambda call: True):
 
 
 class OffByOne(TorchCPU):
-    """torch whose numbers are one too large: its snippet is torch, which is right."""
+    """torch with numbers that are one too large; its snippet calls torch itself, which is right."""
 
     def layer(self, config, parameters):
         return off_by_one(super().layer(config, parameters), "forward")
@@ -107,7 +107,7 @@ class OffByOne(TorchCPU):
 
 
 class OffByOneExported(OffByOne, TorchScriptOnnxRuntime):
-    """The same of the exported module."""
+    """The exported module with numbers that are one too large."""
 
     features = TorchScriptOnnxRuntime.features
     snippet = TorchScriptOnnxRuntime.snippet
@@ -193,7 +193,7 @@ def test_a_plan_is_an_example_of_every_kind():
 
 
 def known(folder, **keys):
-    """A file with one entry."""
+    """Write a file of known failures with one entry; return the option for it."""
     from conformance.engine.serialization import toml
 
     entry = {"reason": "known", "issue": "https://example.org/1"} | keys
@@ -213,7 +213,7 @@ def suite(name, *arguments):
 
 
 def test_a_known_failure_whose_example_fails_does_not_flake(tmp_path):
-    """No drawn example fails; without its own the entry would be told as mended."""
+    """No drawn example fails; without its own example the entry would count as fixed."""
     few = ("--conformance-examples", "1")
     status, printed = suite("samples_past_32_zero", *few, *known(tmp_path, **NARROW))
     assert status == 1, printed
@@ -274,7 +274,7 @@ def test_a_run_writes_scripts_and_entries_beside_the_report(tmp_path):
     assert f"these are the numbers of {row['diagnosis'][0]['explanation']}" in printed
     assert str(script) in printed
     assert executed(tmp_path, script.read_text())[0] == 1
-    # The entry beside it, its reason written, is one for which the run has nothing to complain of.
+    # With a reason filled in, the entry beside the script makes the run pass.
     entry = script.with_suffix(".toml").read_text().replace('""', '"known"')
     (tmp_path / "known.toml").write_text(entry)
     status, printed = suite("gru_gates_r_z", "--known-failures", str(tmp_path / "known.toml"))

@@ -1,4 +1,4 @@
-"""Nothing right fails: implementations that sum in other orders and round otherwise pass the whole suite."""
+"""Right implementations that sum in other orders and round otherwise pass the whole suite."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Shards: a run in parts is the run in one piece, and what are not all the parts of one run is not merged."""
+"""Shards: the merged report equals the report of one run, and only all parts of one run are merged."""
 
 import json
 import subprocess
@@ -76,7 +76,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def runs(folder):
-    """The report of a run, and of its two shards, the second under xdist; with a known failure in the first."""
+    """Write the report of a run and of its two shards, the second under xdist; the first has a known failure."""
     entry = known(folder, {"requirement": "LENGTHS-FINAL-STATE"} | WHY, {"requirement": "GRU-EQUATION"} | WHY)
     for name, options in (("one", ()), ("a", ("--shard", "1/2")), ("b", ("--shard", "2/2", "-n", "2"))):
         status, printed = run(*FEW, *entry, *options, "--conformance-report", f"{name}.json", cwd=folder)
@@ -90,7 +90,7 @@ def read(path):
 
 
 def merge(folder, *names):
-    """The command: exit status and what it printed."""
+    """Run the command ``merge``; return exit status and output."""
     done = subprocess.run(
         [sys.executable, "-m", "conformance", "merge", *names, "-o", "merged.json"],
         cwd=folder,
@@ -119,7 +119,7 @@ def test_two_shards_merged_are_one_run(runs):
     assert (first["suite"]["shard"], second["suite"]["shard"], one["suite"].get("shard")) == ("1/2", "2/2", None)
     assert first["summary"]["complete"]
     assert second["summary"]["complete"], "of a shard"
-    # A failure of the first shard blocks what the second found for itself.
+    # A failure of the first shard blocks requirements that the second shard judged.
     cause = {row["id"] for row in first["requirements"] if row["status"] == "failed"}
     assert "LENGTHS-OUTPUT-ZERO" in cause
     ran = {row["id"] for row in second["requirements"] if row["examples"]}
@@ -131,7 +131,7 @@ def test_two_shards_merged_are_one_run(runs):
 
 
 def edited(runs, tmp_path, change, which="b"):
-    """The two shards' reports in a folder, one changed: the names of both."""
+    """Write the two shards' reports into a folder, one of them changed; return their names."""
     for name in "ab":
         report = read(runs / f"{name}.json")
         if name == which:
@@ -214,7 +214,7 @@ def test_a_check_that_ran_no_example_stays_a_failure(runs, tmp_path):
 
 
 def test_known_failures_are_judged_at_the_merge(tmp_path):
-    """An entry that is of no requirement of the run fails the merge, not a shard; without it all conform."""
+    """An entry without a requirement of the run fails the merge, but no shard; without the entry all conform."""
     (tmp_path / "narrow_adapter.py").write_text(NARROW)
     few = ("--pyargs", "conformance", "--backend", "narrow_adapter:right", *FEW[4:])
     for name, shard in (("a", "1/2"), ("b", "2/2")):

@@ -1,4 +1,4 @@
-"""Reports to look at: what is read, folded, compared and written; the page in a browser is test_site_browser.py's."""
+"""Pages and summaries of reports: reading, folding, comparing, writing. test_site_browser.py opens the page."""
 
 import json
 import re
@@ -46,7 +46,7 @@ def loaded(folder, *reports):
 
 
 def run(monkeypatch, capsys, *arguments):
-    """Exit status of ``python -m conformance report`` and what it printed as error."""
+    """Run ``python -m conformance report``; return exit status and standard error."""
     monkeypatch.setattr(sys, "argv", ["conformance", "report", *map(str, arguments)])
     status = 0
     try:
@@ -276,7 +276,7 @@ def test_the_summary_stays_short(tmp_path):
     rows = [row(f"R-{n}", status="failed", message="word " * 10_000 + f"\n{n}") for n in range(300)]
     text = "\n".join(markdown(loaded(tmp_path, report("x", rows))))
     assert "- and 280 more" in text
-    assert len(text.encode()) < 2**16  # of 2**20 that a step summary holds
+    assert len(text.encode()) < 2**16  # a step summary holds 2**20
 
 
 def test_the_summary_tells_what_changed(tmp_path):
@@ -311,7 +311,7 @@ def test_the_badge_is_that_of_shields(reports, message, color, tmp_path):
 
 
 class Parsed(HTMLParser):
-    """A page's elements, what it would load, and what is wrong with its nesting or its ids."""
+    """A parsed page: its elements, its external resources, and errors of nesting and ids."""
 
     def __init__(self, text):
         super().__init__()
@@ -357,7 +357,7 @@ def test_the_parser_sees_what_is_wrong():
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """The reports, the page of them and the page parsed."""
+    """Write a page; return its reports, its text and the parsed page."""
     folder = tmp_path_factory.mktemp("reports")
     reports = loaded(folder, wrong(), right())
     text = page(reports, [compare(*reversed(reports))])
@@ -389,7 +389,7 @@ def test_the_page_can_be_read_without_seeing_it(made):
     assert all("scope" in a for a in parsed.all("th"))
     assert all(a.get("aria-labelledby") or a.get("aria-label") for a in parsed.all("div", role="region"))
     assert parsed.all("html") == [{"lang": "en"}]
-    for one in reports:  # a picture's numbers are there as a table, whose rows are the picture's
+    for one in reports:  # each picture has a table with its numbers
         shown = margins(one)
         assert f'The numbers<span class="hidden"> of {one.name}' in text
         for found in shown:
@@ -455,7 +455,7 @@ def test_the_table_of_the_adapters_is_that_of_the_committed_results():
     assert adapter_results.written(page.replace("[results/keras.json]", "[results/other.json]")) == page
 
 
-# What a run leaves for the pictures
+# Data of a run for the pictures
 
 
 @pytest.mark.parametrize("batch_first", [False, True])

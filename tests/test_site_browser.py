@@ -1,4 +1,4 @@
-"""The page of reports in a real browser, headless Chromium, from its file. Skipped where there is no Chromium."""
+"""The page of reports in headless Chromium, opened from its file. Skipped without Chromium."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ if not (CHROMIUM and DRIVER):
     pytest.skip("no Chromium with its chromedriver on this machine", allow_module_level=True)
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium, which drives Chromium, is not installed")
 
-from selenium.webdriver.chrome.service import Service  # noqa: E402  only where there is one
+from selenium.webdriver.chrome.service import Service  # noqa: E402  only with a browser
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
@@ -50,7 +50,7 @@ def address(tmp_path_factory):
 
 @pytest.fixture
 def opened(chromium, address):
-    """The page, just opened at desktop width, in light."""
+    """Open the page at desktop width in the light theme."""
     return at(chromium, address, DESKTOP, "light")
 
 
@@ -67,7 +67,7 @@ def at(chromium, address, size, scheme):
 
 
 def asked_for(chromium):
-    """The addresses that the page requested."""
+    """Return the addresses that the page requested."""
     events = (json.loads(entry["message"])["message"] for entry in chromium.get_log("performance"))
     return [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
 
@@ -77,7 +77,7 @@ def shown(chromium, selector):
 
 
 def lines(chromium):
-    """The ids of the requirements that are shown."""
+    """Return the ids of the visible requirements."""
     return [line.get_attribute("id") for line in shown(chromium, ".lines tr")]
 
 
@@ -116,7 +116,7 @@ def test_a_request_and_a_complaint_would_be_seen(opened):
     opened.execute_script("fetch('https://example.org/x').catch(() => {})")
     complaints = " ".join(entry["message"] for entry in opened.get_log("browser"))
     assert '"no"' in complaints
-    assert "Content Security Policy" in complaints  # the page's own: nothing leaves it
+    assert "Content Security Policy" in complaints  # the page's policy allows no request
     opened.get("data:text/html,<img src='http://127.0.0.1:9/x'>")
     assert "http://127.0.0.1:9/x" in asked_for(opened)
 
@@ -153,7 +153,7 @@ def test_the_script_folds_rows_as_the_page_did(opened, address):
 
 def test_filters_leave_what_matches(opened):
     assert found(opened) == "8 of 8 requirements"
-    one(opened, "input[type=search]").send_keys("gru without a reset")  # of the diagnosis
+    one(opened, "input[type=search]").send_keys("gru without a reset")  # words of the diagnosis
     assert (lines(opened), found(opened)) == (["GRU-EQUATION"], "1 of 8 requirements")
     one(opened, "button[type=reset]").click()
     WebDriverWait(opened, 10).until(lambda _: found(opened) == "8 of 8 requirements")
@@ -246,13 +246,13 @@ return colours.map((text) => rgb(text).slice(0, 3));
 
 
 def brightness(colour):
-    """Relative luminance as WCAG defines it."""
+    """Return the relative luminance as WCAG defines it."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (part / 255 for part in colour)]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def contrast(chromium, element):
-    """Contrast of an element's text with what it stands on, as WCAG defines it."""
+    """Return the contrast of an element's text with its background, as WCAG defines it."""
     dark, light = sorted(map(brightness, chromium.execute_script(COLOURS, element)))
     return (light + 0.05) / (dark + 0.05)
 

@@ -1,4 +1,4 @@
-"""The terminal: a line that moves where somebody looks, plain text elsewhere, failures first, a screen at most."""
+"""The terminal: a line of progress on a terminal, plain text elsewhere, failures first, at most one screen."""
 
 import io
 import os
@@ -30,7 +30,7 @@ def project(tmp_path_factory):
 
 
 def on_a_terminal(folder, *arguments):
-    """The suite on a terminal of its own: all that was written to it."""
+    """Run the suite on a pseudo-terminal; return its output."""
     main, side = pty.openpty()
     command = [sys.executable, "-m", "pytest", "-p", "conformance.plugin", *FEW, *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100"}
@@ -143,7 +143,7 @@ def test_nothing_is_longer_than_a_screen(report, told):
 
 
 class Reporter:
-    """Just enough of pytest's."""
+    """The part of pytest's reporter that the tests need."""
 
     def __init__(self):
         self.out, self._tw = io.StringIO(), SimpleNamespace(fullwidth=60)

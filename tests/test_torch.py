@@ -1,4 +1,4 @@
-"""The adapters of torch: which kernels compute, where a CUDA device is needed, and what all of them share."""
+"""The adapters of torch: their kernels, the need for a CUDA device, and their common base."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def parameters(config=LSTM):
 
 
 def cuda_on_cpu():
-    """The adapter of ``torch-cuda`` with nothing else changed than the device."""
+    """Return the adapter of ``torch-cuda`` on the CPU."""
     return torch_cuda.TorchCUDA("cpu")
 
 
@@ -76,7 +76,7 @@ def test_onednn_is_off_in_every_call_of_the_native_backend_and_on_after():
 
 
 def during_calls(backend, look):
-    """What ``look`` returns inside each of the calls that compute something."""
+    """Return the values of ``look()`` inside each call that computes something."""
     seen = set()
     layer, cell_config = backend.layer(LSTM, parameters()), CellConfig("gru", 3, 4)
     cell = backend.cell(cell_config, parameters(cell_config))
@@ -91,7 +91,7 @@ def during_calls(backend, look):
 
 @pytest.mark.parametrize(("backend", "onednn"), [(torch_eager.TorchCPU, True), (torch_eager.TorchCPUNative, False)])
 def test_an_lstm_is_computed_by_onednn_or_not(backend, onednn):
-    """What the two backends differ in, as torch's own profiler sees it."""
+    """torch's profiler shows the kernel of each backend."""
     layer = backend().layer(LSTM, parameters())
     with torch.profiler.profile() as profile:
         layer.forward(X)
@@ -109,7 +109,7 @@ def test_flags_hold_until_the_last_thread_has_left():
 
 
 def test_gradients_are_those_of_inference():
-    """They are taken in training mode, as cuDNN wants it; dropout plays no part in them."""
+    """The adapter differentiates in training mode, as cuDNN requires, and without dropout."""
     backend, cotangent = torch_eager.TorchCPU(), np.ones((5, 2, 4), np.float32)
     with_dropout = backend.layer(LSTM, parameters()).gradients(X, None, None, None, cotangent, None, None)
     without = LayerConfig("lstm", 3, 4, num_layers=2)
@@ -121,7 +121,7 @@ GRU = LayerConfig("gru", 3, 4)
 
 
 def test_a_layer_that_is_not_compiled_is_no_result():
-    """torch's default leaves recurrent layers in eager mode; here that must raise."""
+    """By default torch leaves recurrent layers in eager mode; the adapter must raise then."""
     weights, x = torch_eager.layer_module(GRU).state_dict(), torch.zeros(3, 2, 3)
     uncompiled = torch_compile.Compiled(GRU, options={"allow_rnn": False})
     try:
@@ -131,14 +131,14 @@ def test_a_layer_that_is_not_compiled_is_no_result():
         with pytest.raises(RuntimeError, match="compiled nothing"):
             uncompiled(weights, x, None)
     finally:
-        torch._dynamo.reset()  # it has learned to skip these modules
+        torch._dynamo.reset()  # dynamo skips these modules from now on
     assert torch_compile.Compiled(GRU)(weights, x, None)[0].shape == (3, 2, 4)
 
 
 @pytest.mark.parametrize("backend", [torch_script.TorchScript, torch_export.TorchExport, torch_compile.TorchCompile])
 @pytest.mark.parametrize("config", [GRU, LayerConfig("lstm", 3, 4, bidirectional=True)])
 def test_two_layers_of_one_configuration_keep_their_own_parameters(backend, config):
-    """What is compiled is shared, the parameters are not."""
+    """Layers of one configuration share a compiled function, but not its parameters."""
     first, second = parameters(config), {name: -value for name, value in parameters(config).items()}
     built = [backend().layer(config, weights) for weights in (first, second)]
     for weights, layer in zip((first, second) * 2, built * 2, strict=True):
@@ -161,5 +161,5 @@ def test_fixed_shapes_bound_the_shapes_that_are_asked_for():
         plans = Plans(0).block(layers, Features(configurations=4, lengths=False, **features), 0)
         return {(p.config.input_size, p.config.hidden_size, p.T, p.N, p.with_states) for p in plans}
 
-    assert len(shapes(fixed_shapes=True)) <= 4 * 4  # of each way in which a call is large, and of small ones
+    assert len(shapes(fixed_shapes=True)) <= 4 * 4  # four for each way in which a call is large, and four small ones
     assert len(shapes()) > 2 * len(shapes(fixed_shapes=True))

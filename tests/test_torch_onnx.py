@@ -1,4 +1,4 @@
-"""The adapters of torch.onnx.export: the exported graph is what runs, and it is exported once."""
+"""The adapters of torch.onnx.export run the exported graph and export it once."""
 
 import os
 from dataclasses import replace
@@ -23,7 +23,7 @@ GATES = [check for check in all_checks() if check.requirement in ("GRU-GATE-ORDE
 
 
 class FewGRUs(dynamo.DynamoOnnxRuntime):
-    """GRUs of one layer and one direction: one member of the pool, one export."""
+    """An adapter with one configuration of the pool, a GRU of one layer and one direction: one export."""
 
     features = replace(dynamo.DynamoOnnxRuntime.features, kinds={"gru"}, configurations=1)
 
@@ -46,7 +46,7 @@ def test_it_conforms_where_gates_are_looked_at(backend):
 
 
 def test_gates_that_the_exporter_swaps_are_found(monkeypatch):
-    """What runs is the exported graph: were it torch's own module, this would change nothing."""
+    """The adapter runs the exported graph; a change of the exporter would not affect torch's module."""
     right = torch.onnx.export
 
     def swapped(*arguments, **options):
@@ -80,14 +80,14 @@ def test_one_export_serves_every_number_of_samples_and_every_set_of_parameters(m
         assert np.abs(got.output - want.output).max() < 3e-6
         assert np.abs(got.h_n - want.h_n).max() < 3e-6
     assert len(exports) == 1
-    layer.forward(x)  # without states, and of other steps: graphs of their own
+    layer.forward(x)  # without states, and with other steps: further graphs
     layer.forward(x[:2])
     assert len(exports) == 3
 
 
 @pytest.mark.parametrize("kind", ["gru", "rnn_tanh"])
 def test_parameters_as_inputs_change_no_number(backend, kind):
-    """The default export, whose parameters are constants, gives the same."""
+    """The default export, with constant parameters, gives the same numbers."""
     config = LayerConfig(kind, 3, 4, 2)
     layer, x, _, want = layer_and_call(backend, config)
     module = dynamo.layer_module(config)
@@ -98,7 +98,7 @@ def test_parameters_as_inputs_change_no_number(backend, kind):
     graph = dynamo.session(model.SerializeToString())
     constant = graph.run(None, {graph.get_inputs()[0].name: x})[0]
     assert np.abs(layer.forward(x).output - constant).max() < 3e-6
-    assert np.abs(constant - want.output).max() > 0.01  # which has states
+    assert np.abs(constant - want.output).max() > 0.01  # that call has states
 
 
 def test_what_is_not_claimed_is_refused(backend):
@@ -126,7 +126,7 @@ def test_what_is_not_claimed_is_refused(backend):
 
 
 def in_a_fork(work):
-    """Run work in a forked process, to its end."""
+    """Run ``work`` in a forked process and wait for its end."""
     child = os.fork()
     if child == 0:
         try:
@@ -176,7 +176,7 @@ def test_a_record_that_its_writer_did_not_finish_is_none():
     assert [once(key, lambda: None) for key in ("first", "second")] == [1, 2]
 
 
-# --- what is asked for --------------------------------------------------------------------------------
+# --- drawn configurations -----------------------------------------------------------------------------
 
 
 def test_few_configurations_are_those_of_the_pool():

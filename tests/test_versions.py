@@ -1,4 +1,4 @@
-"""The catalogue's version: named once, raised with the requirements, told in reports, page and changelog."""
+"""The catalogue's version: defined once, raised with the requirements, and shown in reports, page and changelog."""
 
 import json
 import re

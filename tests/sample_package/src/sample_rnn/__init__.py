@@ -4,14 +4,14 @@ import numpy as np
 
 
 class TanhRNN:
-    """h_t = tanh(x_t kernel + h_{t-1} recurrent_kernel + bias) over x (N, T, I), from h (N, H) or zeros."""
+    """A layer with h_t = tanh(x_t kernel + h_{t-1} recurrent_kernel + bias)."""
 
     def __init__(self, kernel, recurrent_kernel, bias=None):
         self.kernel, self.recurrent_kernel = kernel, recurrent_kernel
         self.bias = np.zeros(kernel.shape[1], kernel.dtype) if bias is None else bias
 
     def __call__(self, x, h=None):
-        """Every h_t (N, T, H)."""
+        """Return every h_t (N, T, H) for x (N, T, I), from h (N, H) or zeros."""
         h = np.zeros((len(x), self.kernel.shape[1]), x.dtype) if h is None else h
         states = []
         for t in range(x.shape[1]):
