@@ -33,7 +33,7 @@ IMPERATIVES = frozenset(
     abandon abort accept accumulate acquire act activate adapt add adjust advance aggregate alias align allocate
     allow analyse analyze annotate announce answer append apply approximate arrange ask assemble assert assign
     assume attach attempt attribute avoid await balance become begin bind block bound bracket break bring broadcast
-    browse build bundle call cancel capture carry cast catch change check choose circumvent cite claim clamp
+    browse build bundle cache call cancel capture carry cast catch change check choose circumvent cite claim clamp
     classify clean clear click clip clobber clone close coerce collect combine compare compile complete compose
     compress compute concatenate condense configure confirm connect consider construct consume contain continue
     convert copy correct count cover crash create crop cross cut deal decide declare decode decompress deduce defer
@@ -61,8 +61,8 @@ IMPERATIVES = frozenset(
     reserve reset reshape resolve respect restart restore restrict resume retain retry return reuse reveal reverse
     revert reword rewrite roll rotate round route run sample satisfy saturate save scale scan scatter schedule score
     scramble search segment select send separate serialize serve set settle sever shadow shape share shift shorten
-    show shrink shuffle shut sign signal simplify simulate skip sleep slice slow smooth snap sniff solve sort spawn
-    specify spell split spoil spread squeeze stack stall stamp stand start state steal step stop store stream
+    show shrink shuffle shut sign signal simplify simulate skip sleep slice slow smooth snap sniff solve sort spare
+    spawn specify spell split spoil spread squeeze stack stall stamp stand start state steal step stop store stream
     strengthen stretch strip stub style subclass submit substitute subtract suggest sum summarize summon supply
     suppress surround survive suspend swallow swap switch synchronize tabulate take tally target tear tell temper
     terminate test thread throw tie tighten tile time toggle total touch trace track train transcribe transfer
@@ -73,10 +73,10 @@ IMPERATIVES = frozenset(
 )
 """Verbs that a docstring may begin with. Extend it where a verb is missing."""
 
-MODULE_START = re.compile(
-    r"(What|Whether|How|Where|Which|Why|Who|Whoever|Whatever|That|Those|These|This|It|By|Of|On|In|From|To|At|Along|As|"
-    r"For|Around|Without|With|Through|Nothing|None|Not)\b"
+HEADLESS_START = re.compile(
+    r"(What|Whether|How|Where|Which|Why|Who|Whoever|Whatever|That|Those|These|This|It|Nothing|None)\b"
 )
+PREPOSITION = re.compile(r"(By|Of|On|In|From|To|At|Along|As|For|Around|Without|With|Through|Not)\b")
 
 
 @dataclass(frozen=True)
@@ -123,15 +123,17 @@ def not_imperative(text: Text) -> Iterator[int]:
     words = text.text.split(maxsplit=2)
     first = words[0].rstrip(".,:;") if words else ""
     is_verb = first[:1].isupper() and first.lower() in IMPERATIVES
-    is_noun = len(words) > 1 and words[1] in {"of", "is", "are", "that", "which", "in", "between"}
+    is_noun = len(words) > 1 and words[1] in {"of", "is", "are", "between"}
     if text.kind == "function" and (not is_verb or (is_noun and first not in {"Dispose", "Return", "Yield"})):
         yield 0
 
 
 def headless_opening(text: Text) -> Iterator[int]:
     """Yield 0 for a docstring of a module, class, property or test that opens without a noun or a subject."""
+    is_headless = HEADLESS_START.match(text.text) and text.kind in {"module", "class", "property", "test"}
     of_a_value = text.kind == "property" and text.text.startswith("Whether")
-    if text.kind in {"module", "class", "property", "test"} and not of_a_value and MODULE_START.match(text.text):
+    is_fragment = PREPOSITION.match(text.text) and text.kind in {"module", "class"}
+    if (is_headless and not of_a_value) or is_fragment:
         yield 0
 
 
