@@ -1,4 +1,4 @@
-"""The markers of the tests, by file: what a test needs, and whether it is fast or slow."""
+"""The markers of the tests by file: the packages that a test needs, and whether it is fast or slow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 # `fast`: the file takes under half a minute and breaks first when something is wrong; `tox -e fast` runs these.
-# `slow`: the file takes over a minute. The others say what has to be installed besides the suite.
+# `slow`: the file takes over a minute. The other markers name the packages that the file needs.
 MARKERS = {
     "test_adapter_guide": "",
     "test_ahead": "slow",

@@ -103,7 +103,7 @@ class Pattern:
     example: str
     expression: str = ""
     finds: Callable[[Text], Iterable[int]] | None = field(default=None, repr=False)
-    """Instead of an expression: return the offsets of what is found."""
+    """Instead of an expression: return the offsets of the hits."""
 
     def offsets(self, text: Text) -> Iterator[int]:
         """Yield the offset of every hit in a text. Code between backquotes is not searched."""

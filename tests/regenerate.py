@@ -1,7 +1,7 @@
-"""``python -m tests.regenerate [--check] [NAME ...]``: rewrite the generated files, all or those of the names given.
+"""Rewrite all generated files, or the named ones: ``python -m tests.regenerate [--check] [NAME ...]``.
 
-``--check`` writes nothing, lists what is stale and exits with 1 if anything is. Measurements are no generated files:
-the reports in ``results/``, ``docs/*.json`` and ``cases/data/`` are rewritten only by the commands that measure them.
+``--check`` writes nothing, lists stale files and exits with 1 if there are any. Measurements are not generated files:
+only the commands that measure rewrite the reports in ``results/``, ``docs/*.json`` and ``cases/data/``.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Generated:
 
     make: Callable[[], Files]
     same: Callable[[str, str], bool] = eq
-    """Whether the present text counts as what was made."""
+    """Whether the present text counts as equal to the generated text."""
     others: str = ""
-    """A glob: a file that matches it, was not made and is not named in ``by_hand`` is stale."""
+    """A glob: a matching file that is neither generated nor named in ``by_hand`` is stale."""
     by_hand: str = ""
 
     def stale(self) -> Iterator[tuple[Path, str | None]]:
@@ -51,14 +51,14 @@ def requirements() -> Files:
 
 
 def adapters_results() -> Files:
-    """Make the page of the adapters, whose table is that of the committed reports."""
+    """Make the page of the adapters, with the table of the committed reports."""
     from tests import adapter_results
 
     yield adapter_results.PAGE, adapter_results.written(adapter_results.PAGE.read_text("utf-8"))
 
 
 def kill_matrix() -> Files:
-    """Make the page of the kill matrix from what was measured."""
+    """Make the page of the kill matrix from its measurements."""
     from tests import kill_matrix
 
     yield kill_matrix.PAGE, _lines(kill_matrix.page(_read(kill_matrix.MATRIX)))
@@ -89,7 +89,7 @@ def page_of_cases() -> Files:
 
 
 def performance() -> Files:
-    """Make the page of the benchmarks from what was measured."""
+    """Make the page of the benchmarks from their measurements."""
     from benchmarks import __main__, page
 
     yield __main__.PAGE, page.page(_read(__main__.FILE))

@@ -1,4 +1,4 @@
-"""``python -m tests.structure [ROOT]``: print the sizes, circles and upward imports of a checkout's two packages."""
+"""Print the sizes, circles and upward imports of a checkout's two packages: ``python -m tests.structure [ROOT]``."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def floors() -> dict[str, int]:
 
 
 def upward(graph: grimp.ImportGraph) -> Iterator[tuple[str, str]]:
-    """Yield the imports of a floor above the importer's. Modules without a floor are left out."""
+    """Yield (importer, imported) where the imported module is on a higher floor. Modules without a floor are left out."""
     floor = floors() | {"reference": -100}
     for importer in sorted(graph.modules):
         for imported in sorted(graph.find_modules_directly_imported_by(importer)):

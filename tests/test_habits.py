@@ -1,4 +1,4 @@
-"""What contributors and CI run: tox's environments, workflows, hooks, markers, changelog fragments, the floors."""
+"""The habits of contributors and CI: tox environments, workflows, hooks, markers, changelog fragments, floors."""
 
 import configparser
 import re
@@ -24,7 +24,7 @@ RUNS_TOX = re.compile(r"tox (?:run )?(?:-q )?-e ([\w-]+)")
 
 
 def requirements(text):
-    """The requirements on the lines of one of tox's values, by name."""
+    """Return the requirements in a value of tox.ini by name, one on each line."""
     lines = (re.fullmatch(r"([\w-]+)==(\S+)", line.strip()) for line in text.splitlines())
     return {line[1]: line[2] for line in lines if line}
 

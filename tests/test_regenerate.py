@@ -1,4 +1,4 @@
-"""Every generated file is what its generator makes; the command rewrites what is not."""
+"""Every generated file equals its generator's output; the command rewrites stale files."""
 
 import re
 import sys
@@ -26,7 +26,7 @@ def test_the_table_has_every_page_that_names_its_generator():
 
 @pytest.fixture
 def toy(tmp_path, monkeypatch):
-    """A table with one entry of two files, one right and one stale, and a third file that nothing generates."""
+    """Make a table with one entry of two files, one right and one stale, and a third file that nothing generates."""
     for name, text in (("a", "1"), ("b", "old"), ("c", "?")):
         (tmp_path / f"{name}.txt").write_text(text)
     files = [(tmp_path / "a.txt", "1"), (tmp_path / "b.txt", "2"), (tmp_path / "new" / "d.txt", "3")]
