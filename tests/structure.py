@@ -40,7 +40,7 @@ def floors() -> dict[str, int]:
 
 
 def upward(graph: grimp.ImportGraph) -> Iterator[tuple[str, str]]:
-    """Yield (importer, imported) where the imported module is on a higher floor. Modules without a floor are left out."""
+    """Yield (importer, imported) for imports from a higher floor; modules without a floor are left out."""
     floor = floors() | {"reference": -100}
     for importer in sorted(graph.modules):
         for imported in sorted(graph.find_modules_directly_imported_by(importer)):
