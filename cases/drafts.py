@@ -1,4 +1,4 @@
-"""A case in the making, and how it is written down. Used by generate.py and vectors.py."""
+"""The drafts from which generate.py and vectors.py make cases, and the layout of the files."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from conformance.cases.replay import computed
 from reference import DTYPES, CellConfig, LayerConfig, parameter_shapes
 from reference.precision import ARITHMETICS
 
-LAST_BITS = 1e-13  # what two right float64 computations may differ by, relative to numbers above 1
-# What two rounded numbers of ``allowed`` may differ by, relative: rounding up moves one by up to a tenth, and what is
-# rounded differs by some hundredths between machines (97 on one, 110 for 100.1 on another).
+LAST_BITS = 1e-13  # the difference allowed between two right float64 results, relative for numbers above 1
+# The relative difference allowed between two rounded numbers of ``allowed``: rounding up adds up to a tenth, and the
+# unrounded numbers differ by some hundredths between machines (97 on one, 110 for 100.1 on another).
 LAST_DIGIT = 0.15
 WIDE = 2**23 - 1
-REPLICAS, REPLICAS_OF_LARGE = 256, 32  # from which the stored tolerances come
+REPLICAS, REPLICAS_OF_LARGE = 256, 32  # for the stored tolerances
 MANY_ON_A_LINE = 24
-LARGE = 2**14  # numbers in all of a case's arrays
+LARGE = 2**14  # numbers in all arrays of a case
 
 
 class Draft:
-    """A case in the making: its parts in the form of the file, the oracle's numbers last."""
+    """A case in the making. Its parts have the form of the file; the oracle's numbers are computed last."""
 
     def __init__(self, id: str, description: str, source: str, notes: str, requirements: list[str]) -> None:
         self.head = {
@@ -45,7 +45,10 @@ class Draft:
         self.expect: dict[str, object] = {}
 
     def input(self, name: str, shape: tuple[int, ...], divisor: int = 128, data: list | None = None, **more) -> str:
-        """An array: given integers, or the fill rule's over -255..255, or a ``limit``; ``put`` as in the file."""
+        """Add an array and return its name.
+
+        Its integers are ``data``, or follow the fill rule with ``limit``, 255 by default; ``put`` is as in the file.
+        """
         limit = more.pop("limit", 255)
         numbers = {"fill": self._rule(name, limit)} if data is None else {"data": data}
         self.arrays[name] = {"shape": list(shape), "divisor": divisor, **numbers, **more}
@@ -55,9 +58,9 @@ class Draft:
         return {"seed": zlib.crc32(f"{self.head['id']} {name}".encode()), "limit": limit}
 
     def layer(self, name: str, kind: str, input_size: int, hidden_size: int, given: dict | None = None, **rest) -> None:
-        """A layer with the parameters ``given`` by name, or with numbers of the size that a new layer draws.
+        """Add a layer with the parameters ``given`` by name, or with numbers in the range of initial parameters.
 
-        ``gain`` makes them larger; ``wide`` gives them all the bits of float32.
+        ``gain`` enlarges the range; ``wide`` gives the numbers all the bits of float32.
         """
         size = hidden_size / rest.pop("gain", 1) ** 2
         wide = rest.pop("wide", False)
@@ -88,7 +91,7 @@ class Draft:
         }
 
     def layer_of_cells(self, name: str, cells: list[str]) -> None:
-        """The layer whose parameters are those of the cells, one cell a layer."""
+        """Add a stack with one layer for each cell, with the cell's parameters."""
         first = self.modules[cells[0]]["cell"]
         given = {
             f"{entry['name']}_l{k}": {key: value for key, value in entry.items() if key != "name"}
@@ -100,7 +103,7 @@ class Draft:
     def _parameters(
         self, owner: str, shapes: dict[str, tuple[int, ...]], size: float, wide: bool = False
     ) -> list[dict]:
-        """Numbers between -1/sqrt(size) and 1/sqrt(size), finely enough divided for some 100 different ones."""
+        """Return parameters between -1/sqrt(size) and 1/sqrt(size), of at least about 100 different numbers."""
         bound = 1 / math.sqrt(size)
         divisor = 2 ** math.floor(math.log2((WIDE if wide else 255) / bound))
         limit = round(bound * divisor)
@@ -110,7 +113,7 @@ class Draft:
         ]
 
     def call(self, module: str, x: str, *states: str, to: tuple[str, ...], lengths: list[int] | None = None) -> None:
-        """A layer's or cell's step: its states, and the names of its first results; the others are dropped."""
+        """Add a call of a layer or cell. ``to`` names its first results; the others are dropped."""
         op = "layer" if "layer" in self.modules[module] else "cell"
         inputs = ("x", "h_0", "c_0") if op == "layer" else ("x", "h", "c")
         step = {"op": op, "module": module, "from": dict(zip(inputs, (x, *states), strict=False))}
@@ -132,24 +135,24 @@ class Draft:
         return to
 
     def store(self, *names: str) -> None:
-        """Results whose numbers are expected."""
+        """Add results to the expected numbers."""
         self.numbers += names
 
     def relate(self, kind: str, a: str, b: str) -> None:
-        """Two results are "equal" or "different"."""
+        """Add the expectation that two results are "equal", "identical" or "different"."""
         self.expect.setdefault(kind, []).append([a, b])
 
     def gradients(self, module: str, inputs: dict[str, str], of: dict[str, str], lengths=None) -> None:
-        """The gradients ``of`` x, states and parameters, by the names that they get."""
+        """Add a call for gradients. ``of`` maps x, states and parameters to the names of their gradients."""
         step = {"op": "gradients", "module": module, "from": inputs}
         self.program.append(step | ({} if lengths is None else {"lengths": lengths}) | {"to": of})
 
     def refuse(self, module: str, why: str, inputs: dict[str, str], **more) -> None:
-        """A call that must end in an error."""
+        """Add a call that must end in an error."""
         self.program.append({"op": "refuse", "module": module, "why": why, "from": inputs, **more})
 
     def values(self) -> dict[str, np.ndarray]:
-        """Every named array, by the oracle."""
+        """Return all named arrays, computed by the oracle."""
         arrays = {name: form.array(spec) for name, spec in self.arrays.items()}
         modules = {name: form.module(spec) for name, spec in self.modules.items()}
         return run(self.program, arrays, oracle_calls(modules | self._wrong_modules(modules)))
@@ -158,7 +161,7 @@ class Draft:
         return {name: form.wrong_module(spec, modules) for name, spec in self.wrong.items()}
 
     def document(self) -> dict:
-        """The case as its file holds it."""
+        """Return the case in the form of its file, without the allowed errors."""
         values = self.values()
         modules = {name: form.module(spec) for name, spec in self.modules.items()}
         every = modules | self._wrong_modules(modules)
@@ -178,12 +181,12 @@ class Draft:
 
 
 def document_of(draft: Draft) -> dict:
-    """The draft's case in version 2, but for the errors that are allowed."""
+    """Return the draft's case in version 2 of the form, without the allowed errors."""
     return {"schema": 2} | draft.document()
 
 
 def with_allowed(document: dict) -> dict:
-    """A document of version 2, with the errors that are allowed."""
+    """Return a document of version 2 with the allowed errors added."""
     case = case_of(document, document["id"])
     if not case.compared:
         return document
@@ -194,7 +197,7 @@ def with_allowed(document: dict) -> dict:
 
 
 def units(case: Case, dtype: str) -> dict[str, list[float]]:
-    """What rounding may do to each compared result, in units of the dtype's roundoff, rounded up to two digits."""
+    """Return the allowed error of each compared result, in units of the dtype's roundoff, rounded up to two digits."""
     arithmetic = ARITHMETICS[dtype]
     size = sum(int(np.prod(shape)) for shape in case.shapes.values())
     limits = computed(case, arithmetic, REPLICAS if size < LARGE else REPLICAS_OF_LARGE)
@@ -218,7 +221,7 @@ NAMES = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
 def numbers(values: np.ndarray) -> dict:
-    """A result's shape and numbers, each such that it reads back as the same bits."""
+    """Return a result's shape and numbers; each number reads back as the same bits."""
     data = ["NaN" if math.isnan(v) else NAMES.get(v, v) for v in values.ravel().tolist()]
     return {"shape": list(values.shape), "data": data}
 
@@ -227,7 +230,7 @@ def numbers(values: np.ndarray) -> dict:
 
 
 def text(document: dict) -> str:
-    """The file: what fits stands on one line, numbers by rows of their last axis."""
+    """Return the text of a file: short values on one line, long lists of numbers by rows of their last axis."""
     return _text(document, 0) + "\n"
 
 
@@ -245,7 +248,7 @@ def _text(value, depth: int, row: int = 0) -> str:
 
 
 def _row(shape: list[int]) -> int:
-    """How many numbers stand on a line: the last axis, or the last ones if those are short."""
+    """Return the number of numbers on a line: the size of the last axis, or of several last axes if it is short."""
     row = 1
     for extent in reversed(shape):
         row *= extent
@@ -264,7 +267,7 @@ def _broken(brackets: str, parts: list[str], depth: int) -> str:
 
 
 def same_but_last_bits(a, b, rounded: bool = False) -> bool:
-    """Whether two documents are the same but for the last bits of numbers, or digits of those that are ``rounded``."""
+    """Return whether two documents differ at most in the last bits of numbers; rounded numbers, in the last digit."""
     if rounded and isinstance(a, int | float) and isinstance(b, int | float):
         return abs(a - b) <= LAST_DIGIT * max(a, b)
     if isinstance(a, float) and isinstance(b, float):

@@ -1,4 +1,4 @@
-"""The vectors of what must be refused: one for each requirement of the refusals that data can carry."""
+"""The candidates that a backend must refuse: one for each requirement of refusals that data can carry."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import replace
 from cases.drafts import Draft
 from reference import CellConfig, parameter_shapes
 
-# What is wrong with a layer's arguments or, in the last column, with those of a cell. PROJ_SIZE is for lstm.
+# Invalid arguments of a layer by requirement; True if the requirement has them for cells as well. "LAYER" becomes the
+# kind in capitals.
 CONFIGURATIONS = {
     "SIZES": ([{"input_size": -1}, {"hidden_size": -1}], True),
     "HIDDEN-SIZE-ZERO": ([{"hidden_size": 0}], False),
@@ -19,7 +20,7 @@ CONFIGURATIONS = {
 
 
 def refusals_of(kind: str, make: Callable) -> Iterator[tuple[str, Draft]]:
-    """(requirement, draft) for every requirement that speaks of the kind; ``make`` is LayerDraft."""
+    """Yield (requirement, draft) for every requirement that applies to the kind; ``make`` is LayerDraft."""
     lstm = kind == "lstm"
 
     def layer(requirement: str, what: str, **rest) -> Draft:
@@ -55,7 +56,7 @@ def refusals_of(kind: str, make: Callable) -> Iterator[tuple[str, Draft]]:
     yield "REFUSE-SAMPLES-ZERO", wrong_x(draft, "x_0", (5, 0, 3), "x without a sample", **{"or": instead})
 
     def wrong_states(requirement: str, what: str, wrong: Callable, lengths=None, **rest) -> tuple[str, Draft]:
-        """Each state by itself wrong, in every way that ``wrong(shape)`` gives."""
+        """Return a requirement and a draft with one refused call for each state and each of its ``wrong`` shapes."""
         draft = layer(requirement, what, **rest)
         draft.given(*draft.states)
         for s in draft.states:
@@ -175,7 +176,10 @@ def refusals_of(kind: str, make: Callable) -> Iterator[tuple[str, Draft]]:
     states = ["h", "c"] if lstm else ["h"]
 
     def wrong_cell(requirement: str, what: str, calls: list[tuple[str, dict, dict]]) -> tuple[str, Draft]:
-        """``calls``: why, the wrong arrays' shapes by argument, and what else the step has; None leaves one out."""
+        """Return a requirement and a draft with refused calls.
+
+        A call is the reason, shapes by argument, None to omit one, and other fields of the step.
+        """
         draft = cell(requirement, what)
         for s in ("h", "c"):
             draft.input(s, (2, 4))
@@ -213,7 +217,7 @@ def refusals_of(kind: str, make: Callable) -> Iterator[tuple[str, Draft]]:
 
 
 def _wrong_config(draft: Draft, noun: str, name: str, change: dict) -> None:
-    """A wrong module with the parameters that it would have, if it had any, and a call of it."""
+    """Add a wrong module and a refused call of it; it has the parameters of its configuration, if that has any."""
     right = draft.modules[noun][noun]
     arguments = right | change
     config = (type(draft.config) if noun == "layer" else CellConfig)(**arguments)

@@ -1,11 +1,11 @@
-"""Train the digits model and write its weights, and the images it is tested on, to cases/data/digits.json.
+"""Train the digits model and write its weights and its test images to cases/data/digits.json.
 
     python cases/train_digits.py
 
-Needs torch and scikit-learn, whose bundled handwritten digits (1797 images of 8 x 8 pixels, 0 to 16) are the
-data: nothing is downloaded. A fifth of them, drawn class by class with a fixed seed, is never trained on.
-After training every array is rounded to integers k, |k| <= 255, over a power of two. Another version of
-torch may give other weights: run cases/generate.py afterwards.
+This needs torch and scikit-learn, whose bundled handwritten digits (1797 images of 8 x 8 pixels, 0 to 16) are the
+data: nothing is downloaded. A fifth of the images, drawn class by class with a fixed seed, is kept for the test. After
+training, every array is rounded to integers k, |k| <= 255, over a power of two. Another version of torch may give other
+weights: run cases/generate.py afterwards.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SECONDS_BETWEEN_REPORTS = 5
 
 
 class RowReader(nn.Module):
-    """A two-layer LSTM reads (N, 8, 8) images row by row; the last step's output gives (N, 10) logits."""
+    """A two-layer LSTM over the rows of images (N, 8, 8), with a linear map of the last output to logits (N, 10)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class RowReader(nn.Module):
 
 
 def split() -> list[np.ndarray]:
-    """Training images, test images, training labels, test labels; pixels 0 to 16."""
+    """Return training images, test images, training labels and test labels; pixels are 0 to 16."""
     digits = load_digits()
     return train_test_split(
         digits.images.astype(int), digits.target, test_size=0.2, stratify=digits.target, random_state=SEED
@@ -47,7 +47,7 @@ def split() -> list[np.ndarray]:
 
 
 def train(images: torch.Tensor, labels: torch.Tensor) -> RowReader:
-    """Adam with a learning rate that falls to zero; weight decay keeps the numbers small."""
+    """Train with Adam and a learning rate that falls to zero; weight decay keeps the numbers small."""
     model = RowReader()
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.01)
     steps = EPOCHS * -(-len(images) // BATCH)
@@ -68,7 +68,10 @@ def train(images: torch.Tensor, labels: torch.Tensor) -> RowReader:
 
 @torch.no_grad()
 def rounded(model: RowReader) -> dict[str, dict]:
-    """Every parameter as integers over the largest power of two that keeps them within 255; loaded back, too."""
+    """Round every parameter to integers over the largest power of two that keeps them within 255.
+
+    The model gets the rounded parameters; the return value has them by name, as shape, divisor and data.
+    """
     arrays = {}
     for name, parameter in model.named_parameters():
         divisor = 2 ** int(np.floor(np.log2(255 / parameter.abs().max().item())))
