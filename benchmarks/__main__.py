@@ -1,9 +1,9 @@
-"""``python -m benchmarks``: what the suite costs, as docs/performance.json and .md have it; ``--check`` compares.
+"""``python -m benchmarks``: measure the suite's cost into docs/performance.json and .md; ``--check`` compares.
 
-Sections: runs (verdicts of quick and standard), imports, oracle, growth, faults, peers, campaign (of ``--examples``, an
-hour for a million). Those that are named are measured, the others keep their figures. Every figure has the milliseconds
-of a fixed piece of NumPy's work beside it, measured at the same time; ``--check`` measures again and tells what became
-slower by those, and exits with 1 if anything did.
+Sections: runs (time to a verdict in quick and standard), imports, oracle, growth, faults, peers, campaign (of
+``--examples``, an hour for a million). The named sections are measured, the others keep their figures. A yardstick, the
+milliseconds of a fixed piece of NumPy's work, is measured together with every figure. ``--check`` measures again,
+prints what takes more yardsticks than before, and exits with 1 if there is anything.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from benchmarks.page import page
 
 DOCS = Path(__file__).parents[1] / "docs"
 FILE, PAGE = DOCS / "performance.json", DOCS / "performance.md"
-SLOWER = 1.5  # times as many yardsticks: less than that is noise on a machine that does other things besides
+SLOWER = 1.5  # times as many yardsticks: smaller factors are noise on a busy machine
 
 
 def measured(section: str, args: argparse.Namespace) -> list[dict[str, Any]]:
-    """The rows of a section."""
+    """Measure a section and return its rows."""
     if section == "runs":
         asked = [(b, p, n) for b in args.backend for p in args.profile for n in args.processes]
         return [timed(lambda b=b, p=p, n=n: runs.suite(b, p, n), f"{b}, {p}, {n} at a time") for b, p, n in asked]
@@ -46,14 +46,14 @@ def measured(section: str, args: argparse.Namespace) -> list[dict[str, Any]]:
     return others
 
 
-def timed(function, told: str) -> dict[str, Any]:
-    """The row, with the yardstick measured before and after it."""
-    return several(lambda: [function()], told)[0]
+def timed(function, label: str) -> dict[str, Any]:
+    """Return the function's row with the yardstick, measured before and after it; print the label first."""
+    return several(lambda: [function()], label)[0]
 
 
-def several(function, told: str) -> list[dict[str, Any]]:
-    """The rows of one measurement, likewise."""
-    print(told, flush=True, file=sys.stderr)
+def several(function, label: str) -> list[dict[str, Any]]:
+    """Return the function's rows with the yardstick, measured before and after them; print the label first."""
+    print(label, flush=True, file=sys.stderr)
     before = layers.yardstick()
     rows = function()
     yardstick = (before + layers.yardstick()) / 2
@@ -66,13 +66,13 @@ def rounded(value: Any) -> Any:
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
-# What tells a row from others.
+# The fields that identify a row, and the figures to compare.
 WHAT = ("peer", "backend", "profile", "processes", "kind", "axis", "value", "T", "N", "hidden_size", "milestone")
 COMPARED = ("wall", "oracle forward", "oracle gradient", "oracle", "tolerance")
 
 
 def slower(before: dict[str, list], now: dict[str, list]) -> list[str]:
-    """What takes more yardsticks than it did, a sentence each."""
+    """Return a sentence for each figure that takes more yardsticks than before."""
     found = []
     for section, rows in now.items():
         old = {tuple(row.get(n) for n in WHAT): row for row in before.get(section, [])}
@@ -88,7 +88,7 @@ def slower(before: dict[str, list], now: dict[str, list]) -> list[str]:
 
 
 def keep(committed: dict[str, list], section: str, rows: list[dict[str, Any]]) -> None:
-    """Write the figures with these rows in the place of those of the same kind, and the page."""
+    """Write the figures and the page, with these rows in place of the old rows that they measure again."""
     of = [tuple(row.get(n) for n in WHAT) for row in rows]
     kept = [r for r in committed.get(section, []) if tuple(r.get(n) for n in WHAT) not in of]
     committed[section] = rows if section == "campaign" else kept + rows  # a campaign's rows belong together
@@ -114,7 +114,7 @@ def main() -> int:
     now = {}
     for section in args.sections or names:
         now[section] = measured(section, args)
-        if not args.check:  # what was measured is kept, whatever becomes of the rest
+        if not args.check:  # keep each section at once, in case a later one fails
             keep(committed, section, now[section])
     if args.check:
         told = slower(committed, now)

@@ -1,4 +1,4 @@
-"""A campaign of many examples: how memory and rate change with their number."""
+"""The memory and the rate of a campaign as the number of examples grows."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from typing import Any
 from benchmarks.runs import ROOT, own_memory
 
 LOOK = 1.0  # seconds between two looks at a campaign
-FIRST = 10_000  # examples until all caches are full: every look before it is the start
+FIRST = 10_000  # the first milestone: by then all caches are full
 
 
 def milestones(examples: int) -> list[int]:
-    """The numbers of examples at which a campaign is looked at, up to that many: 10,000, 20,000, 50,000, 100,000 …"""
+    """Return the numbers of examples at which to look at a campaign: 10,000, 20,000, 50,000, ... up to ``examples``."""
     steps = [FIRST * factor * 10**power for power in range(6) for factor in (1, 2, 5)]
     return [*(step for step in steps if step < examples), examples]
 
 
 def growth(backend: str, examples: int, select: str = "") -> list[dict[str, Any]]:
-    """A campaign until it made that many examples: for each milestone seconds, rate since the one before, and MiB.
+    """Run a campaign of ``examples`` examples; return for each milestone seconds, the rate since the last, and MiB.
 
-    ``pytest_mib`` and ``backend_mib`` are the memory of pytest's process and of the one below it that has most.
+    ``pytest_mib`` is the memory of pytest's process, ``backend_mib`` of the largest process below it.
     """
     with tempfile.TemporaryDirectory() as folder:
         state, report = Path(folder) / "state", Path(folder) / "report.json"
@@ -40,7 +40,7 @@ def growth(backend: str, examples: int, select: str = "") -> list[dict[str, Any]
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where this is in the background
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # shells make background jobs ignore it
         )
         rows = [row | {"backend": backend} for row in looked_at(run, state, milestones(examples))]
         run.send_signal(signal.SIGINT)
@@ -80,7 +80,7 @@ def looked_at(run: subprocess.Popen, state: Path, steps: list[int]) -> list[dict
 
 
 class Journals:
-    """Counts the examples in the journals of a campaign, reading what is new."""
+    """A counter of the examples in a campaign's journals. It reads new lines only."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.read, self.made = folder, {}, 0

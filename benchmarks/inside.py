@@ -1,7 +1,7 @@
-"""A pytest plugin for array-api-tests: counts executions, and the seconds inside NumPy's functions.
+"""A pytest plugin for array-api-tests that counts executions and the seconds inside NumPy's functions.
 
-It makes a module with NumPy's namespace, each function with a clock around it, for ARRAY_API_TESTS_MODULE; operators of
-arrays are not seen. What was counted goes to the file that the variable INSIDE names, as JSON.
+It provides ARRAY_API_TESTS_MODULE with a copy of NumPy's namespace whose functions are timed; operators of arrays are
+not timed. It writes its counts as JSON to the file that the environment variable INSIDE names.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ counted = {"executions": 0, "seconds": 0.0, "drawing": 0.0}
 
 
 def timed(function):
-    """The function, its seconds added to the clock; calls within calls count once."""
+    """Return the function with its seconds added to the clock; nested calls count once."""
 
     @functools.wraps(function)
     def call(*args, **kwargs):
@@ -39,7 +39,7 @@ def timed(function):
 
 
 def namespace(module: types.ModuleType, name: str) -> types.ModuleType:
-    """A module like that one, whose functions are timed."""
+    """Return a copy of a module with timed functions."""
     twin = types.ModuleType(name)
     for key in dir(module):
         value = getattr(module, key)
@@ -54,7 +54,7 @@ def namespace(module: types.ModuleType, name: str) -> types.ModuleType:
 
 
 class Count:
-    """Adds up what Hypothesis notes of each test."""
+    """The sums of Hypothesis's statistics over all tests."""
 
     @pytest.hookimpl(hookwrapper=True, trylast=True)
     def pytest_runtest_call(self, item):

@@ -1,4 +1,4 @@
-"""docs/performance.md, from docs/performance.json."""
+"""The page docs/performance.md, made from docs/performance.json."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 HEAD = """# Performance
 
-Written by `python -m benchmarks` (`tox -e benchmarks`), one thread for each process, on 2 cores that did other work
-besides. `performance.json` has beside each figure the milliseconds that a fixed piece of NumPy's work took then;
-`python -m benchmarks --check` measures again and tells what takes more than 1.5 times as many of these.
+`python -m benchmarks` (`tox -e benchmarks`) writes this page. Each process had one thread, on 2 cores that did other
+work as well. With each figure `performance.json` has a yardstick, the milliseconds that a fixed piece of NumPy's work
+took at that time; `python -m benchmarks --check` measures again and reports figures above 1.5 times as many yardsticks.
 """
 
 
 def page(data: dict[str, list[dict[str, Any]]]) -> str:
-    """The page of these figures."""
+    """Return the page of these figures."""
     lines = [HEAD.rstrip(), "", *of_targets(data)]
     for section, write in SECTIONS.items():
         if rows := data.get(section):
@@ -35,7 +35,7 @@ def of_runs(rows):
     yield ""
     yield (
         "From the command to its end, with imports. Useful: the share of backend and oracle in the sum of the parts. "
-        "What `standard` takes with every adapter is in [adapters-results.md](adapters-results.md)."
+        "[adapters-results.md](adapters-results.md) has the time of `standard` for every adapter."
     )
     yield ""
     names = ("backend", "profile", "at a time", "wall s", "processor s", "checks", "examples", "examples/s", "useful",
@@ -119,8 +119,8 @@ def of_campaign(rows):
     yield "## A long campaign"
     yield ""
     yield (
-        f"Of `{rows[0]['backend']}`, one process, all requirements in rounds. The rate is that since the line before, "
-        "the memory that of pytest's process and of the largest below it."
+        f"A campaign of `{rows[0]['backend']}` in one process, all requirements in rounds. The rate is counted from "
+        "the line before; the memory belongs to pytest's process and to the largest process below it."
     )
     yield ""
     yield from table(("examples", "s", "examples/s", "pytest MiB", "backend MiB"), (
@@ -129,7 +129,7 @@ def of_campaign(rows):
 
 
 def of_targets(data):
-    """What was to be reached, how far it is, and what stands in the way."""
+    """Yield the table of the targets, the figures reached, and the obstacles."""
     runs = {(r["backend"], r["profile"], r["processes"]): r for r in data.get("runs", ())}
     rows = []
     for backend, profile, seconds, why in TO_REACH:
@@ -165,9 +165,9 @@ def of_targets(data):
             f"{grown:.0f} MiB from {first['examples']:,} to {last['examples']:,}", "",
         ])  # fmt: skip
     if rows:
-        yield "## What was to be reached"
+        yield "## Targets"
         yield ""
-        yield from table(("on 2 cores", "reached", "what stands in the way"), rows)
+        yield from table(("on 2 cores", "reached", "obstacle"), rows)
 
 
 TO_REACH = (
@@ -177,12 +177,12 @@ TO_REACH = (
         "onnxruntime",
         "standard",
         120,
-        "torch's exporter takes 0.5 to 4.5 s for a graph, most of which are those of cases",
+        "torch's exporter takes 0.5 to 4.5 s for a graph, and cases need most of the graphs",
     ),
 )
 WHY_USEFUL = "the tolerance: a limit is eight evaluations on disturbed arrays, and most of the layers are small"
-WHY_FAULTS = "the order is that of the cascade, not of the bank; drawing for all kinds before the first check"
-WHY_ORACLE = "for layers of few units a step costs what NumPy's calls cost, about 1 us each"
+WHY_FAULTS = "checks run in the order of prerequisites, not of the bank; drawing for all kinds precedes the first check"
+WHY_ORACLE = "with few units the time of a step is the overhead of NumPy's calls, about 1 us each"
 
 
 SECTIONS = {"runs": of_runs, "imports": of_imports, "oracle": of_oracle, "growth": of_growth, "faults": of_faults,

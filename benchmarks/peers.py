@@ -1,4 +1,4 @@
-"""Others' suites on the same machine."""
+"""The suites of other projects on the same machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ print(result.testsRun - len(result.skipped), time.process_time() - started, time
 
 
 def onnx_node_tests() -> dict[str, Any]:
-    """ONNX's own node tests of RNN, LSTM and GRU under onnxruntime: how many, processor seconds in them and in all."""
+    """Run ONNX's node tests of RNN, LSTM and GRU in onnxruntime; return their number and processor seconds."""
     started = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True)
     if done.returncode:
@@ -48,7 +48,10 @@ FILES = ("test_operators_and_elementwise_functions", "test_linalg", "test_manipu
 
 
 def array_api_tests(folder: Path) -> dict[str, Any]:
-    """array-api-tests, of a checkout with its submodule, on NumPy: executions a second, shares of drawing and NumPy."""
+    """Run array-api-tests on NumPy, from a checkout with its submodule.
+
+    Returns executions, seconds, and the seconds spent on drawing and inside NumPy.
+    """
     if not (folder / "array_api_tests" / "__init__.py").exists() or not any((folder / "array-api").glob("*")):
         raise SystemExit(f"{folder} is no checkout of array-api-tests with its submodule: git clone --recursive")
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,4 +1,4 @@
-"""Whole runs of the suite, as a user starts them: time to a verdict, where it went, memory, several processes."""
+"""Whole runs of the suite from the command line: the time to a verdict and its parts, memory, several processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FRAMEWORKS = {"torch": "torch", "onnxruntime": "onnxruntime"}
 
 
 def suite(backend: str, profile: str, processes: int) -> dict[str, Any]:
-    """One run: seconds of wall and processor, those of its parts, rates, the most memory of a process and of all."""
+    """Run the suite once; return wall and processor seconds, the seconds of its parts, rates and peak memory."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         command = [
@@ -58,7 +58,7 @@ def suite(backend: str, profile: str, processes: int) -> dict[str, Any]:
 
 
 def own_memory(pid: int) -> int:
-    """Bytes of memory in use by a process, without its descendants."""
+    """Return the bytes of memory that a process uses, without its descendants."""
     from conformance.isolation.process import memory_of
     from conformance.isolation.worker import children
 
@@ -66,7 +66,7 @@ def own_memory(pid: int) -> int:
 
 
 class Watch:
-    """Looks at the memory of a process and its descendants until told to end."""
+    """A thread that watches the memory of a process and its descendants until ``end``."""
 
     def __init__(self, pid: int) -> None:
         self.largest = self.together = 0.0
@@ -91,7 +91,7 @@ class Watch:
 
 
 def imports() -> dict[str, float]:
-    """Seconds that a new process takes to import each, Python's own start left out; the least of three."""
+    """Measure the seconds to import each in a new process, without Python's start; the fastest of three."""
 
     def start(statement: str) -> float:
         taken = []
