@@ -1,4 +1,4 @@
-// An adapter for exec: in JavaScript: a GRU, bidirectional and of any number of layers, with lengths, in float32.
+// An adapter for exec: in JavaScript: a GRU with any number of layers, one or two directions and lengths, in float32.
 //
 // pytest conformance --backend "exec:node examples/exec_adapter.mjs"
 

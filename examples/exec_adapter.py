@@ -20,7 +20,7 @@ class Unsupported(Exception):
 
 
 def numbers(array, shape, dtype):
-    """The numbers of an array, which is to have that shape and dtype."""
+    """Return the numbers of an array. Raises ValueError if it has another shape or dtype."""
     if array["shape"] != shape or array["dtype"] != dtype:
         raise ValueError(f"got {array['dtype']} of shape {array['shape']}, expected {dtype} of {shape}")
     return struct.unpack(f"<{math.prod(shape)}{CODES[dtype]}", base64.b64decode(array["data"]))

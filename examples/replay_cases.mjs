@@ -1,4 +1,4 @@
-// The generated cases replayed in JavaScript: LSTM and GRU of any layers and directions, in float64, from JSON alone.
+// Replay the generated cases in JavaScript: LSTM and GRU of any layers and directions, in float64, from JSON alone.
 //
 // node examples/replay_cases.mjs [DIR]        exit status 1 if a case fails
 
