@@ -1,8 +1,9 @@
-"""What the README shows is run: the adapter example, and the installed wheel from another project's folder."""
+"""Run everything that the README shows: its files, its commands and their output, from another project's folder."""
 
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,19 +13,38 @@ import pytest
 from conformance.registry import BUILT_IN
 
 ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+QUICK = ("--hypothesis-profile", "quick")
+SECONDS = re.compile(r"\b\d+\.\d+ ?s\b")
+PERCENT = re.compile(r"\b\d+%")
+FRACTION = re.compile(r"\d+\.\d{3,}(?!\d*e)")
 
 
-def code_block(language, first_line):
-    """The README's code block of that language which starts with that line."""
-    for block in re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL):
-        if block.startswith(first_line):
-            return block
-    raise AssertionError(f"the README has no {language} block that starts with {first_line!r}")
+def block(first_line):
+    """Return the README's code block that starts with this line."""
+    (found,) = [text for _, text in BLOCKS if text.startswith(first_line)]
+    return found
+
+
+def words(text):
+    """Return an output's words without what another processor changes: seconds, percentages, digits after the third."""
+    text = PERCENT.sub("PERCENT", SECONDS.sub("SECONDS", text))
+    return FRACTION.sub(lambda number: f"{float(number[0]):.3f}", text).split()
+
+
+def assert_shown(output, printed):
+    """Assert that the README's output was printed, where ``...`` stands for left out lines."""
+    rest = " " + " ".join(words(printed)) + " "
+    for part in output.split("\n  ...\n"):
+        wanted = " " + " ".join(words(part)) + " "
+        assert wanted in rest, f"the README shows\n{part}\nbut the run printed\n{printed}"
+        rest = " " + rest.split(wanted, 1)[1]
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """A folder into which the built wheel is installed."""
+    """Build the wheel and return the folder into which it is installed."""
     built, target = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("installed")
     quietly = {"cwd": ROOT, "check": True, "capture_output": True}
     subprocess.run([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", built, "."], **quietly)
@@ -33,9 +53,20 @@ def installed(tmp_path_factory):
     return target
 
 
-def pytest_from(folder, installed, *arguments):
+@pytest.fixture
+def project(tmp_path):
+    """Write the README's files into another project's folder and return it."""
+    for language, text in BLOCKS:
+        name = re.match(r"# (\w+\.py)\n", text)
+        if language == "python" and name:
+            (tmp_path / name[1]).write_text(text)
+    return tmp_path
+
+
+def python(folder, installed, *arguments):
+    """Run Python in a folder with the installed wheel; return the exit status and the output."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--pyargs", "conformance", "-q", "--hypothesis-profile", "quick", *arguments],
+        [sys.executable, *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(installed)},
         capture_output=True,
@@ -45,53 +76,125 @@ def pytest_from(folder, installed, *arguments):
     return done.returncode, done.stdout + done.stderr
 
 
-def test_the_adapter_of_the_readme_conforms_under_the_installed_wheel(tmp_path, installed):
-    adapter = code_block("python", "# my_gru.py")
-    assert len(adapter.splitlines()) <= 40
-    (tmp_path / "my_gru.py").write_text(adapter)
-    report = tmp_path / "report.json"
-    status, printed = pytest_from(
-        tmp_path, installed, "--backend", "my_gru:MyLibrary", "--conformance-report", str(report)
-    )
+def suite(folder, installed, *arguments):
+    """Run the suite in the profile quick."""
+    return python(folder, installed, "-m", "pytest", "--pyargs", "conformance", "-q", *QUICK, *arguments)
+
+
+def test_every_block_is_run():
+    """A new block needs a test here; its first line then joins this list."""
+    shown = [text.splitlines()[0] for _, text in BLOCKS]
+    assert shown == [
+        "pip install .",
+        "# gru.py",
+        "# my_gru.py",
+        "pytest --pyargs conformance -q --backend my_gru:MyLibrary --hypothesis-profile quick",
+        "my-library (1.2)",
+        "# test_my_gru.py",
+        "# look.py",
+        "# my_torch.py",
+        "node examples/replay_cases.mjs cases/generated",
+        "32 passed, 0 failed, 125 not for this",
+        block("output[0, 0, 0]").splitlines()[0],
+        "tox -e conformance",
+        "tox -e tests",
+    ]
+
+
+def test_the_first_run_prints_the_shown_output(project, installed):
+    adapter = block("# my_gru.py")
+    assert len([line for line in adapter.splitlines() if line.strip()]) <= 20
+    report = project / "report.json"
+    command = block("pytest --pyargs").split()
+    assert command[0] == "pytest"
+    status, printed = python(project, installed, "-m", *command, "--conformance-report", str(report))
     assert status == 0, printed
-    assert "my-library conforms in all that it claims." in printed
+    assert_shown(block("my-library (1.2)"), printed.replace(f"report: {report}", ""))
     found = json.loads(report.read_text())
     assert found["summary"]["passed"] > 25
     assert found["summary"]["not_claimed"] > 25
     assert any(row["area"] == "cases" and row["status"] == "passed" for row in found["requirements"])
 
 
-def test_the_mistake_of_the_readme_is_told(tmp_path, installed):
-    adapter = code_block("python", "# my_gru.py")
-    mistaken = adapter.replace("np.tanh(x_n + r * u_n)", "np.tanh(x_n + u_n)")
-    assert mistaken != adapter
-    (tmp_path / "my_gru.py").write_text(mistaken)
-    status, printed = pytest_from(tmp_path, installed, "--backend", "my_gru:MyLibrary")
+def test_the_mistake_prints_the_shown_failure(project, installed):
+    code = project / "gru.py"
+    mistaken = code.read_text().replace("r * u_n", "u_n")
+    assert mistaken != code.read_text()
+    code.write_text(mistaken)
+    status, printed = suite(project, installed, "--backend", "my_gru:MyLibrary")
     assert status == 1, printed
+    assert_shown(block("output[0, 0, 0]"), printed)
     assert "FAILED GRU-RESET-GATE (gru float32)" in printed
+    (blocked,) = re.findall(r"`GRU-RESET-GATE`\s+fails\s+and\s+(\d+)\s+others\s+are\s+blocked", README)
+    assert f"blocked: {blocked} requirements that build on what failed" in printed
+
+
+def test_the_functions_run_from_ones_own_tests(project, installed):
+    status, printed = python(project, installed, "-m", "pytest", "-q", "test_my_gru.py")
+    assert status == 0, printed
+    assert int(re.search(r"(\d+) passed", printed)[1]) > 25, printed
+    code = project / "gru.py"
+    code.write_text(code.read_text().replace("r * u_n", "u_n"))
+    status, printed = python(project, installed, "-m", "pytest", "-q", "test_my_gru.py")
+    assert status == 1, printed
+    assert "ConformanceError" in printed
+    assert "GRU-RESET-GATE" in printed
+
+
+def test_the_report_of_run_is_printed_and_saved(project, installed):
+    status, printed = python(project, installed, "look.py")
+    assert status == 0, printed
+    assert "my-library conforms in all that it claims." in printed
+    conformant, findings, failures = printed.splitlines()[-1].split()
+    assert (conformant, int(failures)) == ("True", 0)
+    assert int(findings) == len(json.loads((project / "report.json").read_text())["requirements"])
+
+
+def test_the_torch_module_conforms(project, installed):
+    pytest.importorskip("torch")
+    status, printed = suite(project, installed, "--backend", "my_torch:MyModule")
+    assert status == 0, printed
+    assert "my-module conforms in all that it claims." in printed
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
+def test_the_replay_in_javascript_prints_the_shown_line():
+    done = subprocess.run(block("node").split(), cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == block("32 passed")
 
 
 def test_an_entry_point_of_another_package_is_found(tmp_path, installed):
     package = tmp_path / "site"
     package.mkdir()
-    (package / "my_gru.py").write_text(code_block("python", "# my_gru.py"))
+    for name in ("gru.py", "my_gru.py"):
+        (package / name).write_text(block(f"# {name}"))
     metadata = package / "my_library-1.2.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: my-library\nVersion: 1.2\n")
     (metadata / "entry_points.txt").write_text("[rnn_conformance.backends]\nmy-gru = my_gru:MyLibrary\n")
     path = os.pathsep.join([str(installed), str(package)])
-    status, printed = pytest_from(tmp_path, path, "--backend", "my-gru", "-k", "SHAPE")
+    status, printed = suite(tmp_path, path, "--backend", "my-gru", "-k", "SHAPE")
     assert status == 0, printed
-    status, printed = pytest_from(tmp_path, path, "--backend", "another")
+    status, printed = suite(tmp_path, path, "--backend", "another")
     assert status == 4
     assert ", my-gru, package.module:attribute, or exec:COMMAND." in printed
 
 
-def test_every_command_of_the_readme_exists():
-    text = (ROOT / "README.md").read_text("utf-8") + (ROOT / ".ci" / "run").read_text("utf-8")
+def test_every_tox_environment_is_documented_and_every_documented_one_exists():
+    documents = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"), ROOT / ".ci" / "run"]
+    text = "".join(path.read_text("utf-8") for path in documents)
     tox = (ROOT / "tox.ini").read_text("utf-8")
     plain = re.findall(r"^\[testenv:([\w-]+)\]", tox, re.MULTILINE)
     (adapters,) = re.findall(r"^\[testenv:adapter-\{([\w,-]+)\}\]", tox, re.MULTILINE)
     assert set(adapters.split(",")) <= set(BUILT_IN)
-    asked = set(re.findall(r"tox (?:run )?\"?-e ([\w-]+)", text))
-    assert asked - {f"adapter-{name}" for name in adapters.split(",")} == set(plain)
+    shown = set(re.findall(r"tox (?:run )?\"?-e ([\w-]+)", text))
+    assert shown - {f"adapter-{name}" for name in adapters.split(",")} == set(plain)
+
+
+def test_the_commands_of_a_fresh_clone_are_the_two_of_the_readme():
+    run = (ROOT / ".ci" / "run").read_text("utf-8")
+    assert re.findall(r"tox\"? run -e ([\w-]+)", run) == ["conformance", "tests"]
+
+
+def test_the_wheel_ships_the_types_of_both_packages(installed):
+    assert [name for name in ("conformance", "reference") if not (installed / name / "py.typed").is_file()] == []
