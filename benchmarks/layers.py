@@ -1,4 +1,4 @@
-"""The oracle, the tolerance and torch on the same layers, and how their cost grows."""
+"""The cost of the oracle, the tolerance and torch on the same layers, and its growth."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from conformance.backend import Backend, Features, LayerConfig
-from conformance.engine.subject import Subject, trial_of
-from conformance.specifications.torch_nn.strategies import GradientPlan, LayerPlan
+from conformance.engine.subject import Subject
+from conformance.engine.trial import trial_of
+from conformance.specifications.torch_nn.plans import GradientPlan, LayerPlan
 from reference.config import DTYPES
 from reference.gradients import evaluate_gradients
 from reference.layers import evaluate
@@ -22,13 +23,13 @@ AXES = {"T": (5, 20, 80, 320), "N": (2, 8, 32, 128), "hidden_size": (2, 8, 32, 1
 
 
 class Claims(Backend):
-    """Nothing but claims: it is never asked for a layer."""
+    """A backend of claims only; it builds no layers."""
 
     name, features = "claims", Features(dtypes=DTYPES, gradients=True)
 
 
 def seconds(function: Callable[[], object], least: float = 0.2) -> float:
-    """Seconds of one call: the least of as many as fit into ``least`` seconds, of three anyway."""
+    """Return the seconds of the fastest call, of as many as fit into ``least`` seconds and at least three."""
     taken: list[float] = []
     while len(taken) < 3 or sum(taken) < least:
         started = time.perf_counter()
@@ -42,7 +43,10 @@ def plan_of(kind: str, T: int, N: int, **config: Any) -> LayerPlan:
 
 
 def against_torch(kind: str, size: dict[str, Any]) -> dict[str, Any]:
-    """Milliseconds forward and with gradients: the oracle, torch eager in float64 and float32, one thread each."""
+    """Measure milliseconds, forward and with gradients, of the oracle and of eager torch in float64 and float32.
+
+    Each runs in one thread.
+    """
     import torch
 
     from conformance.backends.torch_eager import TorchCPU
@@ -76,7 +80,7 @@ def against_torch(kind: str, size: dict[str, Any]) -> dict[str, Any]:
 
 
 def growth(kind: str, axis: str, value: int) -> dict[str, Any]:
-    """Milliseconds of the oracle and of the tolerance, forward, with one size changed."""
+    """Measure milliseconds of the oracle and of the tolerance, forward, with one size changed."""
     sizes = {"T": 8, "N": 4, "input_size": 8, "hidden_size": 8, "num_layers": 1} | {axis: value}
     trial = trial_of(Subject(Claims(), kind, "float32"), plan_of(kind, **sizes).build(kind, "float32"))
 
@@ -89,7 +93,7 @@ def growth(kind: str, axis: str, value: int) -> dict[str, Any]:
 
 
 def yardstick() -> float:
-    """Milliseconds of a fixed piece of NumPy's work: what other figures are divided by, on whatever machine."""
+    """Measure milliseconds of a fixed piece of NumPy's work, a unit in which figures of several machines compare."""
     generator = np.random.Generator(np.random.SFC64(1))
     W, h = generator.standard_normal((64, 64)) / 8, generator.standard_normal((16, 64))
 

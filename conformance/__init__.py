@@ -1,7 +1,11 @@
 """Does an implementation of RNN, LSTM and GRU layers do what PyTorch's documentation says?
 
-These are the names that an adapter needs; everything else of the package is the suite itself.
+These are the names for adapter authors, and the suite as a function; everything else of the package is internal.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from conformance.backend import (
     Backend,
@@ -14,16 +18,40 @@ from conformance.backend import (
     Unsupported,
 )
 
+if TYPE_CHECKING:
+    from conformance.runs.api import ConformanceError, check_backend, run
+    from conformance.runs.items import parametrize_with_requirements
+
 __version__ = "0.1.0"
 
 __all__ = [
     "Backend",
     "Cell",
     "CellConfig",
+    "ConformanceError",
     "Features",
     "Layer",
     "LayerConfig",
     "Result",
     "Unsupported",
     "__version__",
+    "check_backend",
+    "parametrize_with_requirements",
+    "run",
 ]
+
+# Imported on first use: adapters need none of them, and they need pytest and Hypothesis.
+_ON_FIRST_USE = {
+    "ConformanceError": "conformance.runs.api",
+    "check_backend": "conformance.runs.api",
+    "parametrize_with_requirements": "conformance.runs.items",
+    "run": "conformance.runs.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ON_FIRST_USE:
+        import importlib
+
+        return getattr(importlib.import_module(_ON_FIRST_USE[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

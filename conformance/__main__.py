@@ -6,32 +6,31 @@ import argparse
 from collections.abc import Iterator
 
 from conformance.cases import command as cases
+from conformance.engine.specification import Specification
 from conformance.reporting import baseline
 from conformance.reporting.site import command
 from conformance.runs import shards
-from reference.catalogue import AREAS, catalogue, version
-from reference.config import KINDS
+from conformance.specifications.torch_nn import TORCH_NN
 
 
-def requirements_page() -> Iterator[str]:
-    """The lines of docs/requirements.md."""
-    entries = catalogue().values()
+def requirements_page(specification: Specification = TORCH_NN) -> Iterator[str]:
+    """Yield the lines of docs/requirements.md."""
+    catalogue = specification.catalogue
     yield "# Requirements"
     yield ""
     yield (
-        f"The {len(entries)} entries of `reference/requirements.toml`, version {version()}, written by "
-        "`python -m conformance requirements`. Each case of `cases/` is a requirement besides. *Needs* are the "
-        "features without which an entry is not claimed; *dtypes* says whether it is checked in every claimed dtype "
-        "or in one."
+        f"The {len(catalogue)} entries of `reference/requirements.toml`, version {catalogue.version}, written by "
+        "`python -m conformance requirements`. Each case of `cases/` is one more requirement. *Needs* are the features "
+        "without which an entry is not claimed; *dtypes* says whether it is checked in every claimed dtype or in one."
     )
-    for area in AREAS:
-        mine = [entry for entry in entries if entry.area == area]
+    for area in specification.areas:
+        mine = [entry for entry in catalogue.values() if entry.area == area]
         if not mine:
             continue
         yield from ("", f"## {area.capitalize()}", "", "| id | statement | source | kinds | needs | dtypes |")
         yield "| --- | --- | --- | --- | --- | --- |"
         for entry in mine:
-            kinds = "all" if set(entry.kinds) == set(KINDS) else ", ".join(entry.kinds)
+            kinds = "all" if set(entry.kinds) == set(specification.kinds) else ", ".join(entry.kinds)
             ruling = f" *Ruling:* {entry.ruling}" if entry.ruling else ""
             cells = (
                 f"`{entry.id}`",
@@ -45,13 +44,13 @@ def requirements_page() -> Iterator[str]:
 
 
 def print_requirements(arguments: argparse.Namespace) -> None:
-    """The command ``requirements``."""
+    """Run the command ``requirements``."""
     for line in requirements_page():
         print(line)
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m conformance", description="conformance of recurrent layers")
     commands = parser.add_subparsers(required=True)
     requirements = commands.add_parser("requirements", help="print the catalogue of requirements as Markdown")
@@ -59,7 +58,7 @@ def main() -> None:
     command.add_to(commands)
     baseline.add_to(commands)
     shards.add_to(commands)
-    cases.add_to(commands)
+    cases.add_to(commands, TORCH_NN.catalogue)
     arguments = parser.parse_args()
     arguments.run(arguments)
 

@@ -1,19 +1,20 @@
-"""From a name on the command line to a backend: built in, entry point, ``module:attribute`` or ``exec:COMMAND``."""
+"""Find the backend of a name: built in, entry point, ``package.module:attribute`` or ``exec:COMMAND``."""
 
 from __future__ import annotations
 
 import importlib
 import os
 import sys
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from conformance.backend import Backend, Features, Unsupported
 
 GROUP = "rnn_conformance.backends"
-# Name, where it is, the packages it imports, the extra of this distribution that installs them.
-BUILT_IN = {
+BUILT_IN: dict[str, tuple[str, tuple[str, ...], str]] = {
     "reference": ("conformance.backends.oracle:OracleBackend", (), ""),
     "torch-cpu": ("conformance.backends.torch_eager:TorchCPU", ("torch",), "torch"),
     "torch-cpu-native": ("conformance.backends.torch_eager:TorchCPUNative", ("torch",), "torch"),
@@ -42,31 +43,37 @@ BUILT_IN = {
     "mlx": ("conformance.backends.mlx_layers:MLX", ("mlx",), "mlx"),
     "paddle": ("conformance.backends.paddle_layers:Paddle", ("paddle",), "paddle"),
 }
+"""The adapter's module:attribute, the packages that it imports and the extra that installs them, by name."""
 DEFAULT = ("torch-cpu", "onnxruntime")
 
 
 class UnknownBackend(Exception):
-    """A name that leads to no backend; the message is one sentence that says what to mend."""
+    """A name without a backend. The message is one sentence that says what to correct."""
 
 
 def names() -> list[str]:
-    """Every registered name: built in, then those of installed packages."""
+    """Return every registered name: the built-in ones, then the entry points of installed packages, sorted."""
     return [*BUILT_IN, *sorted(set(entry_points(group=GROUP).names) - set(BUILT_IN))]
 
 
 def installed_defaults() -> list[str]:
-    """The default backends whose packages are installed, without importing them."""
+    """Return the default backends whose packages are installed, without importing them."""
     return [name for name in DEFAULT if all(find_spec(package) for package in BUILT_IN[name][1])]
 
 
 def known_failures(name: str) -> Path | None:
-    """The file of known failures that is shipped beside a built-in adapter, if it has any."""
+    """Return the file of known failures that ships with a built-in adapter, or None."""
     path = Path(__file__).parent / "backends" / f"{name}.toml"
     return path if name in BUILT_IN and path.is_file() else None
 
 
-def backend(name: str) -> Backend:
-    """The backend of that name, imported and built. Raises UnknownBackend."""
+Adapters = Mapping[type[Any], type[Any]]
+"""The classes of backends that are taken, each with the class of its claims."""
+TORCH_ADAPTERS: Adapters = {Backend: Features}
+
+
+def backend(name: str, adapters: Adapters = TORCH_ADAPTERS) -> Any:
+    """Import and build the backend of a name, an instance of one of the adapters. Raises UnknownBackend."""
     if name.startswith("exec:"):
         return _program(name)
     if name in BUILT_IN:
@@ -77,12 +84,12 @@ def backend(name: str) -> Backend:
                 f"backend {name!r} needs {' and '.join(missing)}, not installed here: "
                 f"pip install 'rnn-conformance[{extra}]'."
             )
-        return _built(name, _attribute(name, path))
+        return built(name, _attribute(name, path), adapters)
     found = [e for e in entry_points(group=GROUP) if e.name == name]
     if found:
-        return _built(name, _attribute(name, found[0].value))
+        return built(name, _attribute(name, found[0].value), adapters)
     if ":" in name:
-        return _built(name, _attribute(name, name))
+        return built(name, _attribute(name, name), adapters)
     known = ", ".join(names())
     raise UnknownBackend(
         f"backend {name!r} is unknown: give one of {known}, package.module:attribute, or exec:COMMAND."
@@ -103,7 +110,7 @@ def _attribute(name: str, path: str) -> object:
     if not module_name or not attribute:
         raise UnknownBackend(f"backend {name!r} names no attribute: write package.module:attribute.")
     if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # as with python -m: an adapter lies in the folder one works in
+        sys.path.insert(0, os.getcwd())  # as python -m does: adapters in the working folder can be imported
     try:
         found = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
@@ -117,8 +124,10 @@ def _attribute(name: str, path: str) -> object:
     return found
 
 
-def _built(name: str, found: object) -> Backend:
-    if not isinstance(found, Backend) and callable(found):
+def built(name: str, found: Any, adapters: Adapters = TORCH_ADAPTERS) -> Any:
+    """Return the backend that an object is or builds, asked for under that name. Raises UnknownBackend."""
+    classes = tuple(adapters)
+    if not isinstance(found, classes) and callable(found):
         try:
             found = found()
         except Unsupported as refusal:  # here: a device that this machine lacks, say
@@ -127,7 +136,7 @@ def _built(name: str, found: object) -> Backend:
             raise UnknownBackend(
                 f"backend {name!r} cannot be built ({type(error).__name__}: {_one_line(error)})."
             ) from None
-    if not isinstance(found, Backend):
+    if not isinstance(found, classes):
         raise UnknownBackend(
             f"backend {name!r} is {_a(found)}, not a conformance.Backend: name a subclass of Backend, "
             "an instance of one, or a function without arguments that returns one."
@@ -138,8 +147,11 @@ def _built(name: str, found: object) -> Backend:
         raise UnknownBackend(
             f"backend {name!r} cannot tell its name and features ({type(error).__name__}: {_one_line(error)})."
         ) from None
-    if not isinstance(features, Features):
-        raise UnknownBackend(f"backend {name!r}: its features are {_a(features)}, not conformance.Features(...).")
+    claims = next(claims for adapter, claims in adapters.items() if isinstance(found, adapter))
+    if not isinstance(features, claims):
+        public = claims is Features
+        wanted = "conformance.Features(...)" if public else f"{claims.__module__}.{claims.__name__}(...)"
+        raise UnknownBackend(f"backend {name!r}: its features are {_a(features)}, not {wanted}.")
     return found
 
 

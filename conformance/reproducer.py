@@ -1,5 +1,5 @@
 """The name under which scripts that users keep find ``replay``."""
 
-from conformance.diagnosis.script import replay
+from conformance.diagnosis.replay import replay
 
 __all__ = ["replay"]

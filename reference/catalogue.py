@@ -1,115 +1,111 @@
-"""The catalogue of requirements: every documented statement that can be checked from outside."""
+"""A catalogue of requirements: every documented statement of a specification that can be checked from outside."""
 
 from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from reference.config import KINDS, require
+from reference.config import require
 
-AREAS = (
-    "shapes",
-    "state",
-    "parameters",
-    "numerics",
-    "lengths",
-    "projection",
-    "cells",
-    "gradients",
-    "dropout",
-    "initialization",
-    "refusals",
-    "robustness",
-    "cases",
-)
-PATH = Path(__file__).with_name("requirements.toml")
+# The fields that decide a verdict: a change of one of them is a new version of the catalogue.
+DECIDING = ("id", "statement", "ruling", "kinds", "needs", "unless", "every_dtype", "builds_on")
 
 
 @dataclass(frozen=True)
 class Requirement:
-    """One documented statement.
-
-    id names it; source says where the documentation states it; kinds are those it speaks of; needs are
-    the features a backend must claim for it to apply; unless, on the contrary, is one that it must not
-    claim, or "kinds" or "dtypes": then it is put to the backend in those that it does not claim;
-    every_dtype says whether it is checked in each claimed dtype or in one; builds_on names those that
-    must hold for it to say anything of its own; ruling, where the documentation is silent or contradicts
-    itself, says what the suite holds for right and why.
-    """
+    """One documented statement."""
 
     id: str
     area: str
     statement: str
     source: str
-    kinds: tuple[str, ...] = KINDS
+    """Where the documentation states it."""
+    kinds: tuple[str, ...]
+    """The kinds that it speaks of."""
     needs: frozenset[str] = frozenset()
+    """The features that a backend must claim for it to apply."""
     unless: str = ""
+    """A feature that a backend must not claim; with "kinds" or "dtypes" the requirement is about the unclaimed ones."""
     every_dtype: bool = False
+    """Whether it is checked in each claimed dtype, or in one."""
     builds_on: tuple[str, ...] = ()
+    """The ids of its prerequisites: where one of them fails, this requirement says nothing more."""
     ruling: str = ""
+    """The suite's decision and its reason, if the documentation is silent or contradicts itself."""
     steps: int = 0
-    """The most steps of its calls, where that is no matter of drawing: of a case."""
+    """The most steps of its calls where these are fixed, as in a case."""
 
 
-@lru_cache(maxsize=1)
-def catalogue() -> dict[str, Requirement]:
-    """Every entry of requirements.toml by its id, in the file's order, which is that of the areas.
+class Catalogue(Mapping[str, Requirement]):
+    """The requirements of a TOML file by id, in the file's order, area by area.
 
-    Raises ValueError for an entry with an unknown area, kind or key, an id that came before, or one that
-    builds on what there is not or on itself.
+    ``kinds`` and ``areas`` are the only ones allowed. Reading is lazy. Raises ValueError, on first use, for an unknown
+    area, kind or key, an id that occurs twice, and prerequisites that do not exist or form a circle.
     """
-    entries: dict[str, Requirement] = {}
-    for raw in _file()["requirement"]:
-        require(raw["id"] not in entries, "id", "an id of its own", raw["id"])
-        require(raw["area"] in AREAS, "area", f"one of {', '.join(AREAS)}", raw["area"])
-        kinds = tuple(raw.get("kinds", KINDS))
-        require(set(kinds) <= set(KINDS), "kinds", f"some of {', '.join(KINDS)}", kinds)
-        known = set(Requirement.__dataclass_fields__)
-        require(set(raw) <= known, raw["id"], f"keys among {', '.join(sorted(known))}", sorted(set(raw) - known))
-        raw = raw | {"kinds": kinds, "needs": frozenset(raw.get("needs", ()))}
-        raw["builds_on"] = ids(raw.get("builds_on", ()))
-        entries[raw["id"]] = Requirement(**raw)
-    for entry in entries.values():
-        unknown = sorted(set(entry.builds_on) - set(entries))
-        require(not unknown, entry.id, "builds_on of ids or groups", unknown)
-    try:
-        tuple(TopologicalSorter({entry.id: entry.builds_on for entry in entries.values()}).static_order())
-    except CycleError as error:
-        raise ValueError(f"builds_on: expected no circle, got {' -> '.join(error.args[1])}") from None
-    return entries
 
+    def __init__(self, path: Path, kinds: Sequence[str], areas: Sequence[str]) -> None:
+        self.path, self.kinds, self.areas = path, tuple(kinds), tuple(areas)
 
-def version() -> str:
-    """The version of the catalogue, which reports name: ``1.0``. docs/changes.md says when which part is raised."""
-    return _file()["version"]
+    def __getitem__(self, id_: str) -> Requirement:
+        return self.entries[id_]
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
 
-def fingerprint() -> str:
-    """16 hexadecimal digits that change with whatever of a requirement decides a verdict; not with its source."""
-    fields = ("id", "statement", "ruling", "kinds", "needs", "unless", "every_dtype", "builds_on")
-    content = [[getattr(entry, name) for name in fields] for entry in catalogue().values()]
-    return blake2b(json.dumps(content, default=sorted).encode(), digest_size=8).hexdigest()  # needs is a set
+    def __len__(self) -> int:
+        return len(self.entries)
 
+    @cached_property
+    def entries(self) -> dict[str, Requirement]:
+        """Every requirement by its id."""
+        entries: dict[str, Requirement] = {}
+        for raw in self._file["requirement"]:
+            require(raw["id"] not in entries, "id", "a new id", raw["id"])
+            require(raw["area"] in self.areas, "area", f"one of {', '.join(self.areas)}", raw["area"])
+            kinds = tuple(raw.get("kinds", self.kinds))
+            require(set(kinds) <= set(self.kinds), "kinds", f"some of {', '.join(self.kinds)}", kinds)
+            known = set(Requirement.__dataclass_fields__)
+            require(set(raw) <= known, raw["id"], f"keys among {', '.join(sorted(known))}", sorted(set(raw) - known))
+            needs, builds_on = frozenset(raw.get("needs", ())), self.ids(raw.get("builds_on", ()))
+            entries[raw["id"]] = Requirement(**(raw | {"kinds": kinds, "needs": needs, "builds_on": builds_on}))
+        for entry in entries.values():
+            unknown = sorted(set(entry.builds_on) - set(entries))
+            require(not unknown, entry.id, "builds_on of ids or groups", unknown)
+        try:
+            tuple(TopologicalSorter({entry.id: entry.builds_on for entry in entries.values()}).static_order())
+        except CycleError as error:
+            raise ValueError(f"builds_on: expected no circle, got {' -> '.join(error.args[1])}") from None
+        return entries
 
-def fingerprints() -> dict[str, str]:
-    """The fingerprint of every version of the catalogue there was, the present one last."""
-    return dict(_file()["fingerprints"])
+    @property
+    def version(self) -> str:
+        """The version, which reports name: ``1.0``. docs/changes.md says when which part is raised."""
+        return self._file["version"]
 
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that change with everything that decides a verdict; a source does not."""
+        content = [[getattr(entry, name) for name in DECIDING] for entry in self.values()]
+        return blake2b(json.dumps(content, default=sorted).encode(), digest_size=8).hexdigest()  # needs is a set
 
-def ids(names: Iterable[str]) -> tuple[str, ...]:
-    """The ids that these ids and groups of ids stand for."""
-    groups = _file()["groups"]
-    found = (ids(groups[name]) if name in groups else (name,) for name in names)
-    return tuple(dict.fromkeys(id_ for those in found for id_ in those))
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """The fingerprint of every version so far, the present one last."""
+        return dict(self._file["fingerprints"])
 
+    def ids(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Replace each name of a group by the ids of that group; keep ids."""
+        groups = self._file.get("groups", {})
+        found = (self.ids(groups[name]) if name in groups else (name,) for name in names)
+        return tuple(dict.fromkeys(id_ for those in found for id_ in those))
 
-@lru_cache(maxsize=1)
-def _file() -> dict[str, Any]:
-    return tomllib.loads(PATH.read_text("utf-8"))
+    @cached_property
+    def _file(self) -> dict[str, Any]:
+        return tomllib.loads(self.path.read_text("utf-8"))

@@ -26,7 +26,7 @@ from conformance.cases.coverage import NOT_CARRIED
 from conformance.cases.load import case_of
 from conformance.engine.compare import Failed
 from conformance.specifications.torch_nn.faults import BANK, Fault
-from reference.catalogue import catalogue
+from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from reference.config import KINDS
 from reference.precision import ARITHMETICS
 from tests.harness import remembered
@@ -141,7 +141,7 @@ def choose(vectors: dict[str, Vector], kills: dict[str, list[str]]) -> tuple[dic
     """
     matrix = json.loads(MATRIX.read_text("utf-8"))
     failed = {identifier: failing(matrix, identifier) for identifier in SHOWN}
-    carried = [r for r in catalogue().values() if r.id not in NOT_CARRIED]
+    carried = [r for r in CATALOGUE.values() if r.id not in NOT_CARRIED]
     usable: dict[str, set[str]] = {}
     decides: dict[str, set[str]] = {}
     implies: dict[str, set[str]] = {}
@@ -282,7 +282,7 @@ def main() -> None:
             kills = {i: names for found in workers.imap(measure, ("lstm", "gru", "rnn_tanh", "rnn_relu"), 1)
                      for i, names in found.items()}  # fmt: skip
         uses, taken = choose(vectors, kills)
-        chosen = {i: [r for r in catalogue() if r in uses[i]] for i in taken}
+        chosen = {i: [r for r in CATALOGUE if r in uses[i]] for i in taken}
         CHOSEN.write_text(_lines(chosen), "utf-8")
         KILLS.write_text(_lines(result(taken, vectors, kills)), "utf-8")
     data = json.loads(KILLS.read_text("utf-8"))

@@ -28,7 +28,7 @@ MARKERS = {
     "test_habits": "fast",
     "test_interrupt": "",
     "test_isolation": "slow",
-    "test_layouts": "fast",
+    "test_layouts": "fast onnx",
     "test_onnx_cases": "onnx",
     "test_onnx_ops": "onnx",
     "test_oracle": "torch",

@@ -12,8 +12,11 @@ import time
 import warnings
 
 from conformance.diagnosis import diagnose as diagnosis
-from conformance.engine.check import PROFILES, SURVEYED, Stream, shrink
+from conformance.diagnosis.diagnose import SURVEYED
 from conformance.engine.compare import Failed
+from conformance.engine.drawing import Stream
+from conformance.engine.profiles import PROFILES
+from conformance.engine.shrinking import shrink
 from conformance.engine.subject import Subject
 from conformance.plugin import combinations
 from conformance.specifications.torch_nn.faults import BANK, compose

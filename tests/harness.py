@@ -15,13 +15,17 @@ from unittest import mock
 import numpy as np
 
 import reference
-from conformance.engine.check import PROFILES, Check, Plans, Profile, Stream, Verdict
-from conformance.engine.subject import Subject, trial_of
+from conformance.engine.check import Check
+from conformance.engine.drawing import Plans, Stream
+from conformance.engine.profiles import PROFILES, Profile
+from conformance.engine.subject import Subject
+from conformance.engine.trial import trial_of
+from conformance.engine.verdict import Verdict
 from conformance.plugin import combinations
 from conformance.specifications.torch_nn import suite
 from conformance.specifications.torch_nn.faults import Fault
 from reference import cells, layers
-from reference.catalogue import catalogue
+from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from reference.config import DTYPES, KINDS
 
 QUICK, STANDARD = (Profile(f"{n} without shrinking", PROFILES[n].examples, 0) for n in ("quick", "standard"))
@@ -142,12 +146,12 @@ def failures(backend, profile=QUICK, checks=None) -> dict[str, str]:
 def built(fault: Fault, kinds: Iterable[str] | None = None):
     """Build a fault's backend in float32, for ``kinds`` or all its kinds; it has gradients only if these decide it."""
     backend = fault.build()
-    gradients = backend.features.gradients and catalogue()[fault.requirement].area == "gradients"
+    gradients = backend.features.gradients and CATALOGUE[fault.requirement].area == "gradients"
     backend.features = replace(backend.features, kinds=kinds or fault.kinds, dtypes={"float32"}, gradients=gradients)
     return backend
 
 
 def deciding(fault: Fault) -> list[Check]:
     """Return the checks in the area of the requirement that decides a fault."""
-    area = catalogue()[fault.requirement].area
+    area = CATALOGUE[fault.requirement].area
     return [check for check in all_checks() if check.entry.area == area]

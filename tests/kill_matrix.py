@@ -20,7 +20,7 @@ from statistics import median
 
 from conformance.runs.prerequisites import Cascade, ranks
 from conformance.specifications.torch_nn.faults import BANK, Fault
-from reference.catalogue import catalogue
+from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from tests.harness import QUICK, STANDARD, built, verdicts
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -93,7 +93,7 @@ def page(matrix: dict[str, dict]) -> Iterator[str]:
     decided = {name: sum(BANK[i].requirement in failed[i] for i in matrix) for name, failed in
                (("quick", quick), ("standard", standard))}  # fmt: skip
     killed = {name: sum(bool(failed[i]) for i in matrix) for name, failed in (("quick", quick), ("standard", standard))}
-    yield from INTRODUCTION.format(faults=len(matrix), requirements=len(catalogue())).splitlines()
+    yield from INTRODUCTION.format(faults=len(matrix), requirements=len(CATALOGUE)).splitlines()
     yield from (
         "",
         "| profile | failed | by the requirement that decides | processor seconds, median and most |",
@@ -119,7 +119,7 @@ def page(matrix: dict[str, dict]) -> Iterator[str]:
     yield from ("", "## Requirement by requirement", "")
     yield from REQUIREMENT_BY_REQUIREMENT.splitlines()
     yield from ("", "| requirement | faults | which |", "| --- | --- | --- |")
-    for requirement in catalogue():
+    for requirement in CATALOGUE:
         failing = [i for i in matrix if requirement in standard[i]]
         failing.sort(key=lambda i, r=requirement: BANK[i].requirement != r)
         shown = ", ".join(f"`{i}`" for i in failing[:SHOWN])
@@ -131,7 +131,7 @@ def page(matrix: dict[str, dict]) -> Iterator[str]:
 
 def unblocked(failed: Iterable[str]) -> list[str]:
     """Return the failing requirements that a run reports as failed; the others build on them and are blocked."""
-    told, entries, key = [], catalogue(), lambda identifier: (identifier, "", "", "")
+    told, entries, key = [], CATALOGUE, lambda identifier: (identifier, "", "", "")
     cascade, rank = Cascade(entries), ranks(entries)
     for identifier in sorted(entries, key=rank.__getitem__):
         if cascade.cause(key(identifier)) is None and identifier in failed:

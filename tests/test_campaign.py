@@ -10,8 +10,9 @@ import pytest
 
 from conformance.campaign import campaign, journal
 from conformance.campaign.campaign import clock_time, duration, round_seed
-from conformance.campaign.example_database import key_of, name_of, opened
-from conformance.engine.check import Plans
+from conformance.campaign.example_database import opened
+from conformance.engine.drawing import Plans
+from conformance.engine.example_key import key_of, name_of
 from conformance.specifications.torch_nn.strategies import layers
 from tests.exploring import ONE, THOROUGH, explored, rows_of, started, until
 from tests.rare import Rare

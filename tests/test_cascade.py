@@ -65,8 +65,8 @@ def test_failures_of_separate_processes_are_settled():
 
 
 def test_what_the_formulas_combinations_build_on_is_the_plain_formula():
-    assert set(catalogue()["FORWARD-EQUATION"].builds_on) >= {"LSTM-EQUATION", "GRU-EQUATION", "LENGTHS-SAMPLE-ALONE"}
-    assert catalogue()["LSTM-EQUATION"].builds_on == ("LSTM-OUTPUT-GATE",)
+    assert set(CATALOGUE["FORWARD-EQUATION"].builds_on) >= {"LSTM-EQUATION", "GRU-EQUATION", "LENGTHS-SAMPLE-ALONE"}
+    assert CATALOGUE["LSTM-EQUATION"].builds_on == ("LSTM-OUTPUT-GATE",)
 
 
 @pytest.mark.parametrize(

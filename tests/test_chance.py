@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from conformance.backends.oracle import OracleBackend
-from conformance.engine.check import Plans, Stream
 from conformance.engine.compare import Failed
+from conformance.engine.drawing import Plans, Stream
 from conformance.engine.statistics import ALPHA, binomial_tail, expect_frequency, expect_uniform
 from conformance.engine.subject import Subject
 from conformance.specifications.torch_nn.strategies import many_masked

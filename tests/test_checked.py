@@ -12,7 +12,8 @@ from conformance.backends import checked
 from conformance.backends.checked import CheckedBackend, CheckedCell, CheckedLayer, bits, past_the_end
 from conformance.backends.oracle import OracleCell, OracleLayer
 from conformance.layouts import join, split
-from conformance.specifications.torch_nn.strategies import Fill, LayerCall
+from conformance.specifications.torch_nn.calls import LayerCall
+from conformance.specifications.torch_nn.plans import Fill
 from tests.harness import STANDARD, all_checks, failures
 
 EVERYTHING = Features(cells=True, gradients=True)

@@ -4,7 +4,8 @@ import pytest
 from hypothesis.database import DirectoryBasedExampleDatabase, InMemoryExampleDatabase
 
 from conformance.campaign import example_database as database
-from conformance.campaign.example_database import Kept, key_of, name_of
+from conformance.campaign.example_database import Kept
+from conformance.engine.example_key import key_of, name_of
 from tests.exploring import THOROUGH, explored, free_port, redis_server, rows_of, started, until
 from tests.test_plugin import run
 

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from conformance.__main__ import requirements_page
 from conformance.specifications.torch_nn.faults import BANK
-from reference.catalogue import catalogue
+from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from tests.harness import QUICK, STANDARD, all_checks, built, deciding, failures
-from tests.kill_matrix import MATRIX, PAGE, kinds_of, page
+from tests.kill_matrix import MATRIX, kinds_of
 
 MATRIX_DATA = json.loads(MATRIX.read_text("utf-8"))
 NOT_IN_QUICK = {i for i, found in MATRIX_DATA.items() if BANK[i].requirement not in found["quick"]["failed"]}
@@ -25,14 +24,13 @@ def test_the_requirement_that_decides_a_fault_fails_it(identifier):
     assert fault.requirement in failed, f"nothing noticed {fault.explanation}"
 
 
-# --- the matrix and the pages --------------------------------------------------------------------------
+# --- the matrix and the page of coverage ----------------------------------------------------------------
 
 
 def test_the_matrix_is_that_of_the_bank():
     assert list(MATRIX_DATA) == list(BANK), "python -m tests.kill_matrix"
     named = {r for found in MATRIX_DATA.values() for row in found.values() for r in row["failed"]}
-    assert named <= set(catalogue())
-    assert PAGE.read_text("utf-8").splitlines() == list(page(MATRIX_DATA)), "python -m tests.kill_matrix --page"
+    assert named <= set(CATALOGUE)
 
 
 def test_every_fault_fails_and_most_in_quick():
@@ -43,27 +41,20 @@ def test_every_fault_fails_and_most_in_quick():
 
 def test_every_requirement_is_needed_by_some_fault():
     failed = {r for found in MATRIX_DATA.values() for row in found.values() for r in row["failed"]}
-    assert set(catalogue()) - failed == set()
+    assert set(CATALOGUE) - failed == set()
 
 
 def test_every_requirement_has_a_check_and_every_check_a_requirement():
     decided = {check.requirement for check in all_checks()}
-    assert decided == set(catalogue())
+    assert decided == set(CATALOGUE)
 
 
 def test_every_area_names_its_own_requirements_once():
     checks = [(check.requirement, check.law.__name__) for check in all_checks()]
     assert len(checks) == len(set(checks))
-    assert all(entry.statement.endswith(".") and entry.source for entry in catalogue().values())
-
-
-def test_the_page_of_requirements_is_the_catalogue_s():
-    page = Path(__file__).parents[1] / "docs" / "requirements.md"
-    assert page.read_text("utf-8").splitlines() == list(requirements_page()), (
-        "python -m conformance requirements > docs/requirements.md"
-    )
+    assert all(entry.statement.endswith(".") and entry.source for entry in CATALOGUE.values())
 
 
 def test_the_table_of_coverage_names_every_requirement_and_no_other():
     page = (Path(__file__).parents[1] / "docs" / "coverage.md").read_text("utf-8")
-    assert set(re.findall(r"`([A-Z]+(?:-[A-Z0-9]+)+)`", page)) == set(catalogue())
+    assert set(re.findall(r"`([A-Z]+(?:-[A-Z0-9]+)+)`", page)) == set(CATALOGUE)

@@ -13,7 +13,7 @@ from conformance.backend import BOOLEAN_FEATURES
 from conformance.backends.oracle import OracleBackend
 from conformance.specifications.torch_nn.faults import BANK, compose, faults
 from conformance.specifications.torch_nn.faults.gates import in_order
-from reference.catalogue import catalogue
+from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from reference.config import KINDS
 from reference.parameters import GATES, parameter_shapes
 
@@ -25,7 +25,7 @@ def test_the_bank_is_complete_and_well_formed():
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", identifier)
         assert fault.kinds <= set(KINDS)
         assert fault.features <= set(BOOLEAN_FEATURES)
-        assert fault.requirement in catalogue()
+        assert fault.requirement in CATALOGUE
         assert fault.explanation
         assert fault.who
         assert not (fault.explanation + fault.who).endswith(".")
@@ -39,7 +39,7 @@ def test_a_fault_claims_what_its_requirement_and_its_features_need():
         assert isinstance(claims, Features)
         assert all(claims.claims(name) for name in fault.features), fault.id
         assert fault.kinds <= claims.kinds
-        assert all(claims.claims(need) for need in catalogue()[fault.requirement].needs), fault.id
+        assert all(claims.claims(need) for need in CATALOGUE[fault.requirement].needs), fault.id
 
 
 @pytest.mark.parametrize(("kind", "count"), [("lstm", 23), ("gru", 5)])

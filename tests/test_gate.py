@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from conformance import __version__
-from conformance.engine.check import PROFILES
+from conformance.engine.profiles import PROFILES
 from conformance.reporting.baseline import baseline, judge
 from conformance.reporting.reading import BadReport, reports_of
 from conformance.specifications.torch_nn.faults import BANK

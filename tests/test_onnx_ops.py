@@ -10,9 +10,10 @@ from conformance import LayerConfig, Unsupported
 from conformance.backends.onnx_ops import model, native_parameters, with_constants
 from conformance.backends.onnx_ops_ort import OnnxOpsOrt
 from conformance.backends.onnx_ops_reference import OnnxOpsReference
-from conformance.engine.check import PROFILES, Plans
+from conformance.engine.drawing import Plans
+from conformance.engine.profiles import PROFILES
 from conformance.engine.subject import Subject
-from conformance.specifications.torch_nn.strategies import Fill
+from conformance.specifications.torch_nn.plans import Fill
 from reference.config import KINDS
 from tests.harness import all_checks, failures
 

@@ -12,13 +12,15 @@ import pytest
 from conformance import Result, registry
 from conformance.backends.torch_eager import TorchCPU
 from conformance.backends.torch_onnx_script import TorchScriptOnnxRuntime
-from conformance.diagnosis.script import checks_of, replay, script, simplified
-from conformance.engine.check import PROFILES
+from conformance.diagnosis.replay import replay
+from conformance.diagnosis.script import checks_of, script
+from conformance.diagnosis.simplify import simplified
+from conformance.engine.profiles import PROFILES
 from conformance.engine.serialization import BrokenExample, call_of, entry, example_of
 from conformance.engine.subject import Subject
 from conformance.runs.known_failures import BrokenFile, read
 from conformance.specifications.torch_nn.strategies import cells, gradient_calls, layers
-from reference.catalogue import catalogue
+from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from tests.harness import PLANS
 from tests.test_plugin import QUICK, run
 
@@ -58,7 +60,7 @@ def test_a_reproducer_fails_while_the_fault_is_there_and_passes_when_it_is_mende
     requirement, kind, said = FAILING[name]
     verdict = verdict_on(f"{BANK}:{name}", requirement, kind)
     assert not verdict.passed
-    assert catalogue()[requirement].statement.split()[0] in verdict.reproducer
+    assert CATALOGUE[requirement].statement.split()[0] in verdict.reproducer
     status, printed = executed(tmp_path, verdict.reproducer)
     assert status == 1, printed
     assert said in printed
@@ -143,7 +145,7 @@ torch.nn.{name}.forward = lambda self, *a: (lambda r: (r[0] + 1, *r[1:]))(forwar
 def test_a_snippet_needs_neither_suite_nor_adapter(form, tmp_path):
     backend, kind, draw, where = SNIPPETS[form]
     call = layer_call(kind, draw, where)
-    text = script(Subject(backend(), kind, "float32"), catalogue()["FORWARD-EQUATION"], "off by one", call)
+    text = script(Subject(backend(), kind, "float32"), CATALOGUE["FORWARD-EQUATION"], "off by one", call)
     assert "import conformance" not in text
     assert "from conformance" not in text
     status, printed = executed(tmp_path, text)

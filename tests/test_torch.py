@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from conformance import CellConfig, Features, LayerConfig, Unsupported, registry
-from conformance.engine.check import Plans
+from conformance.engine.drawing import Plans
 from conformance.specifications.torch_nn.strategies import layers
 from reference.parameters import parameter_shapes
 from tests.test_plugin import QUICK, run

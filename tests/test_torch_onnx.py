@@ -9,8 +9,9 @@ import pytest
 import reference
 from conformance import CellConfig, Features, LayerConfig, Unsupported
 from conformance.backends.once import LENGTH, Once
-from conformance.engine.check import Plans
-from conformance.specifications.torch_nn.strategies import POOL, Fill, cells, layers
+from conformance.engine.drawing import Plans
+from conformance.specifications.torch_nn.plans import Fill
+from conformance.specifications.torch_nn.strategies import POOL, cells, layers
 from reference.parameters import parameter_shapes
 from tests.harness import all_checks, failures
 

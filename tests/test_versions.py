@@ -44,7 +44,7 @@ def test_the_requirements_do_not_change_without_a_new_version():
     ids=lambda change: next(iter(change)),
 )
 def test_whatever_decides_a_verdict_changes_the_fingerprint(change):
-    entries = catalogue()
+    entries = CATALOGUE
     changed = entries | {"SHAPE-OUTPUT": replace(entries["SHAPE-OUTPUT"], **change)}
     fewer = {id_: entry for id_, entry in entries.items() if id_ != "SHAPE-OUTPUT"}
     source = entries | {"SHAPE-OUTPUT": replace(entries["SHAPE-OUTPUT"], source="another page")}

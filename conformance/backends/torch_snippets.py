@@ -1,15 +1,15 @@
-"""Snippets: calls as source that needs torch alone, for the scripts that reproduce failures."""
+"""Python source of calls that needs torch alone, for the scripts that reproduce failures."""
 
 from __future__ import annotations
 
 import textwrap
 
 from conformance import CellConfig
-from conformance.engine.serialization import config_data, form_of
+from conformance.engine.serialization import config_data
 
 
 def module_source(config, states: bool) -> str:
-    """Lines that build the module of a configuration, load ``parameters`` and make tensors of ``arguments``."""
+    """Return lines that build the module of a configuration, load ``parameters`` and make ``arguments`` tensors."""
     name = {"lstm": "LSTM", "gru": "GRU"}.get(config.kind, "RNN") + "Cell" * isinstance(config, CellConfig)
     given = {n: v for n, v in config_data(config).items() if n not in ("kind", "dtype")}
     if config.kind.startswith("rnn_"):
@@ -32,7 +32,7 @@ def module_source(config, states: bool) -> str:
 
 
 def forward_source(call) -> str:
-    """Lines that set output and states to what the module returns for a call of a layer."""
+    """Return lines that call a layer's module and set ``output`` and ``states`` to its results."""
     states = ", states" if call.h_0 is not None else ""
     if call.lengths is None:
         return f"output, states = module(x{states})"
@@ -46,24 +46,24 @@ def forward_source(call) -> str:
 
 
 def compute_source(body: str, imports: str = "import torch") -> str:
-    """The function ``compute`` of these lines."""
+    """Return the source of a function ``compute`` with these lines as its body."""
     return f"{imports}\n\n\ndef compute():\n{textwrap.indent(body, '    ')}"
 
 
 def snippet(call) -> str | None:
-    """The call of ``torch.nn`` on the CPU; not for gradients."""
-    form = form_of(call)
-    if form == "gradients":
+    """Return source that makes the call with ``torch.nn`` on the CPU; None for gradients."""
+    if "d_output" in call.arguments:
         return None
-    states = (call.h if form == "cell" else call.h_0) is not None
-    forward = f"states = module(x{', states' if states else ''})" if form == "cell" else forward_source(call)
-    h, c = ("h", "c") if form == "cell" else ("h_n", "c_n")
+    cell = isinstance(call.config, CellConfig)
+    states = (call.h if cell else call.h_0) is not None
+    forward = f"states = module(x{', states' if states else ''})" if cell else forward_source(call)
+    h, c = ("h", "c") if cell else ("h_n", "c_n")
     ends = (
         f"h, c = states\nresults = {{{h!r}: h, {c!r}: c}}"
         if call.config.kind == "lstm"
         else f"results = {{{h!r}: states}}"
     )
-    output = "" if form == "cell" else '\nresults["output"] = output'
+    output = "" if cell else '\nresults["output"] = output'
     forward = textwrap.indent(forward, "    ")
     return compute_source(
         f"{module_source(call.config, states)}\nwith torch.no_grad():\n{forward}\n{ends}{output}\n"

@@ -1,7 +1,7 @@
 """Campaigns: the profile ``thorough`` for as long as asked, in rounds through all requirements.
 
-Each round has a seed of its own, told in the report. What fails is told at once, and kept: the example in the
-database, the verdict in a journal, so that a campaign that was killed goes on where it was.
+Each round has its own seed, which the report names. A failure is shown at once and kept, its example in the database,
+its verdict in a journal: a campaign that was killed continues where it was.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from conformance import __version__
-from conformance.campaign.journal import Journal, Key, Record, Total, merged
-from conformance.engine.check import BLOCK, Verdict
+from conformance.campaign.journal import Journal, Record, Total, merged
+from conformance.engine.drawing import BLOCK
+from conformance.engine.key import Key
+from conformance.engine.verdict import Verdict
 from conformance.isolation.interrupt import Interrupt
-from conformance.runs.prerequisites import Cascade
+from conformance.runs.job import Job
+from conformance.runs.session import Session
 
 EXAMPLES = 5 * BLOCK  # of a check in a round, unless another number is asked for
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -29,7 +32,7 @@ OFTEN, RARELY = 0.5, 60.0  # seconds between two pictures of the progress, on a 
 
 
 def duration(text: str) -> float:
-    """The seconds of ``90s``, ``30m``, ``8h``, ``1h30m``. Raises ValueError, one sentence."""
+    """Return the seconds of ``90s``, ``30m``, ``8h``, ``1h30m``. Raises ValueError, one sentence."""
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"{text}: give a duration like 90s, 30m, 8h or 1h30m.")
@@ -37,46 +40,42 @@ def duration(text: str) -> float:
 
 
 def clock_time(seconds: float) -> str:
-    """Seconds as h:mm:ss."""
+    """Return seconds as h:mm:ss."""
     minutes, seconds = divmod(int(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
 
 
 def round_seed(seed: int, process: str, number: int) -> int:
-    """The seed of a process's round: another for each process and each round of a campaign."""
+    """Return the seed of a process's round: another for each process and each round of a campaign."""
     digest = blake2b(f"{seed}/{process}/{number}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 2  # blocks of a round count on from here
 
 
 class Campaign:
-    """A campaign of a run: what it found so far, and how it goes on.
+    """A campaign of a session: its verdicts so far, and how it continues."""
 
-    ``run`` is the plugin's: its seed and profile are the round's while one goes on.
-    """
-
-    def __init__(self, run: Any, seconds: float, folder: Path | None) -> None:
-        self.run, self.seconds, self.folder = run, seconds, folder
-        self.seed = run.seed
-        backends = [f"{backend.name} ({backend.version})" for backend in run.backends]
+    def __init__(self, session: Session, seconds: float, folder: Path | None) -> None:
+        self.session, self.seconds, self.folder = session, seconds, folder
+        self.seed = session.settings.seed
+        backends = [f"{those[0].backend.name} ({those[0].backend.version})" for those in session.by_backend]
         self.head = {"campaign": [f"suite {__version__}", *backends]}
         self.journal = Journal(folder, self.head) if folder else None
         self.own = self.journal.record if self.journal else Record()
         self.process = self.journal.process if self.journal else f"{socket.gethostname()}-{os.getpid()}"
         self.all = merged(folder, self.head) if folder else self.own
         self.before = self.all.examples
+        self.jobs: dict[Key, Job] = {}
+        self.prerequisites = session.prerequisites()
+        self.drop: Callable[[], object] = lambda: None
 
     # --- rounds ---------------------------------------------------------------------------------------
 
-    def go(self, jobs: dict[Key, Any], reporter: Any, told: Callable[[Any, Verdict], str], drop: Callable) -> None:
-        """Replay what was found before, then go through the jobs in rounds until the time is up or a Ctrl-C.
+    def go(self, jobs: Iterable[Job], reporter: Any, drop: Callable[[], object]) -> None:
+        """Replay the failures so far, then go through the jobs in rounds until the time is up or a Ctrl-C.
 
-        ``told(job, verdict)`` writes a failure's reproducer and returns its path; ``drop()`` lets go of what was
-        printed.
+        ``drop()`` forgets what was printed.
         """
-        from conformance.plugin import all_requirements
-
-        self.jobs, self.told, self.drop = jobs, told, drop
-        self.cascade = Cascade(all_requirements())
+        self.jobs, self.drop = {job.key: job for job in jobs}, drop
         self.note(self.all.found)
         self.progress = Progress(self, reporter)
         self.interrupt = Interrupt()
@@ -88,56 +87,59 @@ class Campaign:
                 while self.progress.left > 0 and self.open_jobs():
                     self.round()
         except KeyboardInterrupt:
-            self.progress.tell("interrupted: what was found so far is reported")
+            self.progress.tell("interrupted: the findings so far are reported")
         finally:
             self.interrupt.close()
-        self.run.seed = self.seed
+        self.session.draw_from(self.seed)
         self.progress.end()
         if self.folder:
             self.all = merged(self.folder, self.head)
             self.note(self.all.found)
 
-    def open_jobs(self) -> dict[Key, Any]:
-        """Those that have not failed."""
+    def open_jobs(self) -> dict[Key, Job]:
+        """Return the jobs that have not failed."""
         return {key: job for key, job in self.jobs.items() if key not in self.all.found}
 
-    def start(self, seed: int) -> None:
-        """Draw from that seed from here on."""
-        self.run.seed, self.run.plans, self.run.streams, self.run.streams_of = seed, None, {}, None
-
     def replay(self) -> None:
-        """Put to the backend again what had failed when the campaign was left."""
+        """Run the jobs again that had failed when the campaign was left."""
         found = {key: found for key, found in self.all.found.items() if key in self.jobs}
         for key, before in found.items():
             self.interrupt.look()
-            self.start(before["seed"])
-            verdict, _ = self.run.put_to_the_check(self.jobs[key], self.run.known_failure(key))
+            self.session.draw_from(before["seed"])
+            verdict, _ = self._verdict(self.jobs[key])
             fails = not verdict.passed
             self.progress.tell(f"{'FAILS AGAIN' if fails else 'PASSES NOW'} {self.line(key, before)}")
             self.write({"replayed": key, "fails_again": fails})
 
     def round(self) -> None:
-        """One round, or what is left of one that was not finished."""
+        """Go through one round, or the rest of one that was not finished."""
         if self.own.done:
             number = len(self.own.rounds) + 1
             seed = round_seed(self.seed, self.process, number)
             self.write({"round": number, "seed": seed, "process": self.process, "examples_each": self.each})
         number, seed = self.own.rounds[-1]["round"], self.own.rounds[-1]["seed"]
-        self.start(seed)
+        self.session.draw_from(seed)
         for key, job in self.jobs.items():
             self.interrupt.look()
             if self.progress.left <= 0:
                 return
             judged = key in self.own.judged or key in self.all.found
-            if not judged and self.cascade.cause(key) is None:
+            if not judged and self.prerequisites.cause(key) is None:
                 self.judge(key, job, number, seed)
         self.write({"done": number})
 
-    def judge(self, key: Key, job: Any, number: int, seed: int) -> None:
-        """One check of a round."""
+    def _verdict(self, job: Job) -> tuple[Verdict, bool]:
+        return self.session.runner(job).run(job, self.session.judge.known_failure(job.key))
+
+    def judge(self, key: Key, job: Job, number: int, seed: int) -> None:
+        """Run one check of a round and keep its verdict."""
         started = time.perf_counter()
-        verdict, asked = self.run.put_to_the_check(job, self.run.known_failure(key))
-        line = {"judged": key, "examples": verdict.examples, "seconds": round(time.perf_counter() - started, 4)}
+        verdict, asked = self._verdict(job)
+        line: dict[str, Any] = {
+            "judged": key,
+            "examples": verdict.examples,
+            "seconds": round(time.perf_counter() - started, 4),
+        }
         best = self.all.totals.get(key, Total()).margin
         if verdict.margin is not None and (best is None or verdict.margin > best):
             line |= {"margin": verdict.margin, "steps": verdict.steps}
@@ -149,28 +151,28 @@ class Campaign:
         if asked:
             self.write(line)
         if "verdict" in line:
-            where = self.told(job, verdict)
-            what = "FOUND" if self.run.known_failure(key) is None else "KNOWN"
+            where = self.session.judge.writer.reproducer(job, verdict)
+            what = "FOUND" if self.session.judge.known_failure(key) is None else "KNOWN"
             self.progress.tell(f"{what} {self.line(key, line)}", f"  reproducer: {where}")
             self.note([key])
-        if problem := self.run.database.news():
+        if problem := self.session.database.news():
             self.progress.tell(f"warning: {problem}")
         self.drop()
         self.progress.tick()
 
     def note(self, failures: Iterable[Key]) -> None:
-        """What builds on these is not run from here on."""
+        """Skip what builds on these failures from here on."""
         for key in failures:
-            if self.run.known_failure(key) is None:
-                self.cascade.failed(key)
+            if self.session.judge.known_failure(key) is None:
+                self.prerequisites.failed(key)
 
     def line(self, key: Key, found: dict[str, Any]) -> str:
-        """A find in a line."""
-        where = f"{' '.join(key)} (round {found['round']} of {found['process']}, seed {found['seed']})"
+        """Return a failure in a line."""
+        where = f"{key} (round {found['round']} of {found['process']}, seed {found['seed']})"
         return f"{where}: {found['verdict']['failure'].splitlines()[0]}"
 
     def write(self, line: dict[str, Any]) -> None:
-        """Keep what happened."""
+        """Keep a line of what happened."""
         self.own.add(line)
         if self.all is not self.own:
             self.all.add(line)
@@ -179,16 +181,16 @@ class Campaign:
 
     @property
     def each(self) -> int:
-        return self.run.profile.examples
+        return self.session.settings.profile.examples
 
     # --- what it came to ------------------------------------------------------------------------------
 
     def blocked(self, key: Key) -> str | None:
-        """The failed requirement for which this one was never run, if that is why."""
-        return None if key in self.all.totals else self.cascade.cause(key)
+        """Return the failed prerequisite for which the key was never run, if that is why."""
+        return None if key in self.all.totals else self.prerequisites.cause(key)
 
     def verdict(self, key: Key) -> tuple[Verdict, bool]:
-        """The verdict of all rounds, and whether there was one."""
+        """Return the verdict of all rounds, and whether there is one."""
         total = self.all.totals.get(key)
         if total is None:
             return Verdict(failure="not run: the campaign's time was up before it was reached"), False
@@ -197,9 +199,9 @@ class Campaign:
         return verdict, True
 
     def as_json(self) -> dict[str, Any]:
-        """What the report tells of the campaign."""
+        """Return what the report says of the campaign."""
         found = [
-            dict(zip(("requirement", "backend", "kind", "dtype"), key, strict=True))
+            dict(zip(("requirement", "backend", "kind", "dtype"), key[:4], strict=True))
             | {name: value for name, value in find.items() if name != "verdict"}
             | ({"fails_again": self.all.replayed[key]} if key in self.all.replayed else {})
             for key, find in self.all.found.items()
@@ -208,7 +210,7 @@ class Campaign:
 
 
 class Progress:
-    """How a campaign goes, on the terminal: a line that changes, or plain lines now and then."""
+    """Shows a campaign on the terminal: a line that changes, or plain lines from time to time."""
 
     def __init__(self, campaign: Campaign, reporter: Any) -> None:
         self.campaign, self.reporter = campaign, reporter
@@ -258,5 +260,5 @@ class Progress:
         self.reporter.flush()  # whoever kills the process has read it
 
     def end(self) -> None:
-        """Write how it ended."""
+        """Write the last line."""
         self.tell(self.line())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -61,7 +60,7 @@ def _redis(place: str) -> ExampleDatabase:
     return RedisExampleDatabase(server)
 
 
-class Kept(ExampleDatabase):
+class ResilientDatabase(ExampleDatabase):
     """A database and a copy of what this run puts there, so that nothing is lost where the database goes away.
 
     The first failure is told by ``news``; after that the copy serves alone, and from time to time the database is
@@ -118,20 +117,3 @@ class Kept(ExampleDatabase):
         self.copy.delete(key, value)
         if self._ask("delete", key, value) is None:
             self._owed[key, value] = False
-
-
-def name_of(requirement: str, backend: str, kind: str, dtype: str) -> str:
-    """What a requirement put to a backend, for one kind and dtype, is called in ids and in databases."""
-    return f"{requirement}-{backend}-{kind}-{dtype}"
-
-
-@cache
-def key_of(name: str) -> bytes:
-    """The key under which Hypothesis and HypoFuzz keep the examples of the test of that name."""
-    from hypothesis.internal.reflection import function_digest
-
-    from conformance.campaign.hypofuzz import law_on_plans
-
-    law = law_on_plans()
-    law._hypothesis_internal_add_digest = name.encode()
-    return function_digest(law)

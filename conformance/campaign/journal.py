@@ -16,7 +16,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-Key = tuple[str, str, str, str]  # requirement, backend, kind, dtype
+from conformance.engine.key import Key
+
 Line = dict[str, Any]
 
 
@@ -71,12 +72,12 @@ class Record:
     def add(self, line: Line) -> None:
         """Take a line in."""
         if "judged" in line:
-            key = tuple(line["judged"])
+            key = Key(*line["judged"])
             self.totals.setdefault(key, Total()).add(line)
             self.judged.add(key)
             self.rounds[-1]["examples"] += line["examples"]
         elif "replayed" in line:
-            self.replayed[tuple(line["replayed"])] = line["fails_again"]
+            self.replayed[Key(*line["replayed"])] = line["fails_again"]
         elif "done" in line:
             self.done = True
         elif "seed" in line:

@@ -8,15 +8,16 @@ from pathlib import Path
 
 from conformance.cases.lint import lint
 from conformance.cases.load import CaseError, default_directory, load_cases
+from reference.catalogue import Catalogue
 
 
-def add_to(commands) -> None:
+def add_to(commands, catalogue: Catalogue) -> None:
     """Add the command to the subparsers of the command line."""
     parser = commands.add_parser("cases", help="lint the cases, or export them as ONNX test data")
     actions = parser.add_subparsers(required=True)
     check = actions.add_parser("lint", help="say what is wrong with case files; exit status 1 if anything is")
     check.add_argument("directory", nargs="?", metavar="DIR", help="a folder of cases; the suite's own by default")
-    check.set_defaults(run=lambda arguments: _lint(check, arguments))
+    check.set_defaults(run=lambda arguments: _lint(check, arguments, catalogue))
     write = actions.add_parser("export", help="write cases in the layout of ONNX's backend tests")
     write.add_argument("--onnx", required=True, metavar="DIR", help="the folder to write to")
     write.add_argument("--cases", metavar="DIR", help="a folder of cases; the suite's own by default")
@@ -30,9 +31,9 @@ def _folder(parser: argparse.ArgumentParser, named: str | None) -> Path:
     return directory
 
 
-def _lint(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+def _lint(parser: argparse.ArgumentParser, arguments: argparse.Namespace, catalogue: Catalogue) -> None:
     directory = _folder(parser, arguments.directory)
-    count, faults = lint(directory, whole=directory.resolve() == default_directory().resolve())
+    count, faults = lint(directory, catalogue, whole=directory.resolve() == default_directory().resolve())
     for fault in faults:
         print(fault)
     if faults:

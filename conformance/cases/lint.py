@@ -7,10 +7,10 @@ from pathlib import Path
 
 from conformance.cases.coverage import NOT_CARRIED
 from conformance.cases.load import Case, CaseError, case_files, check_names, load_case
-from reference.catalogue import catalogue
+from reference.catalogue import Catalogue
 
 
-def lint(directory: Path, whole: bool) -> tuple[int, list[str]]:
+def lint(directory: Path, catalogue: Catalogue, whole: bool) -> tuple[int, list[str]]:
     """Return the number of case files in a directory, and a sentence for each error in them.
 
     ``whole``: also report requirements without a case, as the project's own directory must carry every requirement
@@ -26,16 +26,15 @@ def lint(directory: Path, whole: bool) -> tuple[int, list[str]]:
             faults.append(str(error))
             continue
         cases.append(case)
-        faults += [f"{path.name}: {fault}" for fault in _of(case)]
+        faults += [f"{path.name}: {fault}" for fault in _of(case, catalogue)]
     if not files:
         faults.append(f"{directory}: no case files here; name a folder of .json cases")
     elif whole and not faults:
-        faults += _missing(cases)
+        faults += _missing(cases, catalogue)
     return len(files), faults
 
 
-def _of(case: Case) -> Iterator[str]:
-    known = catalogue()
+def _of(case: Case, known: Catalogue) -> Iterator[str]:
     for identifier in case.requirements:
         if identifier not in known:
             yield f"requirements: {identifier} is none of the catalogue (python -m conformance requirements)"
@@ -45,11 +44,11 @@ def _of(case: Case) -> Iterator[str]:
             yield f"requirements: {identifier} does not speak of {', '.join(sorted(case.kinds))}"
 
 
-def _missing(cases: list[Case]) -> Iterator[str]:
+def _missing(cases: list[Case], catalogue: Catalogue) -> Iterator[str]:
     carried = {identifier for case in cases for identifier in case.requirements}
-    for identifier in catalogue():
+    for identifier in catalogue:
         if identifier not in carried and identifier not in NOT_CARRIED:
             yield f"{identifier}: no case has this requirement; add one, or say in coverage.py why data cannot carry it"
     for identifier in NOT_CARRIED:
-        if identifier not in catalogue():
+        if identifier not in catalogue:
             yield f"{identifier}: coverage.py says that data cannot carry it, and the catalogue has none of that id"

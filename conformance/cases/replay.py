@@ -1,4 +1,4 @@
-"""Replaying a case on a backend, and comparing what comes out with what the case expects."""
+"""The replay of a case on a backend, and the comparison of its results with the case's expectations."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ import numpy as np
 from conformance.cases.load import Case
 from conformance.cases.program import FIELDS, INPUTS, Arrays, DryModule, Module, oracle_calls, run
 from conformance.engine.compare import Failed, check_numbers, describe_shape_or_kind, require_plain
-from conformance.engine.subject import describe_returned
+from conformance.engine.trial import describe_returned
 from reference.config import numpy_dtype
 from reference.precision import REPLICAS, Arithmetic, allowed, spreads
 
 REPLICAS_OF_CASES = (REPLICAS, 32)  # more would take gigabytes for the widest cases
 INFINITE = 1e30
-INSTEAD = "{} instead"  # the name of what came where an error, or what has that name, was expected
+INSTEAD = "{} instead"  # the name of a result that came where an error or the named result was expected
 
 
 def replay(case: Case, dtype: str, layer: Callable, cell: Callable) -> dict[str, np.ndarray]:
-    """Run a case in ``dtype`` and return every named array.
+    """Run a case in ``dtype`` and return all named arrays.
 
-    ``layer(config, parameters)`` and ``cell(config, parameters)`` build what has ``forward`` and ``step``,
-    as a Backend does. Linear maps are computed in float64. Raises Failed where a result is no array of the
-    documented shape and of ``dtype``, and where something is accepted that must be refused; whatever else the
-    backend raises passes through.
+    ``layer(config, parameters)`` and ``cell(config, parameters)`` build layers and cells, as a Backend does. Linear
+    maps are computed in float64. Raises Failed if a result is no array of the documented shape and of ``dtype``, or if
+    the backend accepts a call that it must refuse; the backend's exceptions pass through.
     """
     number = numpy_dtype(dtype)
     arrays = {name: values.astype(number) for name, values in case.arrays.items()}
@@ -38,7 +37,7 @@ def replay(case: Case, dtype: str, layer: Callable, cell: Callable) -> dict[str,
 
 
 class BackendModule:
-    """A module by a backend. Every argument is a copy, so that nothing a backend writes reaches a later step."""
+    """A module that a backend computes. It gets copies of arguments, so its writes cannot reach a later step."""
 
     def __init__(self, name: str, module: Module, dtype: str, builders: Mapping[str, Callable], sound: bool) -> None:
         self.name, self.module, self.dtype, self.number = name, module, dtype, numpy_dtype(dtype)
@@ -74,7 +73,10 @@ class BackendModule:
         return came
 
     def refuse(self, step, arrays):
-        """Nothing where the backend refuses. Raises Failed where it accepts, unless another result may come."""
+        """Return no results if the backend refuses the call.
+
+        If the backend accepts it, return the results where the case allows results instead, else raise Failed.
+        """
         other = np.dtype("float32" if self.dtype == "float64" else "float64")
         wrong = step.get("other_dtype", ())
         arguments = {n: a.astype(other) if n in wrong else self._own(a) for n, a in arrays.items()}
@@ -106,7 +108,7 @@ class BackendModule:
 
 
 def _results(type_: str, returned: object) -> tuple:
-    """The results of a layer or cell in the order of FIELDS. Raises Failed where there are none."""
+    """Return the results of a layer or cell in the order of FIELDS. Raises Failed if a cell returned no pair."""
     if type_ == "layer":
         return tuple(getattr(returned, field, None) for field in FIELDS["layer"])
     if not isinstance(returned, tuple) or len(returned) != len(FIELDS["cell"]):
@@ -115,7 +117,7 @@ def _results(type_: str, returned: object) -> tuple:
 
 
 def check_array(what: str, came: object, shape: tuple[int, ...] | None, number: np.dtype) -> None:
-    """Raise Failed where that is no array of the shape and dtype, or not None where there is no shape."""
+    """Raise Failed unless ``came`` is a plain array of the shape and dtype; without a shape, unless it is None."""
     if shape is None:
         if came is not None:
             raise Failed(f"{what}: got {describe_shape_or_kind(came)}, expected None")
@@ -139,11 +141,11 @@ class Expected(NamedTuple):
 
 @functools.lru_cache(maxsize=1024)
 def expected(case: Case, arithmetic: Arithmetic, replicas: int = REPLICAS) -> dict[str, Expected]:
-    """What each compared result must be, and how far rounding in ``arithmetic`` may carry it from there.
+    """Return the right numbers of each compared result, and the errors that rounding in ``arithmetic`` explains.
 
-    The numbers are the stored ones, the oracle's where a result is only compared with another. The errors are those
-    that the file allows, or computed where it says nothing of this arithmetic: the whole program is disturbed, so
-    errors grow from call to call as they do on a machine. Inputs are exact, so the numbers serve every dtype.
+    The numbers are the stored ones, or the oracle's for a result that is only compared with another. The errors come
+    from the file or, for an arithmetic that it lacks, are computed: the whole program is disturbed, so errors grow from
+    call to call as in a real computation. Inputs are exact, so the numbers hold in every dtype.
     """
     names = case.compared
     found = case.allowed[arithmetic.name] if arithmetic.name in case.allowed else computed(case, arithmetic, replicas)
@@ -152,16 +154,16 @@ def expected(case: Case, arithmetic: Arithmetic, replicas: int = REPLICAS) -> di
 
 
 def computed(case: Case, arithmetic: Arithmetic, replicas: int) -> dict[str, np.ndarray]:
-    """How far rounding may carry each compared result: 0 where the right number is not finite."""
+    """Return the error that rounding explains in each compared result; 0 where the right number is not finite."""
     names = case.compared
-    own = [case.oracle[name] for name in names]  # not the stored ones, which a mismatch does not give
+    own = [case.oracle[name] for name in names]  # a mismatch stores other numbers than its program gives
     calls = oracle_calls(case.modules)
 
     def program(*arrays):
         values = run(case.program, dict(zip(case.arrays, arrays, strict=True)), calls)
         return [values[name] for name in names]
 
-    # rounding does nothing to infinity, and relative to infinity everything: a large number has the same results
+    # infinity has no relative error that could be disturbed: a large number gives the same results
     arrays = [np.where(np.isinf(a), np.sign(a) * INFINITE, a) for a in case.arrays.values()]
     found = spreads(program, arrays, own, arithmetic, replicas)
     limits = (allowed(spread, arithmetic) for spread in found)
@@ -171,10 +173,10 @@ def computed(case: Case, arithmetic: Arithmetic, replicas: int) -> dict[str, np.
 
 
 def check(case: Case, results: Arrays, arithmetic: Arithmetic, deterministic: bool = True) -> float | None:
-    """Compare a replayed case with what it expects; return the largest error as a fraction of what is allowed, if any.
+    """Compare a replayed case with its expectations; return the margin, or None if no numbers are compared.
 
-    Raises Failed with the first difference in words. A case with the verdict mismatch passes where its
-    listed elements are not the expected ones but those that its own parameters give.
+    Raises Failed with a sentence on the first difference. A case with the verdict mismatch passes if its listed
+    elements have the numbers that its own parameters give, and not the expected ones.
     """
     want = functools.partial(expected, case, arithmetic)
     if case.verdict == "mismatch":
@@ -204,7 +206,7 @@ def check(case: Case, results: Arrays, arithmetic: Arithmetic, deterministic: bo
             raise Failed(f"{name}, in case {case.id}: got {float(beyond[0]):.9g}, expected {least} to {most}")
     for a, b in case.expect.get("different", ()):
         off, error = np.abs(results[a].astype(np.float64) - results[b]), want()[a].allowed + want()[b].allowed
-        apart = np.abs(want()[a].numbers - want()[b].numbers) > 2 * error  # in bfloat16 rounding may close the gap
+        apart = np.abs(want()[a].numbers - want()[b].numbers) > 2 * error  # rounding in bfloat16 may close the gap
         if np.any(apart) and not np.any(off > error):
             raise Failed(f"{a} and {b}, in case {case.id}: got the same numbers, expected different ones")
     if "classes" in case.expect:
@@ -245,9 +247,9 @@ def _check_mismatch(case: Case, results: Arrays, want: Mapping[str, Expected]) -
 
 
 def check_read_back(case: Case, dtype: str, layer: Callable) -> None:
-    """The layers named in ``expect.parameters`` read back what was loaded: names in order, shapes, numbers.
+    """Raise Failed unless the layers in ``expect.parameters`` return the loaded parameters.
 
-    For backends with the feature ``parameters``. Raises Failed with the first difference in words.
+    Compare names in their order, shapes and numbers. For backends with the feature ``parameters``.
     """
     for name in case.expect.get("parameters", ()):
         module = case.modules[name]

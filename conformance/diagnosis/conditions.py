@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from conformance.specifications.torch_nn.strategies import CellCall
+from conformance.engine.form import Form
+from conformance.engine.wrong_elements import Judged
 
 Attributes = dict[str, Any]  # of a call, a sample, a unit: booleans and integers by name
 MOST_TOGETHER = 3
@@ -44,35 +45,6 @@ class Atom(NamedTuple):
 
     words: str
     holds: Callable[[Attributes], bool]
-
-
-def of_call(call) -> Attributes:
-    """What may distinguish one call from another."""
-    arrays = [a for a in call.arguments.values() if isinstance(a, np.ndarray)]
-    attributes: Attributes = {"unbatched": call.unbatched, "bias": call.config.bias}
-    attributes |= {
-        "nan": any(bool(np.isnan(a.astype(np.float64)).any()) for a in arrays),
-        "saturating": "saturating" in call.values,
-        "N": 1 if call.unbatched else len(call.x) if isinstance(call, CellCall) else call.N,
-        "H": call.config.hidden_size,
-        "I": call.config.input_size,
-        "as wide": call.config.input_size == call.config.hidden_size,
-    }
-    if isinstance(call, CellCall):
-        return attributes | {"states": call.h is not None}
-    config, lengths = call.config, call.lengths
-    return attributes | {
-        "bidirectional": config.bidirectional,
-        "lengths": lengths is not None,
-        "shorter": lengths is not None and min(lengths) < call.T,
-        "descending": lengths is None or list(lengths) == sorted(lengths, reverse=True),
-        "batch_first": config.batch_first,
-        "projection": config.proj_size > 0,
-        "states": call.h_0 is not None,
-        "T": call.T,
-        "square": call.T == call.N,
-        "num_layers": config.num_layers,
-    }
 
 
 def separating(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> str:
@@ -145,43 +117,29 @@ def _residues(wrong: Sequence[Attributes]) -> Iterator[Atom]:
 
 # --- elements -----------------------------------------------------------------------------------------
 
-Judged = tuple[object, dict[str, tuple[np.ndarray, np.ndarray]]]  # a call; by result what came and which is wrong
+Item = tuple[Form, Any, Judged]  # a call, its form, and by result the numbers and which of them are wrong
 
 
-def of_elements(judged: Sequence[Judged]) -> list[str]:
-    """What the wrong elements of failing calls of layers or cells have in common against the right ones there."""
+def of_elements(judged: Sequence[Item]) -> list[str]:
+    """Return what the wrong elements of failing calls have in common against the right ones there."""
     told = [_results(judged), *(_parts(judged, axis) for axis in ("sample", "direction", "unit")), _padding(judged)]
     told = [f"of these only {words}" for words in told if words]
     what = _not_numbers(judged)
     return [*told, f"what is wrong is {what} throughout"] if what else told
 
 
-def _results(judged: Sequence[Judged]) -> str:
-    names = list(dict.fromkeys(name for _, results in judged for name in results))
-    wrong = [name for name in names if any(results[name][1].any() for _, results in judged if name in results)]
+def _results(judged: Sequence[Item]) -> str:
+    names = list(dict.fromkeys(name for *_, results in judged for name in results))
+    wrong = [name for name in names if any(results[name][1].any() for *_, results in judged if name in results)]
     return " and ".join(wrong) if wrong and len(wrong) < len(names) else ""
 
 
-def _time_first(call, output: np.ndarray) -> np.ndarray:
-    """Elements of an output in the order (T, N, D, O)."""
-    output = output[:, None] if call.unbatched else np.swapaxes(output, 0, 1) if call.config.batch_first else output
-    return output.reshape(*output.shape[:2], call.config.directions, -1)
-
-
-def _hidden(call, results) -> np.ndarray | None:
-    """Which elements (T, N, D, O) of a layer's output or (1, N, 1, H) of a cell's h are wrong."""
-    if isinstance(call, CellCall):
-        wrong = results["h"][1]
-        return wrong.reshape(1, -1, 1, wrong.shape[-1])
-    return _time_first(call, results["output"][1]) if "output" in results else None
-
-
-def _parts(judged: Sequence[Judged], axis: str) -> str:
+def _parts(judged: Sequence[Item], axis: str) -> str:
     """What wrong samples, directions or units of the step that goes wrong first have in common."""
     number = ("sample", "direction", "unit").index(axis) + 1
     wrong, right = [], []
-    for call, results in judged:
-        elements = _hidden(call, results)
+    for form, call, results in judged:
+        elements = form.elements(call, results)
         if elements is None or not elements.any():
             continue
         if axis == "unit":  # one step later they are mixed
@@ -203,21 +161,22 @@ def _parts(judged: Sequence[Judged], axis: str) -> str:
     return words.replace(f"{axis} ", f"{axis}s ")
 
 
-def _padding(judged: Sequence[Judged]) -> str:
-    """Whether nothing but the padding is wrong."""
+def _padding(judged: Sequence[Item]) -> str:
+    """Return words for it if nothing but the padding is wrong."""
     past_the_end, before = False, False
-    for call, results in judged:
-        elements = None if isinstance(call, CellCall) else _hidden(call, results)
+    for form, call, results in judged:
+        ends = form.ends(call)
+        elements = None if ends is None else form.elements(call, results)
         if elements is not None:
-            past = np.arange(call.T)[:, None] >= (call.T if call.lengths is None else np.asarray(call.lengths))
+            past = np.arange(elements.shape[0])[:, None] >= ends
             past = np.broadcast_to(past, elements.shape[:2])
             past_the_end |= bool(elements[past].any())
             before |= bool(elements[~past].any())
     return "what lies past a sample's end" if past_the_end and not before else ""
 
 
-def _not_numbers(judged: Sequence[Judged]) -> str:
-    came = [got[wrong] for _, results in judged for got, wrong in results.values() if wrong.any()]
+def _not_numbers(judged: Sequence[Item]) -> str:
+    came = [got[wrong] for *_, results in judged for got, wrong in results.values() if wrong.any()]
     values = np.concatenate([np.asarray(a, np.float64) for a in came]) if came else np.zeros(0)
     for words, test in (("NaN", np.isnan), ("infinite", np.isinf), ("zero", lambda a: a == 0)):
         if values.size and test(values).all():

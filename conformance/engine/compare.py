@@ -1,4 +1,4 @@
-"""The single comparison and its message: what came, what should have come, where, and what was allowed."""
+"""The comparison of numbers and its message: got, expected, the place, the error and the tolerance."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from reference.parameters import GATES
-
-NEAR = 0.5  # a margin from which on few replicas are not trusted
+NEAR = 0.5  # above this margin the tolerance is computed again, from more replicas
 
 
 class Failed(AssertionError):
-    """The backend departs from the documentation. The message says how, in words; margin how far, of numbers."""
+    """A departure of the backend from the documentation, described by the message and, for numbers, ``margin``."""
 
     margin: float | None = None
 
@@ -26,10 +24,10 @@ def describe_shape_or_kind(value: object) -> str:
     return "None" if value is None else type(value).__name__
 
 
-def require_plain(name: str, value: object) -> None:
-    """Raise Failed unless the value is a NumPy array and nothing else.
+def require_plain(name: str, value: object) -> np.ndarray:
+    """Return the value. Raises Failed unless it is a NumPy array and no subclass of it.
 
-    A subclass decides for itself what a comparison gives: numbers under a mask are equal to anything.
+    A subclass can change the result of a comparison: masked numbers are equal to any number.
     """
     if isinstance(value, np.ma.MaskedArray):
         raise Failed(f"{name}: got a masked array, expected a plain NumPy array: what is under a mask is no number")
@@ -40,12 +38,13 @@ def require_plain(name: str, value: object) -> None:
             f"{name}: got {type(value).__name__}, a subclass of numpy.ndarray, expected a plain NumPy array: "
             "return numpy.array(value, subok=False)"
         )
+    return value
 
 
 def margin(got: np.ndarray, want: np.ndarray, allowed: np.ndarray, largest: float) -> np.ndarray:
-    """The error at each element as a fraction of what is allowed there; infinite where nothing can allow it.
+    """Return the error at each element as a fraction of the allowed one; infinite for NaN and wrong infinities.
 
-    A number beyond the largest of the format may come out as infinity of its sign.
+    A number that may exceed ``largest``, the format's largest number, may be an infinity of the same sign.
     """
     with np.errstate(all="ignore"):
         error = np.abs(got - want)
@@ -66,12 +65,13 @@ def check_numbers(
     seen: Callable[[np.ndarray], None] | None = None,
     numbers: Callable[[tuple[int, ...]], str] | None = None,
 ) -> float:
-    """Compare one array and return the largest margin; ``seen`` is handed those of all elements.
+    """Compare one array with the expected one and return the largest margin.
 
-    ``numbers(index)`` puts the two numbers of an element into words, by default what came and what is expected.
+    ``allowed(k)`` is the error allowed at each element, computed from k replicas. ``replicas`` are the values of k to
+    use in turn: while a margin is above ``NEAR``, the next one decides. ``seen`` receives the margins of all elements.
+    ``where(index)`` describes the place of an element, and ``numbers(index)`` its two numbers.
 
-    ``allowed(k)`` is the error allowed at each element by k replicas: what comes near it or seems beyond it
-    is looked at again with more of them. Raises Failed, with the first wrong element in words, if it stays.
+    Raises Failed for another shape or type, and with the first wrong element if a margin is above 1.
     """
     if want is None:
         if got is not None:
@@ -80,7 +80,7 @@ def check_numbers(
     if not isinstance(got, np.ndarray) or got.shape != want.shape:
         raise Failed(f"{name}: got {describe_shape_or_kind(got)}, expected shape {want.shape}")
     got = got.astype(np.float64)
-    if np.array_equal(got, want, equal_nan=True):  # what the tolerance would be is of no matter then
+    if np.array_equal(got, want, equal_nan=True):  # no tolerance is needed
         if seen is not None:
             seen(np.zeros_like(got))
         return 0.0
@@ -105,53 +105,3 @@ def check_numbers(
     )
     failure.margin = worst
     raise failure
-
-
-def layer_place(config, unbatched: bool) -> Callable[[str, tuple[int, ...]], str]:
-    """Says in words where an element of a layer's result is: layer, direction, step, sample, unit."""
-    names = ("forward", "reverse") if config.bidirectional else ("forward",)
-
-    def where(name: str, index: tuple[int, ...]) -> str:
-        *lead, unit = index
-        if name == "output":
-            if unbatched:
-                t, n = lead[0], 0
-            else:
-                t, n = reversed(lead) if config.batch_first else lead
-            direction, unit = divmod(unit, config.output_size)
-            layer = config.num_layers - 1
-            place = f"step {t}, sample {n}, "
-        else:
-            layer, direction = divmod(lead[0], config.directions)
-            place = "" if unbatched else f"sample {lead[1]}, "
-        return f"layer {layer}, {names[direction]} direction, {place}unit {unit}"
-
-    return where
-
-
-def gradient_place(config, unbatched: bool) -> Callable[[str, tuple[int, ...]], str]:
-    """Says in words where an element of a gradient is, that is of what the gradient is with respect to."""
-    state_place, gates = layer_place(config, unbatched), GATES[config.kind]
-
-    def where(name: str, index: tuple[int, ...]) -> str:
-        *lead, last = index
-        if name == "x":
-            if unbatched:
-                return f"step {lead[0]}, feature {last}"
-            t, n = reversed(lead) if config.batch_first else lead
-            return f"step {t}, sample {n}, feature {last}"
-        if name in ("h_0", "c_0"):
-            return state_place(name, index)
-        if name.startswith("weight_hr"):
-            return f"projected unit {lead[0]}, from unit {last}"
-        gate, unit = divmod(index[0], config.hidden_size)
-        row = f"gate {gates[gate]}, unit {unit}" if len(gates) > 1 else f"unit {unit}"
-        return f"{row}, from input {last}" if lead else row
-
-    return where
-
-
-def cell_place(name: str, index: tuple[int, ...]) -> str:
-    """Says in words where an element of a cell's result is."""
-    *lead, unit = index
-    return f"sample {lead[0]}, unit {unit}" if lead else f"unit {unit}"

@@ -27,6 +27,8 @@ class Report:
     version: str
     suite: dict[str, Any]
     features: dict[str, Any]
+    claims: dict[str, dict[str, Any]]
+    """What the backend claims, by the name of the specification."""
     rows: tuple[Row, ...]
     summary: dict[str, Any]
 
@@ -116,15 +118,16 @@ def _report(data: Any, place: str) -> Report:
     names = [field.name for field in fields(Row)]
     rows = tuple(Row(**{name: raw[name] for name in names if name in raw}) for raw in data["requirements"])
     backend, summary = data["backend"], data["summary"]
-    keys = [(row.id, row.kind, row.dtype) for row in rows]
+    keys = [(row.id, row.kind, row.dtype, row.specification) for row in rows]
     if len(set(keys)) < len(keys):
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise BadReport(f"{place} is not a conformance report: it has {' '.join(twice)} twice.")
+        raise BadReport(f"{place} is not a conformance report: it has {' '.join(twice[:3])} twice.")
     return Report(
         name=backend["name"],
         version=backend["version"],
         suite=data["suite"],
         features=backend["features"],
+        claims=backend.get("claims") or {"torch.nn": backend["features"]},
         rows=rows,
         summary=summary,
     )

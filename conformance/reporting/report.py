@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from conformance import __version__
-from conformance.backend import Backend
-from reference.catalogue import Requirement, version
+from conformance.engine.finding import Finding
+from conformance.engine.specification import Specification
+from reference.catalogue import Requirement
 
 LARGEST = sys.float_info.max
 
 
 @dataclass
 class Row:
-    """What one requirement came to for one kind and dtype."""
+    """One requirement in a report: its entry, and the finding for one kind and dtype."""
 
     id: str
     area: str
@@ -33,11 +35,29 @@ class Row:
     reproducer: str | None = None
     seconds: float = 0.0
     steps: list[float] | None = None
+    specification: str = "torch.nn"
 
     @classmethod
-    def of(cls, requirement: Requirement, kind: str, dtype: str, status: str, **found: Any) -> Row:
-        r = requirement
-        return cls(r.id, r.area, r.statement, r.source, kind, dtype, status, **found)
+    def of(cls, requirement: Requirement, finding: Finding) -> Row:
+        """Make the row of a requirement and its finding."""
+        r, f = requirement, finding
+        return cls(
+            r.id,
+            r.area,
+            r.statement,
+            r.source,
+            f.kind,
+            f.dtype,
+            str(f.status),
+            examples=f.examples,
+            margin=f.margin,
+            diagnosis=list(f.diagnosis),
+            message=f.message,
+            reproducer=f.reproducer,
+            seconds=f.seconds,
+            steps=None if f.steps is None else list(f.steps),
+            specification=f.specification,
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON data; a margin that is infinite (a difference where none is allowed) is the largest float."""
@@ -56,13 +76,19 @@ class Row:
 class Outcome:
     """Everything that a run found about one backend."""
 
-    backend: Backend
+    name: str
+    version: str
+    claims: dict[str, Any]
+    """What the backend claims, by the name of the specification."""
     rows: list[Row]
     complete: bool
+    """Whether everything was run that the backend claims."""
     seconds: dict[str, float]
     unmatched: tuple[str, ...] = ()
     """The known failures that match no requirement of the run."""
     campaign: dict[str, Any] | None = None
+    areas: tuple[str, ...] = ()
+    """The areas of the rows' specifications, in their order."""
 
     @property
     def conformant(self) -> bool:
@@ -71,13 +97,15 @@ class Outcome:
     def as_json(self, suite: dict[str, Any]) -> dict[str, Any]:
         """The object of the contract, schema 1, of a run of that suite."""
         counted = Counter(row.status for row in self.rows)
+        claims = {name: features.as_json() for name, features in self.claims.items()}
         return {
             "schema": 1,
             "suite": suite,
             "backend": {
-                "name": self.backend.name,
-                "version": str(self.backend.version),
-                "features": self.backend.features.as_json(),
+                "name": self.name,
+                "version": str(self.version),
+                "features": next(iter(claims.values())),
+                "claims": claims,
             },
             "summary": {
                 "conformant": self.conformant,
@@ -95,9 +123,16 @@ class Outcome:
         }
 
 
-def suite_of(profile: str, examples: int, seed: int, shard: str = "") -> dict[str, Any]:
-    """Which suite it is and how hard it looks; ``1/2`` if it is the first shard of two."""
-    suite = {"version": __version__, "catalogue": version(), "profile": profile, "examples": examples, "seed": seed}
+def catalogues(specifications: Sequence[Specification]) -> str:
+    """Return the version of the catalogue; with several specifications, of each."""
+    if len(specifications) == 1:
+        return specifications[0].catalogue.version
+    return ", ".join(f"{s.name} {s.catalogue.version}" for s in specifications)
+
+
+def suite_of(catalogue: str, profile: str, examples: int, seed: int, shard: str = "") -> dict[str, Any]:
+    """Return which suite it is and how hard it looks; ``shard`` is ``1/2`` for the first of two."""
+    suite = {"version": __version__, "catalogue": catalogue, "profile": profile, "examples": examples, "seed": seed}
     return suite | ({"shard": shard} if shard else {})
 
 

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from textwrap import shorten
 from typing import Any
 
+from conformance.engine.finding import Finding, Status
 from conformance.reporting.report import Outcome, Row, conforms, percent
-from conformance.runs.prerequisites import Key
-from reference.catalogue import AREAS
 
 MOST_TOLD = 4  # failing requirements with a paragraph each, in pytest's list of failures and in ours
 MOST_LINES = 10  # of any other list
@@ -79,7 +78,7 @@ def failures(outcome: Outcome, report: str | None) -> Iterator[str]:
     blocked = [row.id for row in outcome.rows if row.status == "blocked"]
     if not by_id and not blocked:
         return
-    yield f"{outcome.backend.name} ({outcome.backend.version})"
+    yield f"{outcome.name} ({outcome.version})"
     for id_, those in list(by_id.items())[:MOST_TOLD]:
         yield f"  FAILED {id_} ({where(those)})"
         yield from (f"    {line}" for line in told(those[0]))
@@ -96,13 +95,13 @@ def failures(outcome: Outcome, report: str | None) -> Iterator[str]:
 
 def table(outcome: Outcome, report: str | None) -> Iterator[str]:
     """A line for each area, what is known and noted, and the verdict."""
-    backend, rows = outcome.backend, outcome.rows
-    yield f"{backend.name} ({backend.version})"
+    rows = outcome.rows
+    yield f"{outcome.name} ({outcome.version})"
     yield (
         f"  {'area':<14}{'passed':>8}{'failed':>8}{'blocked':>8}{'known':>8}{'unclaimed':>10}"
         f"{'examples':>10}{'margin':>9}"
     )
-    for area in AREAS:
+    for area in outcome.areas:
         mine = [row for row in rows if row.area == area]
         if not mine:
             continue
@@ -123,7 +122,7 @@ def table(outcome: Outcome, report: str | None) -> Iterator[str]:
         for (id_, reason), those in alike(known, lambda row: (row.id, row.message.splitlines()[0])).items()
     ]
     yield from cut(reasons, MOST_LINES, report)
-    yield f"  {backend.name} {verdict(outcome)}."
+    yield f"  {outcome.name} {verdict(outcome)}."
 
 
 def verdict(outcome: Outcome) -> str:
@@ -181,18 +180,18 @@ class Progress:
         if self.started is not None and (name := trial_name(test)) in self.costs:
             self._write(f"{self.line()} - {name}")
 
-    def ended(self, test: str, key: Key, found: Mapping[str, Any]) -> None:
-        """That test has ended and found that."""
+    def ended(self, test: str, finding: Finding) -> None:
+        """Count a test that has ended, and show its failure if it is one of the first."""
         self.done += 1
         self.spent += self.costs.get(trial_name(test), 0.0)
-        if found["status"] == "failed":
-            id_, _, kind, dtype = key
-            self.failed.append(id_)
-            if len(set(self.failed)) <= MOST_TOLD and self.failed.count(id_) == 1:
+        if finding.status is Status.FAILED:
+            self.failed.append(finding.requirement)
+            if len(set(self.failed)) <= MOST_TOLD and self.failed.count(finding.requirement) == 1:
                 self._write("")
-                first = shorten(found["message"].splitlines()[0], LONGEST, placeholder="...")
+                first = shorten(finding.message.splitlines()[0], LONGEST, placeholder="...")
                 self.reporter.write("\r")
-                self.reporter.write_line(f"FAILED {id_} ({kind} {dtype}): {first}", red=True)
+                where = f"{finding.kind} {finding.dtype}"
+                self.reporter.write_line(f"FAILED {finding.requirement} ({where}): {first}", red=True)
 
     def line(self) -> str:
         """The line as it is now."""

@@ -1,25 +1,27 @@
 """Known failures: departures that are known, with reason and issue, and strict about both.
 
-An entry may keep an example of the failure. It is replayed before anything is drawn, so that whether the entry is
-mended does not hang on what is drawn.
+An entry may keep an example of the failure. It is replayed before anything is drawn, so that whether the entry still
+holds does not depend on what is drawn.
 """
 
 from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from conformance.engine.key import Key
 from conformance.engine.serialization import BrokenExample, Example, call_of
-from reference.config import DTYPES, KINDS
+from conformance.engine.specification import Specification
 
-KEYS = ("requirement", "backend", "kind", "dtype", "reason", "issue", "example")
+KEYS = ("requirement", "specification", "backend", "kind", "dtype", "reason", "issue", "example")
 
 
 class BrokenFile(Exception):
-    """A known-failures file that cannot be used; the message is one sentence that says what to mend."""
+    """A known-failures file that cannot be used; the message is one sentence that says what to correct."""
 
 
 @dataclass(frozen=True)
@@ -29,22 +31,29 @@ class KnownFailure:
     requirement: str
     reason: str
     issue: str
+    specification: str | None = None
     backend: str | None = None
     kind: str | None = None
     dtype: str | None = None
     example: Example | None = field(default=None, hash=False)
 
-    def matches(self, requirement: str, backend: str, kind: str, dtype: str) -> bool:
-        asked = ((self.backend, backend), (self.kind, kind), (self.dtype, dtype))
-        return self.requirement == requirement and all(mine in (None, theirs) for mine, theirs in asked)
+    def matches(self, key: Key) -> bool:
+        """Return whether the entry speaks of that key."""
+        pairs = (
+            (self.specification, key.specification),
+            (self.backend, key.backend),
+            (self.kind, key.kind),
+            (self.dtype, key.dtype),
+        )
+        return self.requirement == key.requirement and all(mine in (None, theirs) for mine, theirs in pairs)
 
     def __str__(self) -> str:
-        where = [part for part in (self.backend, self.kind, self.dtype) if part]
+        where = [part for part in (self.specification, self.backend, self.kind, self.dtype) if part]
         return f"{self.requirement} ({', '.join(where)})" if where else self.requirement
 
 
-def read(path: str | Path, requirements: Iterable[str]) -> list[KnownFailure]:
-    """The entries of a file. Raises BrokenFile, naming the file and the entry."""
+def read(path: str | Path, specifications: Mapping[str, Specification]) -> list[KnownFailure]:
+    """Return the entries of a file, which speak of these specifications. Raises BrokenFile, naming file and entry."""
     try:
         data = tomllib.loads(Path(path).read_text("utf-8"))
     except OSError as error:
@@ -54,27 +63,32 @@ def read(path: str | Path, requirements: Iterable[str]) -> list[KnownFailure]:
     entries = data.get("known_failure", [])
     if set(data) - {"known_failure"} or not isinstance(entries, list):
         raise BrokenFile(f"known failures: {path} may hold nothing but [[known_failure]] tables.")
-    known, found = set(requirements), []
-    for number, entry in enumerate(entries, 1):
-        place = f"known failures: {path}, entry {number}"
-        unknown = sorted(set(entry) - set(KEYS))
-        if unknown:
-            raise BrokenFile(f"{place}: unknown key {unknown[0]!r}; the keys are {', '.join(KEYS)}.")
-        for key in KEYS:
-            if key != "example" and key in entry and not isinstance(entry[key], str):
-                raise BrokenFile(f"{place}: {key} must be a string.")
-            if key in ("requirement", "reason", "issue") and not entry.get(key, "").strip():
-                raise BrokenFile(f"{place}: {key} is missing or empty.")
-        if entry["requirement"] not in known:
-            raise BrokenFile(f"{place}: there is no requirement {entry['requirement']!r}.")
-        if "example" in entry:
-            entry["example"] = _example(entry, Path(path).parent, place)
-        found.append(KnownFailure(**entry))
-    return found
+    places = ((f"known failures: {path}, entry {number}", entry) for number, entry in enumerate(entries, 1))
+    return [_entry(entry, Path(path).parent, place, specifications) for place, entry in places]
 
 
-def _example(entry: dict, folder: Path, place: str) -> Example:
-    """The example of an entry, read from a JSON file beside it if it is a path. Raises BrokenFile."""
+def _entry(entry: dict[str, Any], folder: Path, place: str, known: Mapping[str, Specification]) -> KnownFailure:
+    unknown = sorted(set(entry) - set(KEYS))
+    if unknown:
+        raise BrokenFile(f"{place}: unknown key {unknown[0]!r}; the keys are {', '.join(KEYS)}.")
+    for key in KEYS:
+        if key != "example" and key in entry and not isinstance(entry[key], str):
+            raise BrokenFile(f"{place}: {key} must be a string.")
+        if key in ("requirement", "reason", "issue") and not entry.get(key, "").strip():
+            raise BrokenFile(f"{place}: {key} is missing or empty.")
+    named = entry.get("specification")
+    if named is not None and named not in known:
+        raise BrokenFile(f"{place}: there is no specification {named!r}; the known ones are {', '.join(known)}.")
+    spoken = [s for s in known.values() if named in (None, s.name) and entry["requirement"] in s.requirements]
+    if not spoken:
+        raise BrokenFile(f"{place}: there is no requirement {entry['requirement']!r}.")
+    if "example" in entry:
+        entry = entry | {"example": _example(entry, folder, place, spoken[0])}
+    return KnownFailure(**entry)
+
+
+def _example(entry: dict[str, Any], folder: Path, place: str, specification: Specification) -> Example:
+    """Return the example of an entry, read from a JSON file beside it if it is a path. Raises BrokenFile."""
     example = entry["example"]
     try:
         if isinstance(example, str):
@@ -82,11 +96,10 @@ def _example(entry: dict, folder: Path, place: str) -> Example:
         if not isinstance(example, dict):
             raise BrokenExample("the example is none: it must be a table, or the path of a JSON file with one object")
         config = example.get("config", {})
-        kind, dtype = (
-            entry.get("kind", config.get("kind", KINDS[2])),
-            entry.get("dtype", config.get("dtype", DTYPES[0])),
-        )
-        if call_of(example, kind, dtype) is None:
+        first = specification.requirements[entry["requirement"]].kinds[0]
+        kind = entry.get("kind", config.get("kind", first))
+        dtype = entry.get("dtype", config.get("dtype", specification.dtypes[0]))
+        if call_of(specification, example, kind, dtype) is None:
             raise BrokenExample(f"the example is not of kind {kind} and dtype {dtype}")
     except OSError as error:
         raise BrokenFile(f"{place}: {entry['example']} cannot be read ({error.strerror}).") from None

@@ -1,126 +1,125 @@
-"""What a run came to: kept as pytest reports it, shown while it goes on, then the report, the summary, the exit status.
+"""What a run of pytest recorded: its findings as they are reported, the progress, the report, the exit status.
 
-Registered by the plugin in the process that the user started: under pytest-xdist the tests are run in others.
+The plugin registers it in the process that the user started: under pytest-xdist the tests are run in others.
 """
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conformance.runs.selection import all_requirements, outcome
+if TYPE_CHECKING:
+    from conformance.engine.finding import Finding
+    from conformance.engine.key import Key
+    from conformance.reporting.baseline import Gate
+    from conformance.reporting.report import Outcome
+    from conformance.reporting.terminal import Progress
 
 
 class Recorder:
-    """Hooks of pytest around a run of the plugin's."""
+    """Hooks of pytest around a run; ``state`` is the plugin's, which holds the session."""
 
-    def __init__(self, config: pytest.Config, run: Any) -> None:
-        self.config, self.run = config, run
-        self.results: dict[tuple[str, ...], dict[str, Any]] = {}
-        self.elsewhere = 0  # failures that are none of a check: of other tests, of fixtures, of a process of xdist
-        self.progress: Any = None
-        self.outcomes: list[Any] = []
-        self.gate: Any = None
+    def __init__(self, config: pytest.Config, state: Any) -> None:
+        self.config, self.state = config, state
+        self.results: dict[Key, Finding] = {}
+        self.elsewhere = 0  # failures of other tests, of fixtures, of a process of xdist
+        self.progress: Progress | None = None
+        self.outcomes: list[Outcome] = []
+        self.gate: Gate | None = None
 
     @property
     def path(self) -> str | None:
-        """Where the report is written."""
+        """Where the report is written, as the user named it."""
         return self.config.getoption("--conformance-report")
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Show the test that begins."""
         if self.progress is not None:
             self.progress.running(nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the finding of a test."""
         text = getattr(report, "conformance", None)
         if text is None:
             self.elsewhere += report.failed
             return
-        found = json.loads(text)
-        key = tuple(found.pop("key"))
-        self.results[key] = found
+        from conformance.engine.finding import Finding
+
+        finding = Finding.of_json(json.loads(text))
+        self.results[finding.key] = finding
         if self.progress is not None:
-            self.progress.ended(report.nodeid, key, found)
+            self.progress.ended(report.nodeid, finding)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Count a module that cannot be collected."""
         self.elsewhere += report.failed
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_report_teststatus(self, report):
+    def pytest_report_teststatus(self, report: Any) -> Generator[None, Any, Any]:
+        """Print no letter for a check while the progress is shown."""
         status = yield
         return (status[0], "", "") if self.progress is not None and hasattr(report, "conformance") else status
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Show the progress of the collected tests."""
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         checks = all(hasattr(getattr(item, "function", None), "checks") for item in session.items)
-        if self.run.asked and reporter is not None and checks:
+        if self.state.asked and reporter is not None and checks:
             reporter.showfspath = False  # the checks of a module are not run one after the other
         self.expect([item.nodeid for item in session.items])
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
+        """Show the progress of the tests that another process collected."""
         self.expect(ids)
 
     def expect(self, tests: list[str]) -> None:
         """Show the progress of these tests from now on, where somebody may be looking at a terminal."""
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
-        option = self.config.option
+        option, session = self.config.option, self.state.session
         quiet = self.config.get_verbosity() != 0 or option.capture == "no" or option.usepdb or option.collectonly
-        if reporter is None or not reporter.isatty or quiet or not self.run.backends or self.progress is not None:
+        if reporter is None or not reporter.isatty or quiet or session is None or self.progress is not None:
             return
         from conformance.reporting.terminal import Progress
-        from conformance.runs.shards import costs
 
-        names = ["-".join(key) for key in self.run.keys]
-        self.progress = Progress(reporter, dict(zip(names, costs(self.run.keys), strict=True)))
+        names = [key.name for key in session.keys]
+        self.progress = Progress(reporter, dict(zip(names, session.costs(session.keys), strict=True)))
         self.progress.expect(tests)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        run = self.run
+        """Settle the findings, write the report, set the exit status."""
         if self.progress is not None:
             self.progress.end()
-        if not (run.asked or self.results) or self.config.getoption("collectonly"):
+        state = self.state
+        if not (state.asked or self.results) or self.config.getoption("collectonly") or state.problem is not None:
             return
-        if run.backends is None:  # under xdist, of the default backends
-            run.prepare()
-        if not run.backends:
-            return
-        from conformance.reporting.report import as_text, suite_of
-        from conformance.runs.prerequisites import settle
-
-        settle(self.results, all_requirements())
-        for backend in run.backends:
-            clock = next((s.clock for s in run.subjects.values() if s.backend is backend), None)
-            seconds = clock.seconds if clock else {}
-            campaign = run.campaign.as_json() if run.campaign else None
-            self.outcomes.append(outcome(backend, self.results, run.keys, seconds, run.unmatched, campaign))
-        suite = suite_of(run.profile.name, run.profile.examples, run.seed, str(run.shard or ""))
-        text = as_text(self.outcomes, suite)
-        if self.path:
-            Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-            Path(self.path).write_text(text, "utf-8")
-        if run.baseline is not None:
-            from conformance.reporting.baseline import judge
-            from conformance.reporting.reading import reports_of
-
-            self.gate = judge(run.baseline, reports_of(text, "this run"))
+        ours = state.session or state.prepare()  # the latter under xdist, of the default backends
+        campaign = state.campaign.as_json() if state.campaign else None
+        self.outcomes = ours.outcomes(ours.settled(self.results), campaign)
+        text = ours.text(self.outcomes)
+        if (path := ours.settings.report) is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+        self.gate = ours.gate(text)
         session.exitstatus = self.exit_status(session.exitstatus)
 
-    def exit_status(self, status: int) -> int:
-        """pytest's, where that is not only whether tests failed; else as baseline and known failures have it."""
+    def exit_status(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
+        """Return pytest's status where it says more than whether tests failed; else the gate's, or the files'."""
         if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             return status
         if self.gate is not None:
             status = pytest.ExitCode.TESTS_FAILED if self.gate.worse or self.elsewhere else pytest.ExitCode.OK
-        # Whether the entries of a shard's file are those of nothing is for the merge to say.
-        return pytest.ExitCode.TESTS_FAILED if self.run.unmatched and self.run.shard is None else status
+        # The merge decides whether the entries of a shard's file match nothing.
+        session = self.state.session
+        return pytest.ExitCode.TESTS_FAILED if session.unmatched and session.settings.shard is None else status
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_terminal_summary(self, terminalreporter):
+    def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None, Any, Any]:
+        """Print the summary."""
         if not self.outcomes:
             return (yield)
         from conformance.reporting.terminal import screenful, summary, unmatched
@@ -128,11 +127,11 @@ class Recorder:
         with screenful(terminalreporter, self.path):
             result = yield
         terminalreporter.section("conformance")
-        lines = [*summary(self.outcomes, self.path)]
-        if self.run.shard is None:
+        lines, shard = [*summary(self.outcomes, self.path)], self.state.session.settings.shard
+        if shard is None:
             lines += unmatched(self.outcomes)
         else:
-            lines.append(f"shard {self.run.shard}: python -m conformance merge makes one report of all shards'.")
+            lines.append(f"shard {shard}: python -m conformance merge makes one report of all shards'.")
         if self.gate is not None:
             lines += [*self.gate.lines(self.path), ""]
         if self.path:

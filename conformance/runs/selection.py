@@ -1,79 +1,93 @@
-"""What a run is about, and what it came to: who is asked what in which order, and the answers as a report's rows."""
+"""Select and order the checks of a run, and turn their findings into the outcome of each backend."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from conformance.backend import Backend, Features
+from conformance.engine.finding import Finding, Status
+from conformance.engine.key import Key
+from conformance.engine.specification import Specification
 from conformance.reporting.report import Outcome, Row
-from conformance.runs.prerequisites import Key, ranks
-from reference.catalogue import Requirement, catalogue
-from reference.config import DTYPES, KINDS
+from conformance.runs.prerequisites import ranks
+from reference.catalogue import Requirement
 
 
-def all_requirements() -> dict[str, Requirement]:
-    """Every requirement by its id: the catalogue's entries, and one for each case."""
-    from conformance.specifications.torch_nn.suite.test_cases import test_case
+@dataclass(frozen=True)
+class Speaker:
+    """A backend and a specification that is put to it; ``backend`` has the claims of that specification."""
 
-    return catalogue() | {check.requirement: check.entry for check in test_case.checks}
+    specification: Specification
+    backend: Any
+    backend_index: int
 
 
-def combinations(features: Features, requirement: Requirement) -> list[tuple[str, str]]:
-    """The kinds and dtypes in which a requirement is put to a backend that claims these features; none if it is not.
+def requirements_of(specifications: Iterable[Specification]) -> dict[str, dict[str, Requirement]]:
+    """Return every requirement by its id, by the name of its specification."""
+    return {specification.name: specification.requirements for specification in specifications}
 
-    What is asked for although it is not claimed, a kind or a dtype, is asked for in those alone.
+
+def keys_of(speakers: Sequence[Speaker]) -> list[Key]:
+    """Return everything that a run puts to these backends, in its order.
+
+    One kind and dtype of a backend after the other: its examples are shared, then let go. Prerequisites come first.
     """
-    unless = requirement.unless
-    if not all(features.claims(need) for need in requirement.needs):
-        return []
-    if features.most_steps is not None and requirement.steps > features.most_steps:
-        return []
-    if unless not in ("", "kinds", "dtypes") and features.claims(unless):
-        return []
-    kinds = [kind for kind in requirement.kinds if (kind in features.kinds) != (unless == "kinds")]
-    dtypes = [dtype for dtype in DTYPES if (dtype in features.dtypes) != (unless == "dtypes")]
-    every = requirement.every_dtype or unless == "dtypes"
-    return [(kind, dtype) for kind in kinds for dtype in (dtypes if every else dtypes[:1])]
-
-
-def asked_of(backends: Iterable[Backend]) -> list[Key]:
-    """Everything that a run puts to these backends, in the order in which it does.
-
-    One kind and dtype of a backend after the other: its examples are shared, then let go. What others build on comes
-    before them.
-    """
-    requirements = all_requirements()
-    rank = ranks(requirements)
     keys = []
-    for backend in backends:
+    for speaker in speakers:
+        s, backend = speaker.specification, speaker.backend
+        rank = ranks(s.requirements)
         mine = [
-            (r.id, backend.name, *where) for r in requirements.values() for where in combinations(backend.features, r)
+            Key(requirement.id, backend.name, *where, s.name)
+            for requirement in s.requirements.values()
+            for where in s.combinations(backend.features, requirement)
         ]
-        keys += sorted(mine, key=lambda key: (KINDS.index(key[2]), DTYPES.index(key[3]), rank[key[0]]))
+        keys += sorted(
+            mine, key=lambda key: (s.kinds.index(key.kind), s.dtypes.index(key.dtype), rank[key.requirement])
+        )
     return keys
 
 
+def costs_of(specifications: Iterable[Specification], keys: Iterable[Key]) -> list[float]:
+    """Return what each check costs beside others, as far as that is known before it runs."""
+    known = {specification.name: specification for specification in specifications}
+    return [known[key.specification].cost(key.requirement, key.kind) for key in keys]
+
+
 def outcome(
-    backend: Backend,
-    results: Mapping[Key, Mapping[str, Any]],
+    speakers: Sequence[Speaker],
+    results: Mapping[Key, Finding],
     asked: Collection[Key],
     seconds: Mapping[str, float],
     unmatched: Iterable[str] = (),
     campaign: dict[str, Any] | None = None,
 ) -> Outcome:
-    """What the results say of one backend; complete if they hold everything that was asked of it."""
-    first = next(dtype for dtype in DTYPES if dtype in backend.features.dtypes)
-    rows = []
-    for requirement in all_requirements().values():
-        where = combinations(backend.features, requirement)
+    """Return what the results say of one backend, of which ``speakers`` are the specifications.
+
+    The outcome is complete if there is a result for everything that was asked of the backend.
+    """
+    rows = [row for speaker in speakers for row in _rows(speaker, results)]
+    backend = speakers[0].backend
+    complete = all(key in results for key in asked if key.backend == backend.name)
+    claims = {speaker.specification.name: speaker.backend.features for speaker in speakers}
+    areas = tuple(dict.fromkeys(area for speaker in speakers for area in speaker.specification.areas))
+    return Outcome(
+        backend.name, backend.version, claims, rows, complete, dict(seconds), tuple(unmatched), campaign, areas
+    )
+
+
+def _rows(speaker: Speaker, results: Mapping[Key, Finding]) -> Iterable[Row]:
+    """Yield the rows of a report on a backend and a specification."""
+    specification, backend = speaker.specification, speaker.backend
+    first = specification.first_dtype(backend.features)
+    for requirement in specification.requirements.values():
+        where = specification.combinations(backend.features, requirement)
         for kind in requirement.kinds:
             for dtype in (dtype for mine, dtype in where if mine == kind):
-                found = results.get((requirement.id, backend.name, kind, dtype))
+                found = results.get(Key(requirement.id, backend.name, kind, dtype, specification.name))
                 if found is not None:
-                    rows.append(Row.of(requirement, kind, dtype, **found))
-            # Of what is asked for where it is not claimed there is nothing to say where it is.
+                    yield Row.of(requirement, found)
+            # What is asked for where it is not claimed says nothing about where it is.
             if not requirement.unless and kind not in (mine for mine, _ in where):
-                rows.append(Row.of(requirement, kind, first, "not_claimed"))
-    complete = all(key in results for key in asked if key[1] == backend.name)
-    return Outcome(backend, rows, complete, dict(seconds), tuple(unmatched), campaign)
+                fields = (requirement.id, backend.name, kind, first, specification.name)
+                yield Row.of(requirement, Finding(*fields, status=Status.NOT_CLAIMED))

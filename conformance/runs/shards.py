@@ -6,41 +6,19 @@ import argparse
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import accumulate, combinations, pairwise
 from pathlib import Path
 from typing import Any
 
-from conformance.backend import Features
+from conformance import specifications
+from conformance.engine.finding import Finding, Status
+from conformance.engine.key import Key
+from conformance.isolation.task import RemoteBackend
 from conformance.reporting.reading import BadReport, Report, counted, read
-from conformance.reporting.report import Outcome, as_text
-from conformance.runs.prerequisites import Key, replay
-from conformance.runs.selection import all_requirements, asked_of, outcome
-from reference.catalogue import version
-
-# What a check costs beside others, in the mean of seven backends' reports; what is not here costs 1.
-COST_OF_AREA = {
-    "shapes": 0.6,
-    "state": 0.9,
-    "parameters": 1.4,
-    "numerics": 1.5,
-    "lengths": 1.3,
-    "projection": 3.7,
-    "cells": 0.5,
-    "gradients": 1.5,
-    "dropout": 2.3,
-    "initialization": 0.8,
-    "refusals": 0.3,
-    "robustness": 1.4,
-    "cases": 0.6,
-}
-COST_OF_KIND = {"rnn_tanh": 0.8, "rnn_relu": 0.6, "lstm": 1.4, "gru": 1.0}
-
-
-def costs(keys: Iterable[Key]) -> list[float]:
-    """What each of these checks costs, as far as that is known beforehand."""
-    requirements = all_requirements()
-    return [COST_OF_AREA.get(requirements[id_].area, 1.0) * COST_OF_KIND[kind] for id_, _, kind, _ in keys]
+from conformance.reporting.report import Outcome, as_text, catalogues
+from conformance.runs.prerequisites import replay
+from conformance.runs.selection import Speaker, costs_of, keys_of, outcome, requirements_of
 
 
 @dataclass(frozen=True)
@@ -61,14 +39,14 @@ class Shard:
             raise ValueError(f"{text!r} is no shard: write i/n, such as 1/4 for the first of four.")
         return cls(int(match[1]), int(match[2]))
 
-    def part(self, keys: Sequence[Key]) -> list[Key]:
-        """This shard's part: what follows one another, so that examples are shared, of about equal cost, never none.
+    def part(self, keys: Sequence[Key], costs: Sequence[float]) -> list[Key]:
+        """Return the keys of this shard: a stretch, so that examples are shared, of about equal cost, never none.
 
-        Raises ValueError where there are more shards than keys.
+        ``costs`` are those of the keys. Raises ValueError where there are more shards than keys.
         """
         if self.count > len(keys):
             raise ValueError(f"there are only {counted(len(keys), 'check')} to split.")
-        sums = list(accumulate(costs(keys)))
+        sums = list(accumulate(costs))
         bounds = [0]
         for number in range(1, self.count):
             even = bisect_left(sums, sums[-1] * number / self.count)
@@ -92,8 +70,6 @@ class Piece:
 
 def merge(paths: Sequence[str]) -> tuple[list[Outcome], dict[str, Any]]:
     """What one run would have found of which these are the shards, and its suite. Raises BadReport."""
-    from conformance.isolation.process import Described
-
     pieces = sorted((piece_of(path) for path in paths), key=lambda piece: piece.shard.index)
     for one, other in combinations(pieces, 2):
         require_one_run(one, other)
@@ -102,21 +78,23 @@ def merge(paths: Sequence[str]) -> tuple[list[Outcome], dict[str, Any]]:
     if missing:
         which = "shard " + missing[0] if len(missing) == 1 else "shards " + ", ".join(missing)
         raise BadReport(f"{which} of the run {'is' if len(missing) == 1 else 'are'} missing.")
-    backends = [Described(r.name, r.version, Features(**r.features), True) for r in here.reports]
-    asked = asked_of(backends)
-    results = {}
+    speakers = [_speakers(place, report) for place, report in enumerate(here.reports)]
+    asked = keys_of([speaker for those in speakers for speaker in those])
+    spoken = {speaker.specification.name: speaker.specification for those in speakers for speaker in those}
+    costs = costs_of(spoken.values(), asked)
+    results: dict[Key, Finding] = {}
     for piece in pieces:
-        results |= results_of(piece, asked)
-    replay(results, asked, all_requirements())
+        results |= results_of(piece, piece.shard.part(asked, costs))
+    replay(results, asked, requirements_of(spoken.values()))
     return [
         outcome(
-            backend,
+            those,
             results,
             asked,
             added(piece.reports[place].summary.get("seconds", {}) for piece in pieces),
             here.reports[place].summary.get("unmatched_known_failures", ()),
         )
-        for place, backend in enumerate(backends)
+        for place, those in enumerate(speakers)
     ], here.suite
 
 
@@ -129,7 +107,8 @@ def piece_of(path: str) -> Piece:
         suite = report.suite
         if not isinstance(suite.get("shard"), str):
             raise BadReport(f"{path} is no shard of a run: it was written without --shard.")
-        for name, wanted in (("version", __version__), ("catalogue", version())):
+        spoken = [s for s in specifications.every().values() if s.name in report.claims]
+        for name, wanted in (("version", __version__), ("catalogue", catalogues(spoken))):
             if suite[name] != wanted:
                 what = "suite" if name == "version" else name
                 raise BadReport(f"{path} is of {what} {suite[name]}, this is {wanted}: merge with what ran it.")
@@ -167,24 +146,48 @@ def require_one_run(one: Piece, other: Piece) -> None:
         raise BadReport(f"{both} are of different runs: {told}.")
 
 
-def results_of(piece: Piece, asked: Sequence[Key]) -> dict[Key, dict[str, Any]]:
-    """What a shard found, by key. Raises BadReport where that is not just what it was to find."""
-    wanted = set(piece.shard.part(asked))
-    found = {}
+def _speakers(place: int, report: Report) -> list[Speaker]:
+    """Return the backend of a report as each specification of this suite that it was put to. Raises BadReport."""
+    found = []
+    for name, claims in report.claims.items():
+        try:
+            specification = specifications.named(name)
+            backend = RemoteBackend(report.name, report.version, specification.features(**claims))
+        except (specifications.UnknownSpecification, TypeError, ValueError) as error:
+            raise BadReport(f"the report on {report.name} cannot be read by this suite ({error}).") from None
+        found.append(Speaker(specification, backend, place))
+    return found
+
+
+def results_of(piece: Piece, wanted: Sequence[Key]) -> dict[Key, Finding]:
+    """Return what a shard found, by key. Raises BadReport unless that is just what it was to find."""
+    found: dict[Key, Finding] = {}
     for report in piece.reports:
         for row in report.rows:
-            if row.status != "not_claimed":
-                found[row.id, report.name, row.kind, row.dtype] = {
-                    name: value
-                    for name, value in asdict(row).items()
-                    if name not in ("id", "area", "statement", "source", "kind", "dtype")
-                }
+            if row.status != Status.NOT_CLAIMED:
+                key = Key(row.id, report.name, row.kind, row.dtype, row.specification)
+                found[key] = Finding(
+                    row.id,
+                    report.name,
+                    row.kind,
+                    row.dtype,
+                    row.specification,
+                    Status(row.status),
+                    row.examples,
+                    row.margin,
+                    row.message,
+                    tuple(row.diagnosis),
+                    row.reproducer,
+                    None if row.steps is None else tuple(row.steps),
+                    row.seconds,
+                )
+    expected = set(wanted)
     for key in found:
-        if key not in wanted:
-            raise BadReport(f"{piece.path} overlaps with another shard: {' '.join(key)} is not of shard {piece.shard}.")
-    if len(found) < len(wanted):
-        told = counted(len(wanted) - len(found), "check")
-        raise BadReport(f"{piece.path} has gaps: {told} of shard {piece.shard} not run.")
+        if key not in expected:
+            raise BadReport(f"{piece.path} overlaps with another shard: {key} is not of shard {piece.shard}.")
+    if len(found) < len(expected):
+        missing = counted(len(expected) - len(found), "check")
+        raise BadReport(f"{piece.path} has gaps: {missing} of shard {piece.shard} not run.")
     return found
 
 

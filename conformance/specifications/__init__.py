@@ -1,1 +1,74 @@
-"""The specifications that the suite tests, each in a package of its own."""
+"""The specifications that the suite knows: those of this package, and those of installed packages.
+
+A specification is a package of its own whose attribute ``SPECIFICATION`` is the value. A package elsewhere registers the
+value in the entry-point group ``rnn_conformance.specifications``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from conformance import registry
+from conformance.engine.specification import Specification
+
+GROUP = "rnn_conformance.specifications"
+
+
+class UnknownSpecification(Exception):
+    """A name of no specification, or a registration that cannot be used; the message is one sentence."""
+
+
+@cache
+def every() -> dict[str, Specification]:
+    """Return every specification by its name: those of this package first. Raises UnknownSpecification."""
+    modules = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
+    found = [module.SPECIFICATION for module in modules]
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        try:
+            found.append(point.load())
+        except Exception as error:
+            raise UnknownSpecification(
+                f"specification {point.name!r} cannot be imported from {point.value} "
+                f"({type(error).__name__}: {' '.join(str(error).split())}): correct or uninstall that package."
+            ) from None
+    by_name: dict[str, Specification] = {}
+    for specification in found:
+        if not isinstance(specification, Specification):
+            kind = type(specification).__name__
+            raise UnknownSpecification(f"a registered specification is of type {kind}: register a Specification.")
+        if specification.name in by_name:
+            raise UnknownSpecification(f"two specifications are named {specification.name!r}: uninstall one of them.")
+        by_name[specification.name] = specification
+    return by_name
+
+
+def named(name: str) -> Specification:
+    """Return the specification of a name. Raises UnknownSpecification."""
+    known = every()
+    if name not in known:
+        raise UnknownSpecification(f"specification {name!r} is unknown: give one of {', '.join(known)}.")
+    return known[name]
+
+
+def spoken_by(backend: Any) -> list[Specification]:
+    """Return the specifications that a backend can be put to."""
+    return [specification for specification in every().values() if isinstance(backend, specification.adapter)]
+
+
+def backend(name: str) -> Any:
+    """Import and build the backend of a name. Raises UnknownBackend."""
+    return registry.backend(name, {s.adapter: s.features for s in every().values()})
+
+
+def adapted(backend: Any, specification: Specification) -> Any:
+    """Return the backend as the specification calls it. Raises UnknownBackend where the two do not go together."""
+    if not isinstance(backend, specification.adapter):
+        raise registry.UnknownBackend(
+            f"backend {backend.name!r} is no {specification.adapter.__name__}: "
+            f"it cannot be put to the specification {specification.name}."
+        )
+    return specification.adapt(backend)

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from conformance.reporting import order
 from conformance.reporting.reading import BadReport, Report
 from conformance.reporting.report import Row
-from reference.catalogue import AREAS, catalogue
 
 WORST_FIRST = ("failed", "blocked", "known_failure", "passed", "not_claimed")
 WORDS = {
@@ -81,7 +81,8 @@ def worst(statuses: Iterable[str]) -> str | None:
 
 def matrix(reports: Sequence[Report]) -> list[Area]:
     """The areas in the catalogue's order, then those that it does not know; requirements likewise."""
-    entries = catalogue()
+    rows_of_all = [row for report in reports for row in report.rows]
+    entries = order.entries(rows_of_all)
     places = {id_: place for place, id_ in enumerate(entries)}
     found: dict[str, list[list[Row]]] = {}
     for column, report in enumerate(reports):
@@ -101,8 +102,7 @@ def matrix(reports: Sequence[Report]) -> list[Area]:
             cells=tuple(Cell(tuple(rows)) for rows in found[id_]),
         )
         areas.setdefault(line.area, []).append(line)
-    order = [*(area for area in AREAS if area in areas), *(area for area in areas if area not in AREAS)]
-    return [Area(area, tuple(areas[area])) for area in order]
+    return [Area(area, tuple(areas[area])) for area in order.areas(rows_of_all) if area in areas]
 
 
 def columns(reports: Sequence[Report]) -> tuple[list[Report], list[tuple[Report, Report]]]:

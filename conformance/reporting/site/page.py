@@ -6,11 +6,11 @@ from collections.abc import Hashable, Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from conformance.reporting import order
 from conformance.reporting.changes import Comparison
 from conformance.reporting.reading import BEYOND, Report, counted, margin_told
 from conformance.reporting.site.matrix import MARKS, MEANINGS, WORDS, WORST_FIRST, Area, documented_at, matrix
 from conformance.reporting.site.picture import longest_worst, margins, margins_picture, steps_picture
-from reference.config import DTYPES, KINDS
 
 DOCUMENTATION = "https://docs.pytorch.org/docs/stable/generated/"
 
@@ -36,6 +36,7 @@ def page(reports: Sequence[Report], comparisons: Sequence[Comparison] = ()) -> s
         for n, report in enumerate(reports)
         if (rows := longest_worst(report))
     ]
+    rows = [row for report in reports for row in report.rows]
     return environment.get_template("page.html").render(
         reports=reports,
         areas=areas,
@@ -47,8 +48,8 @@ def page(reports: Sequence[Report], comparisons: Sequence[Comparison] = ()) -> s
         marks=MARKS,
         words=WORDS,
         meanings=MEANINGS,
-        kinds=KINDS,
-        dtypes=DTYPES,
+        kinds=order.kinds(rows),
+        dtypes=order.dtypes(rows),
     )
 
 
@@ -69,11 +70,13 @@ def data(reports: Sequence[Report], areas: Sequence[Area]) -> dict:
     three numbers into lists of their own.
     """
     texts, faults = Numbered(), Numbered()
+    every_row = [row for report in reports for row in report.rows]
+    kinds, dtypes = order.kinds(every_row), order.dtypes(every_row)
 
     def row(r) -> list:
         margin = None if r.margin is None else float(f"{min(r.margin, 10 * BEYOND):.4g}")
         found = [faults((fault["fault"], fault["explanation"])) for fault in r.diagnosis]
-        place = [KINDS.index(r.kind), DTYPES.index(r.dtype), WORST_FIRST.index(r.status)]
+        place = [kinds.index(r.kind), dtypes.index(r.dtype), WORST_FIRST.index(r.status)]
         rest = [texts(r.message), found, texts(r.reproducer or "")]
         while rest and rest[-1] in (empty, []):
             rest.pop()
@@ -94,8 +97,8 @@ def data(reports: Sequence[Report], areas: Sequence[Area]) -> dict:
     return {
         "documentation": DOCUMENTATION,
         "backends": [report.name for report in reports],
-        "kinds": KINDS,
-        "dtypes": DTYPES,
+        "kinds": kinds,
+        "dtypes": dtypes,
         "statuses": [{"key": s, "word": WORDS[s], "mark": MARKS[s]} for s in WORST_FIRST],
         "requirements": requirements,
         "texts": list(texts.values),

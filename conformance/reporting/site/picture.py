@@ -13,9 +13,9 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from conformance.reporting import order
 from conformance.reporting.reading import Report, margin_told
 from conformance.reporting.report import Row
-from reference.config import DTYPES, KINDS
 
 # Colours stand for the page's own: dark or light is its affair.
 INK, FAINT, MARK, WRONG = "#000001", "#000002", "#000003", "#000004"
@@ -64,8 +64,8 @@ def margins(report: Report) -> list[Margins]:
     numeric = [row for row in report.rows if row.margin is not None]
     found = (
         Margins(kind, dtype, tuple(row for row in numeric if (row.kind, row.dtype) == (kind, dtype)))
-        for dtype in DTYPES
-        for kind in KINDS
+        for dtype in order.dtypes(report.rows)
+        for kind in order.kinds(report.rows)
     )
     return [one for one in found if one.rows]
 
@@ -73,7 +73,8 @@ def margins(report: Report) -> list[Margins]:
 def longest_worst(report: Report) -> list[Row]:
     """Of each kind the row with the largest margin among those that tell it by step, for ENOUGH_STEPS or more."""
     told = [row for row in report.rows if len(row.steps or ()) >= ENOUGH_STEPS]
-    found = (max((row for row in told if row.kind == kind), key=lambda row: row.margin, default=None) for kind in KINDS)
+    kinds = order.kinds(report.rows)
+    found = (max((row for row in told if row.kind == kind), key=lambda row: row.margin, default=None) for kind in kinds)
     return [row for row in found if row is not None]
 
 

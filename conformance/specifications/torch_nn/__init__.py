@@ -1,1 +1,68 @@
-"""PyTorch's layers torch.nn.RNN, LSTM and GRU and their cells."""
+"""PyTorch's layers torch.nn.RNN, LSTM and GRU and their cells, as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from conformance.backend import Backend, Features
+from conformance.backends.oracle import OracleBackend
+from conformance.engine.specification import Specification
+from conformance.specifications.torch_nn.calls import CALL_FEATURES
+from conformance.specifications.torch_nn.catalogue import CATALOGUE
+from conformance.specifications.torch_nn.forms import FORMS
+from conformance.specifications.torch_nn.plans import planned
+from reference.config import DTYPES
+
+
+def _faults(kind: str) -> Sequence[Any]:
+    from conformance.specifications.torch_nn.faults import faults  # many modules, needed only where something failed
+
+    return faults(kind)
+
+
+def _compose(a: Any, b: Any) -> Backend:
+    from conformance.specifications.torch_nn.faults import compose
+
+    return compose(a, b)
+
+
+def _drawn_from(features: Features) -> Hashable:
+    claims = tuple(features.claims(name) for name in sorted(CALL_FEATURES))
+    return claims, (features.configurations, features.fixed_shapes, features.most_steps)
+
+
+SPECIFICATION = TORCH_NN = Specification(
+    name="torch.nn",
+    documentation="https://docs.pytorch.org/docs/stable/nn.html#recurrent-layers",
+    catalogue=CATALOGUE,
+    dtypes=DTYPES,
+    features=Features,
+    call_features=CALL_FEATURES,
+    forms=FORMS,
+    suite=f"{__name__}.suite",
+    adapter=Backend,
+    oracle=OracleBackend,
+    faults=_faults,
+    compose=_compose,
+    drawn_from=_drawn_from,
+    planned=planned,
+    random_areas=frozenset({"dropout", "initialization"}),
+    # in the mean of seven backends' reports
+    cost_of_area={
+        "shapes": 0.6,
+        "state": 0.9,
+        "parameters": 1.4,
+        "numerics": 1.5,
+        "lengths": 1.3,
+        "projection": 3.7,
+        "cells": 0.5,
+        "gradients": 1.5,
+        "dropout": 2.3,
+        "initialization": 0.8,
+        "refusals": 0.3,
+        "robustness": 1.4,
+        "cases": 0.6,
+    },
+    cost_of_kind={"rnn_tanh": 0.8, "rnn_relu": 0.6, "lstm": 1.4, "gru": 1.0},
+)

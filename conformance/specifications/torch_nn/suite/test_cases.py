@@ -1,17 +1,18 @@
-"""The cases of ``cases/``, from real use and generated; each case is one requirement, decided by one replay."""
+"""The cases of ``cases/``, from real use and generated: each replayed on the backend, one requirement a case."""
 
 from conformance.cases import Case, CaseError, check, check_read_back, default_directory, load_cases, replay
-from conformance.engine.check import Verdict
 from conformance.engine.compare import Failed
-from reference.catalogue import Requirement, ids
+from conformance.engine.verdict import Verdict
+from conformance.specifications.torch_nn.catalogue import CATALOGUE
+from reference.catalogue import Requirement
 
 
 class CaseCheck:
-    """A case as a check, for the kinds and features that the case needs; one replay decides it."""
+    """A case as a check: decided by one replay, for the kinds and features that it needs."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        combined = () if case.refuses_only else ids(["combined"])
+        combined = () if case.refuses_only else CATALOGUE.ids(["combined"])
         self.entry = Requirement(
             id=f"CASE-{case.id.upper()}",
             area="cases",
@@ -25,11 +26,11 @@ class CaseCheck:
         )
         self.requirement = self.entry.id
         self.names = case.requirements
-        """The requirements that the case is an example of. If one is a known failure, so is the case."""
+        """The requirements that it is an example of: where one of them is a known failure, so is the case."""
 
-    def run(self, subject, plans, streams, profile) -> Verdict:
-        """Replay the case and compare its results."""
-        verdict = Verdict(examples=1)
+    def run(self, streams, profile, example=None) -> tuple[Verdict, None]:
+        """Replay the case and compare; return the verdict, and None: there is no call to explain."""
+        verdict, subject = Verdict(examples=1), streams.subject
         backend, case = subject.backend, self.case.within(subject.dtype)
         try:
             with subject.calling(f"case {case.id}"):
@@ -42,17 +43,17 @@ class CaseCheck:
         except Failed as failure:
             verdict.failure, verdict.margin = str(failure), failure.margin
             verdict.example = f"case {case.id}: {path_of(case)}"
-        return verdict
+        return verdict, None
 
 
 def path_of(case: Case) -> str:
-    """Return the path of a case's file relative to the folder of the cases."""
+    """Return where the file of a case is, from the folder that holds the cases."""
     return next(f"cases/{folder}{case.id}.json" for folder in ("generated/", "")
                 if not folder or (default_directory() / folder / f"{case.id}.json").is_file())  # fmt: skip
 
 
 def test_case(trial):
-    """Do nothing: ``CaseCheck.run`` replays the case."""
+    """Stand for the cases in pytest's collection; the plugin runs CaseCheck.run instead."""
     raise AssertionError("the suite's plugin runs this")
 
 

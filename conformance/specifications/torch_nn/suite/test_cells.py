@@ -1,9 +1,10 @@
 """Cells: a single step, and steps in a loop."""
 
 from conformance.backend import CellConfig, Result
-from conformance.engine.check import decides
 from conformance.engine.compare import Failed
-from conformance.specifications.torch_nn.strategies import CellCall, cells, plain_layers
+from conformance.specifications.torch_nn.calls import CellCall
+from conformance.specifications.torch_nn.decides import decides
+from conformance.specifications.torch_nn.strategies import cells, plain_layers
 from conformance.specifications.torch_nn.suite.test_shapes import expect_shape
 from conformance.specifications.torch_nn.suite.test_state import expect_repeated, joined, optional
 

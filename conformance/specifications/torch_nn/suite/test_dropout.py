@@ -11,9 +11,9 @@ from zlib import crc32
 
 import numpy as np
 
-from conformance.engine.check import decides
 from conformance.engine.compare import Failed
 from conformance.engine.statistics import LEAST, expect_frequency
+from conformance.specifications.torch_nn.decides import decides
 from conformance.specifications.torch_nn.strategies import dropping, layers, many_masked
 from reference.parameters import layer_directions
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from conformance.engine.check import decides
 from conformance.engine.compare import Failed
-from conformance.specifications.torch_nn.strategies import COTANGENTS, gradient_calls, long_gradient_calls
+from conformance.specifications.torch_nn.calls import COTANGENTS
+from conformance.specifications.torch_nn.decides import decides
+from conformance.specifications.torch_nn.strategies import gradient_calls, long_gradient_calls
 from conformance.specifications.torch_nn.suite.test_lengths import ragged, time_first
 from conformance.specifications.torch_nn.suite.test_shapes import batch_of_one, batched, transposed
 from conformance.specifications.torch_nn.suite.test_state import (

@@ -10,9 +10,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from conformance.engine.check import decides
 from conformance.engine.compare import Failed
 from conformance.engine.statistics import expect_frequency, expect_uniform
+from conformance.specifications.torch_nn.decides import decides
 from conformance.specifications.torch_nn.strategies import new_layers
 from conformance.specifications.torch_nn.suite.test_shapes import expect_shape
 from reference.config import numpy_dtype

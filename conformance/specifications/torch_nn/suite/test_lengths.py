@@ -3,8 +3,8 @@
 import numpy as np
 
 from conformance.backend import Result
-from conformance.engine.check import decides
 from conformance.engine.compare import Failed
+from conformance.specifications.torch_nn.decides import decides
 from conformance.specifications.torch_nn.suite.test_state import samples, samples_of, several_samples
 
 

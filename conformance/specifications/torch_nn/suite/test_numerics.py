@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from conformance.engine.check import decides
 from conformance.engine.compare import Failed
+from conformance.specifications.torch_nn.decides import decides
 from conformance.specifications.torch_nn.strategies import (
     isolated_gate,
     large_batches,

@@ -7,8 +7,8 @@ from itertools import permutations
 import numpy as np
 
 from conformance.backend import Result
-from conformance.engine.check import decides
 from conformance.engine.compare import Failed, require_plain
+from conformance.specifications.torch_nn.decides import decides
 from conformance.specifications.torch_nn.strategies import cells, plain_layers
 from conformance.specifications.torch_nn.suite.test_shapes import expect_shape
 from conformance.specifications.torch_nn.suite.test_state import free_of_lengths, optional, single_layer

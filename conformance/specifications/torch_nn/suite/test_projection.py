@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from conformance.backend import Result
-from conformance.engine.check import decides
+from conformance.specifications.torch_nn.decides import decides
 from conformance.specifications.torch_nn.suite.test_shapes import expect_shape, time_major
 from conformance.specifications.torch_nn.suite.test_state import free_of_lengths, optional
 

@@ -7,13 +7,15 @@ from dataclasses import replace
 import numpy as np
 
 from conformance.backend import Unsupported
-from conformance.engine.check import decides
 from conformance.engine.compare import Failed, require_plain
-from conformance.engine.subject import as_gradients, as_result, copied, describe_returned, one_line
+from conformance.engine.subject import copied, one_line
+from conformance.engine.trial import describe_returned
+from conformance.specifications.torch_nn.decides import decides
 from conformance.specifications.torch_nn.strategies import asking_for, cells, dropping, gradient_calls
 from conformance.specifications.torch_nn.suite.test_dropout import expect_trained, read_masks, seed_of
 from conformance.specifications.torch_nn.suite.test_initialization import documented_names, expect_within_bounds
 from conformance.specifications.torch_nn.suite.test_shapes import batched
+from conformance.specifications.torch_nn.trials import as_gradients, as_result
 from reference.config import numpy_dtype
 from reference.parameters import parameter_shapes
 
@@ -96,7 +98,7 @@ def test_no_sample(trial):
     came = trial.attempt(x=x, **states)
     expected = call.replace(x=x, **states).result_shapes
     if not isinstance(came, Exception):
-        shapes = tuple(None if a is None else np.shape(a) for a in trial._parts(came))
+        shapes = tuple(None if a is None else np.shape(a) for a in trial.form.parts(came))
         if shapes != expected:
             raise Failed(f"x of shape {x.shape}, no sample: got shapes {shapes}, expected an error or {expected}")
 
@@ -331,11 +333,11 @@ def test_dtype_of_parameters(trial):
     given = {name: value.astype(wrong) for name, value in call.parameters.items()}
     came = trial.attempt(parameters=given)
     if not isinstance(came, Exception):
-        result = trial._result(came)
+        result = trial.form.receive(came)
         if result.output.dtype != mine:
             raise Failed(f"parameters of {wrong}: got an output of {result.output.dtype}, expected an error or {mine}")
         cast = trial.other(call.replace(parameters={name: value.astype(mine) for name, value in given.items()}))
-        cast.agrees(cast._shaped(result, call))
+        cast.agrees(cast.shaped(result, call))
 
 
 # --- cells --------------------------------------------------------------------------------------------
@@ -371,9 +373,9 @@ def expect_refused(trial, what):
             "the call is valid, and the adapter is to say that it does not do it"
         )
     try:
-        result = trial._shaped(trial._result(came), trial.call)
+        result = trial.shaped(trial.form.receive(came), trial.call)
         dtype = numpy_dtype(trial.call.config.dtype)
-        for name, array in zip(trial.names, result, strict=True):
+        for name, array in zip(trial.form.results, result, strict=True):
             if array is not None and array.dtype != dtype:
                 raise Failed(f"{name}: got dtype {array.dtype}, expected {dtype}")
         trial.agrees(result)
@@ -420,7 +422,7 @@ def asked_for(trial, what, ask):
     """Ask for an unclaimed feature; return the adapter's answer, or None if it raises Unsupported."""
     try:
         with trial.subject.at_work(what):
-            return ask(trial._build())
+            return ask(trial.build())
     except Unsupported:
         return None
     except Failed:
@@ -461,7 +463,7 @@ def test_unclaimed_gradients(trial):
     came = asked_for(trial, "gradients", lambda layer: layer.gradients(*copied(trial.call.arguments).values()))
     if came is not None:
         with judging(trial, "gradients"):
-            trial.agrees(trial._shaped(as_gradients(came), trial.call))
+            trial.agrees(trial.shaped(as_gradients(came), trial.call))
 
 
 @decides("UNCLAIMED-DROPOUT", draw=dropping(upper="showing"), when=uses("multilayer"))
@@ -470,7 +472,7 @@ def test_unclaimed_dropout(trial):
     came = asked_for(trial, "dropout", lambda layer: layer.forward_training(*arguments, seed=seed))
     if came is not None:
         with judging(trial, "dropout"):
-            got = trial._shaped(as_result(came), trial.call)
+            got = trial.shaped(as_result(came), trial.call)
             expect_trained(trial, got, read_masks(trial, got)[0])
 
 

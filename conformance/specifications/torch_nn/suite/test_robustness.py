@@ -5,9 +5,9 @@ from threading import Barrier, Thread
 import numpy as np
 
 from conformance.backend import Result
-from conformance.engine.check import decides
 from conformance.engine.compare import Failed
 from conformance.engine.subject import copied
+from conformance.specifications.torch_nn.decides import decides
 from conformance.specifications.torch_nn.strategies import cells, very_long_layers
 from conformance.specifications.torch_nn.suite.test_lengths import expect_zero_past_the_end, time_first
 from conformance.specifications.torch_nn.suite.test_state import (
@@ -274,11 +274,11 @@ def test_two_layers_in_turns(trial):
 def test_calls_from_two_threads(trial):
     call = trial.call
     other = call.replace(x=-call.x)
-    alone = [trial.got, trial._ask(other)]
+    alone = [trial.got, trial.ask(other)]
     for _ in range(ROUNDS):
         together = at_once(trial, [call, other])
         trial.same(together[0], other="called from two threads")
-        for name, first, second in zip(trial.names, alone[1], together[1], strict=True):
+        for name, first, second in zip(trial.form.results, alone[1], together[1], strict=True):
             if first is not None and not np.allclose(first.astype(float), second.astype(float), 1e-3, 1e-3):
                 raise Failed(f"{name}: the call in the second thread gave other numbers than alone")
 
@@ -291,7 +291,7 @@ def at_once(trial, calls):
         arguments = own_arguments(calls[number])
         barrier.wait()
         try:
-            results[number] = trial._use(layer, arguments)
+            results[number] = trial.use(layer, arguments)
         except BaseException as error:
             results[number] = error
 
@@ -304,4 +304,4 @@ def at_once(trial, calls):
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-        return [trial._result(result) for result in results]
+        return [trial.form.receive(result) for result in results]

@@ -3,8 +3,8 @@
 import numpy as np
 
 from conformance.backend import Result
-from conformance.engine.check import decides
 from conformance.engine.compare import Failed, describe_shape_or_kind
+from conformance.specifications.torch_nn.decides import decides
 
 
 def expect_shape(name, got, expected):

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from conformance.backend import Result
-from conformance.engine.check import decides
 from conformance.engine.compare import Failed
+from conformance.specifications.torch_nn.decides import decides
 from conformance.specifications.torch_nn.strategies import cells
 from conformance.specifications.torch_nn.suite.test_shapes import batched, time_major
 from reference.parameters import parameter_suffix

@@ -1,0 +1,61 @@
+"""A check run and its failure explained: the diagnosis, simpler numbers, and the script that shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from conformance.diagnosis.diagnose import Diagnostician, sentences
+from conformance.diagnosis.script import known_failure_entry, script
+from conformance.diagnosis.simplify import simplified
+from conformance.engine.profiles import Profile
+from conformance.engine.serialization import Example
+from conformance.engine.shrinking import MAX_SHRINKING_SECONDS
+from conformance.engine.subject import Subject
+from conformance.engine.verdict import Verdict
+from reference.catalogue import Requirement
+
+MAX_OWN_TRIALS = 24  # of a failing check's own way of drawing that diagnosis looks at
+
+
+def examined(check: Any, diagnostician: Diagnostician, profile: Profile, example: Example | None = None) -> Verdict:
+    """Run a check; where it fails and the profile shrinks, explain the failure and write its reproducer."""
+    verdict, call = check.run(diagnostician.streams, profile, example)
+    if call is None:
+        return verdict
+    if verdict.replayed == "fails":
+        write_reproducer(verdict, diagnostician.subject, check.entry, call, numbers=not check.apart)
+    elif profile.shrink_attempts:
+        explain(check, verdict, diagnostician, call, profile.shrink_attempts)
+    return verdict
+
+
+def explain(check: Any, verdict: Verdict, diagnostician: Diagnostician, call: Any, attempts: int) -> None:
+    """Name the known faults that give the failure, simplify its call, and write its reproducer."""
+    subject = diagnostician.subject
+    if check.apart:
+        write_reproducer(verdict, subject, check.entry, call, numbers=False)
+        return
+    specification = subject.specification
+    if check.entry.area not in specification.random_areas:
+        with subject.clock("diagnosis"):
+            own = []
+            if check.draw is not specification.form_of(call).draw:
+                stream = diagnostician.streams.of(check.draw)
+                own = [trial for _, trial in stream.those(check.applies, MAX_OWN_TRIALS)]
+            found = diagnostician.diagnose(check.law, call, own)
+        verdict.diagnosis, verdict.common = found.faults, found.common
+    with subject.clock("shrinking"):
+        call, failure = simplified(check, subject, call, attempts, MAX_SHRINKING_SECONDS)
+    if failure is not None:  # it fails again
+        verdict.fail(failure, call)
+    write_reproducer(verdict, subject, check.entry, call)
+
+
+def write_reproducer(
+    verdict: Verdict, subject: Subject, requirement: Requirement, call: Any = None, numbers: bool = True
+) -> None:
+    """Add the script, by the call's own numbers if ``numbers`` and they are wrong, and the entry of a known failure."""
+    with subject.clock("shrinking"):
+        told = sentences(verdict.diagnosis, verdict.common)
+        verdict.reproducer = script(subject, requirement, verdict.failure, call, told, numbers)
+    verdict.known_failure = known_failure_entry(requirement.id, subject, call)

@@ -1,0 +1,46 @@
+"""Replaying a failure: what the scripts do that are no matter of one call's numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from conformance import registry, specifications
+from conformance.engine.check import Check, failure_of
+from conformance.engine.drawing import Plans, Streams
+from conformance.engine.profiles import PROFILES
+from conformance.engine.serialization import BrokenExample, Example, call_of
+from conformance.engine.subject import Subject
+from conformance.engine.trial import trial_of
+
+
+def replay(
+    name: str,
+    requirement: str,
+    kind: str,
+    dtype: str,
+    example: Example | None = None,
+    *,
+    specification: str = "torch.nn",
+) -> int:
+    """Put a backend to one requirement's checks, on the example if there is one; print the result.
+
+    Returns 1 where it fails, 0 where it passes, 2 where it cannot be run.
+    """
+    try:
+        chosen = specifications.named(specification)
+        backend = specifications.adapted(specifications.backend(name), chosen)
+        call = None if example is None else call_of(chosen, example, kind, dtype)
+    except (registry.UnknownBackend, specifications.UnknownSpecification, BrokenExample) as error:
+        print(error)
+        return 2
+    subject, failures = Subject(chosen, backend, kind, dtype), []
+    for check in chosen.checks_of(requirement):
+        if call is None:
+            verdict, _ = check.run(Streams(subject, Plans(0)), replace(PROFILES["quick"], shrink_attempts=0))
+            failures += [verdict.failure] if verdict.failure else []
+        elif isinstance(check, Check) and check.applies(call):
+            failure = failure_of(check, trial_of(subject, call))
+            failures += [str(failure)] if failure else []
+    print(f"{requirement}, {call or f'{kind}, {dtype}'}")
+    print("\n".join(failures) or "passes")
+    return 1 if failures else 0

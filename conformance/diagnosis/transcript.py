@@ -1,0 +1,158 @@
+"""Transcripts: everything that a law asks of a backend, and what the backend returns.
+
+A law is run once more for the calls that it makes, not for its verdict, with the backend, a fault or the oracle behind a
+``Listener``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from conformance.backend import Unsupported
+from conformance.engine.compare import Failed
+from conformance.engine.subject import Subject
+from conformance.engine.trial import trial_of
+
+Entry = tuple[str, Any]  # what it is; the numbers, or a word for what came instead
+Law = Callable[[Any], None]
+
+
+class Noise:
+    """Disturbs arrays at the unit roundoff, the same array by the same errors, so that laws of repetition hold."""
+
+    def __init__(self, u: float, seed: int) -> None:
+        self.u, self.seed = u, seed
+
+    def spread(self, value: Any) -> Any:
+        """Return the value, its arrays of floating-point numbers disturbed."""
+        if isinstance(value, Mapping):
+            return {name: self.spread(v) for name, v in value.items()}
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in "fV":
+            return value
+        rng = np.random.Generator(np.random.SFC64([self.seed, value.size]))
+        exact = value.astype(np.float64)
+        return (exact * (1 + self.u * rng.standard_normal(value.shape))).astype(value.dtype)
+
+
+class Listener:
+    """Stands in for a backend, and writes down what is asked of it and what it returns; ``noise`` disturbs both.
+
+    ``claimed`` is the backend whose name and claims it takes over. What a method in ``builders`` returns is listened
+    to as well.
+    """
+
+    def __init__(self, inner: Any, claimed: Any, builders: frozenset[str], noise: Noise | None = None) -> None:
+        self.inner, self.builders, self.noise = inner, builders, noise
+        self.name, self.version, self.features = claimed.name, claimed.version, claimed.features
+        self.heard: list[Entry] = []
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.inner, name)
+        if name not in self.builders:
+            return _listening(self, name, method) if callable(method) else method
+        return lambda *arguments: ListenedObject(self, self.listen("building", method, *arguments))
+
+    def listen(self, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return the function's value; write down the value or a word for the exception, and changed arguments."""
+        if self.noise:
+            arguments = tuple(self.noise.spread(a) for a in arguments)
+        before = [_bits(a) for a in arguments]
+        try:
+            returned = function(*arguments)
+        except Unsupported:
+            self.heard.append((what, "Unsupported"))
+            raise
+        except (Exception, SystemExit) as error:
+            self.heard.append((what, "SystemExit" if isinstance(error, SystemExit) else "an error"))
+            raise
+        if what != "building":
+            self.heard += [(f"{what}: {name}", _number(value)) for name, value in _named(returned)]
+        if not self.noise and [_bits(a) for a in arguments] != before:
+            self.heard.append((what, "arguments written"))
+        return returned
+
+
+class ListenedObject:
+    """What a backend built, its methods listened to."""
+
+    def __init__(self, listener: Listener, inner: Any) -> None:
+        self._listener, self._inner = listener, inner
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._inner, name)
+        return _listening(self._listener, name, attribute) if callable(attribute) else attribute
+
+
+def _listening(listener: Listener, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    def listened(*arguments: Any, **keywords: Any) -> Any:
+        return listener.listen(name, lambda *a: method(*a, **keywords), *arguments)
+
+    return listened
+
+
+def _bits(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return [_bits(v) for v in value.values()]
+    return value.tobytes() if isinstance(value, np.ndarray) else None
+
+
+def _named(returned: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(returned, Mapping):
+        return iter(returned.items())
+    if hasattr(returned, "output"):
+        return ((name, getattr(returned, name, None)) for name in ("output", "h_n", "c_n"))
+    if isinstance(returned, tuple):
+        return iter((str(k), value) for k, value in enumerate(returned))
+    return iter([("result", returned)])
+
+
+def _number(value: Any) -> Any:
+    if value is None or isinstance(value, np.ndarray):
+        return None if value is None else np.array(value, np.float64 if value.dtype.kind in "fViu" else object)
+    return type(value).__name__
+
+
+def plain(trial: Any) -> None:
+    """Make one call of the backend: the simplest law."""
+    trial.got  # noqa: B018
+
+
+def transcript(backend: Any, subject: Subject, law: Law, call: Any, noise: Noise | None = None) -> list[Entry]:
+    """Return what the law asks of a backend that stands in for the subject's, and what that backend returns."""
+    builders = frozenset(form.build for form in subject.specification.forms)
+    listener = Listener(backend, subject.backend, builders, noise)
+    rehearsal = Subject(subject.specification, listener, subject.kind, subject.dtype, watch=subject.watch)
+    rehearsal.compares = False
+    ended = "as it should"
+    try:
+        with np.errstate(all="ignore"):
+            law(trial_of(rehearsal, call))
+    except Failed:
+        ended = "by what came"
+    except Exception:  # a law goes on with every result
+        ended = "by an error"
+    return [*listener.heard, ("the law ended", ended)]
+
+
+def alike(a: Sequence[Entry], b: Sequence[Entry]) -> bool:
+    """Return whether two transcripts are the same but for their numbers."""
+    return len(a) == len(b) and all(
+        x == y and _shape(mine) == _shape(its) for (x, mine), (y, its) in zip(a, b, strict=True)
+    )
+
+
+def _shape(value: Any) -> Any:
+    return value.shape if isinstance(value, np.ndarray) else value
+
+
+def differ(a: Any, b: Any) -> bool:
+    """Return whether two entries are arrays of different numbers."""
+    return isinstance(a, np.ndarray) and not np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+
+
+def same(a: Sequence[Entry], b: Sequence[Entry]) -> bool:
+    """Return whether two transcripts are the same, bit by bit."""
+    return alike(a, b) and not any(differ(mine, its) for (_, mine), (_, its) in zip(a, b, strict=True))

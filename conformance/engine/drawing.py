@@ -1,0 +1,153 @@
+"""How examples are drawn: plans in blocks, the same for every kind and dtype, and trials of their calls."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.database import ExampleDatabase
+from hypothesis.errors import HypothesisWarning
+from hypothesis.internal.conjecture import providers
+
+from conformance.engine.form import Draw
+from conformance.engine.specification import Specification
+from conformance.engine.subject import Subject
+from conformance.engine.trial import trial_of
+
+BLOCK = 25  # examples that Hypothesis draws in one go
+KEPT_BLOCKS = 48  # of built examples; beyond them a long campaign builds examples again for each check
+MOST_FRUITLESS_BLOCKS = 30  # without one example that applies: then there is none
+
+
+class Plans:
+    """The plans that Hypothesis drew, shared by kinds and dtypes; its database of examples, if one is used."""
+
+    def __init__(self, seed: int, database: ExampleDatabase | None = None) -> None:
+        self.seed, self.database = seed, database
+        self._blocks: dict[Any, list[Any]] = {}
+
+    def block(self, specification: Specification, draw: Draw, features: Any, number: int) -> list[Any]:
+        """Return BLOCK plans, the same for the same seed and number."""
+        key = (specification.name, draw, specification.drawn_from(features), number)
+        if key not in self._blocks:
+            drawn: list[Any] = []
+            hypothesis_run(drawn.append, draw(features), self.seed + number, [Phase.generate])
+            # Hypothesis stops early where there is little to draw: such a block is filled by repetition.
+            self._blocks[key] = [drawn[position % len(drawn)] for position in range(BLOCK)]
+        return self._blocks[key]
+
+
+@dataclass
+class Stream:
+    """The examples of one way of drawing for one subject, built on demand and kept for the next check."""
+
+    subject: Subject
+    draw: Draw
+    plans: Plans
+    blocks: list[tuple[list[Any], list[Any]]] = field(default_factory=list)  # plans, and trials of the first of them
+
+    def trial(self, plan: Any) -> Any:
+        """Put the plan's call to the subject."""
+        return trial_of(self.subject, plan.build(self.subject.kind, self.subject.dtype))
+
+    def those(self, applies: Callable[[Any], bool], count: int) -> Iterator[tuple[int, Any]]:
+        """Yield the first ``count`` trials whose call applies, each with the number of its block."""
+        found = block = fruitless = 0
+        while found < count and fruitless < MOST_FRUITLESS_BLOCKS:
+            fruitless += 1
+            for trial in self.block(block):
+                if applies(trial.call):
+                    found, fruitless = found + 1, 0
+                    yield block, trial
+                    if found == count:
+                        return
+            block += 1
+
+    def block(self, number: int) -> Iterator[Any]:
+        """Yield the trials of a block. Each is built on demand; those of the first blocks are kept."""
+        if number < len(self.blocks):
+            plans, trials = self.blocks[number]
+        else:
+            with self.subject.clock("drawing"):
+                features = self.subject.backend.features
+                plans, trials = self.plans.block(self.subject.specification, self.draw, features, number), []
+            if number < KEPT_BLOCKS:
+                self.blocks.append((plans, trials))
+        for position, plan in enumerate(plans):
+            if position == len(trials):
+                with self.subject.clock("drawing"):
+                    trials.append(self.trial(plan))
+            yield trials[position]
+
+
+class Streams:
+    """The streams of one subject by way of drawing, shared by its checks."""
+
+    def __init__(self, subject: Subject, plans: Plans) -> None:
+        self.subject, self.plans = subject, plans
+        self._by_draw: dict[Draw, Stream] = {}
+
+    def of(self, draw: Draw) -> Stream:
+        """Return the stream of a way of drawing."""
+        if draw not in self._by_draw:
+            self._by_draw[draw] = self.stream(draw)
+        return self._by_draw[draw]
+
+    def stream(self, draw: Draw) -> Stream:
+        """Make a new stream."""
+        return Stream(self.subject, draw, self.plans)
+
+    def use(self, plans: Plans) -> None:
+        """Take the plans that are not there yet from these."""
+        self.plans = plans
+        for stream in self._by_draw.values():
+            stream.plans = plans
+
+
+def hypothesis_run(
+    function: Callable[[Any], object],
+    strategy: Any,
+    number: int,
+    phases: list[Phase],
+    database: ExampleDatabase | None = None,
+    key: bytes = b"",
+) -> None:
+    """Let Hypothesis draw BLOCK examples from a seed, or replay those that the database has under the key."""
+    run: Any = given(strategy)(lambda example: function(example))
+    run._hypothesis_internal_database_key = key
+    run = seed(number)(run)
+    run = settings(
+        max_examples=BLOCK,
+        phases=phases,
+        database=database,
+        deadline=None,
+        derandomize=False,
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+        print_blob=False,
+    )(run)
+    with warnings.catch_warnings(), drawn_from_the_seed_alone():
+        warnings.simplefilter("ignore", HypothesisWarning)
+        run()
+
+
+@contextmanager
+def drawn_from_the_seed_alone() -> Iterator[None]:
+    """Keep Hypothesis from drawing numbers that it finds in the source of imported modules, an adapter's too.
+
+    It takes one from time to time where it draws an integer, and the same seed would give other examples elsewhere.
+    """
+    provider: Any = providers.HypothesisProvider
+    theirs = getattr(provider, "_maybe_draw_constant", None)
+    if theirs is None:  # a Hypothesis that does not do so
+        yield
+        return
+    provider._maybe_draw_constant = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        provider._maybe_draw_constant = theirs

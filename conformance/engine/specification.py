@@ -1,0 +1,189 @@
+"""A specification as a value: everything that the suite knows about the documentation of one family of operators."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+from conformance.engine.form import Call, Form
+from reference.catalogue import Catalogue, Requirement
+from reference.precision import Arithmetic
+
+
+class Claims(Protocol):
+    """What a backend claims of a specification."""
+
+    kinds: Any
+    dtypes: Any
+
+    def claims(self, feature: str) -> bool:
+        """Return whether a boolean feature is claimed. Raises ValueError for an unknown name."""
+
+    def arithmetic(self, kind: str, dtype: str) -> Arithmetic:
+        """Return how the backend rounds."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the claims as JSON data."""
+
+
+class KnownFault(Protocol):
+    """A known departure from the documentation, which diagnosis puts in the backend's place."""
+
+    id: str
+    explanation: str
+    family: str
+    common: bool
+    build: Callable[[], Any]
+
+
+def every_claim(features: Any) -> Hashable:
+    """Return the claims themselves: examples depend on all of them."""
+    return features
+
+
+def no_faults(kind: str) -> Sequence[Any]:
+    """Return no faults."""
+    return ()
+
+
+def no_composition(a: Any, b: Any) -> Any:
+    """Raise ValueError: faults of this specification do not go together."""
+    raise ValueError(f"{a.id} and {b.id} do not go together")
+
+
+def as_it_is(backend: Any) -> Any:
+    """Return the backend."""
+    return backend
+
+
+def no_plan(data: Mapping[str, Any], kind: str, dtype: str) -> Any:
+    """Raise KeyError: calls of this specification are not stored as plans."""
+    raise KeyError("plan")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Specification:
+    """One documentation, its requirements, and how a backend is put to them."""
+
+    name: str
+    """What reports and ``--specification`` call it: ``torch.nn``."""
+    documentation: str
+    """The address of the documentation."""
+    catalogue: Catalogue
+    dtypes: tuple[str, ...]
+    features: type[Any]
+    """The class of a backend's claims."""
+    call_features: frozenset[str]
+    """The features that a single call can use; the others say what a backend can do besides."""
+    forms: tuple[Form, ...]
+    suite: str
+    """The package whose modules ``test_...`` hold the checks."""
+    adapter: type[Any]
+    """The class of the backends that this specification can be put to."""
+    oracle: Callable[[], Any]
+    """Builds a right backend."""
+    adapt: Callable[[Any], Any] = as_it_is
+    """The view of a backend that has the methods which the forms call, and claims of the class ``features``."""
+    faults: Callable[[str], Sequence[Any]] = no_faults
+    """The known faults that touch a kind."""
+    compose: Callable[[Any, Any], Any] = no_composition
+    """Builds a backend with two faults. Raises ValueError where they do not go together."""
+    drawn_from: Callable[[Any], Hashable] = every_claim
+    """The part of a backend's claims on which drawn examples depend."""
+    planned: Callable[[Mapping[str, Any], str, str], Any] = no_plan
+    """The call that stored data of a plan describe. Raises KeyError, TypeError or ValueError."""
+    random_areas: frozenset[str] = frozenset()
+    """The areas whose numbers differ from one generator to the next, so that diagnosis says nothing about them."""
+    cost_of_area: Mapping[str, float] = field(default_factory=dict)
+    """What a check of an area costs beside others; 1 for those that are not there."""
+    cost_of_kind: Mapping[str, float] = field(default_factory=dict)
+    """What a check of a kind costs beside others; 1 for those that are not there."""
+
+    def __repr__(self) -> str:
+        return f"Specification({self.name!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a specification crosses between processes by its name")
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds, in the order of the documentation."""
+        return self.catalogue.kinds
+
+    @property
+    def areas(self) -> tuple[str, ...]:
+        """The areas of the catalogue, in its order."""
+        return self.catalogue.areas
+
+    # --- checks and requirements ----------------------------------------------------------------------
+
+    @cached_property
+    def modules(self) -> tuple[Any, ...]:
+        """The modules of the suite."""
+        package = importlib.import_module(self.suite)
+        names = [module.name for module in pkgutil.iter_modules(package.__path__) if module.name.startswith("test_")]
+        return tuple(importlib.import_module(f"{self.suite}.{name}") for name in names)
+
+    @cached_property
+    def laws(self) -> tuple[Any, ...]:
+        """The test functions of the suite that decide requirements."""
+        found = [law for module in self.modules for law in vars(module).values() if getattr(law, "checks", None)]
+        return tuple({id(law): law for law in found}.values())
+
+    @cached_property
+    def checks(self) -> tuple[Any, ...]:
+        """Every check of the suite."""
+        return tuple({id(check): check for law in self.laws for check in law.checks}.values())
+
+    @cached_property
+    def requirements(self) -> dict[str, Requirement]:
+        """Every requirement by its id: the entries of the catalogue, then those that checks bring, such as cases."""
+        return dict(self.catalogue) | {check.requirement: check.entry for check in self.checks}
+
+    def checks_of(self, requirement: str) -> list[Any]:
+        """Return the checks that decide a requirement."""
+        return [check for check in self.checks if check.requirement == requirement]
+
+    def combinations(self, features: Any, requirement: Requirement) -> list[tuple[str, str]]:
+        """Return the kinds and dtypes in which a requirement is put to a backend that claims these features.
+
+        There are none if the requirement does not apply. One of what is not claimed is put to the backend in the kinds
+        or dtypes that it does not claim.
+        """
+        unless, most_steps = requirement.unless, getattr(features, "most_steps", None)
+        if not all(features.claims(need) for need in requirement.needs):
+            return []
+        if most_steps is not None and requirement.steps > most_steps:
+            return []
+        if unless not in ("", "kinds", "dtypes") and features.claims(unless):
+            return []
+        kinds = [kind for kind in requirement.kinds if (kind in features.kinds) != (unless == "kinds")]
+        dtypes = [dtype for dtype in self.dtypes if (dtype in features.dtypes) != (unless == "dtypes")]
+        every = requirement.every_dtype or unless == "dtypes"
+        return [(kind, dtype) for kind in kinds for dtype in (dtypes if every else dtypes[:1])]
+
+    def first_dtype(self, features: Any) -> str:
+        """Return the first claimed dtype: that of requirements which are checked in one."""
+        return next(dtype for dtype in self.dtypes if dtype in features.dtypes)
+
+    def cost(self, requirement: str, kind: str) -> float:
+        """Return what a check costs beside others, as far as that is known before it runs."""
+        area = self.requirements[requirement].area
+        return self.cost_of_area.get(area, 1.0) * self.cost_of_kind.get(kind, 1.0)
+
+    # --- forms ----------------------------------------------------------------------------------------
+
+    def form_of(self, call: Call) -> Form:
+        """Return the form of a call."""
+        return next(form for form in self.forms if type(call) is form.call)
+
+    def form(self, name: str) -> Form:
+        """Return the form of that name. Raises KeyError."""
+        found = [form for form in self.forms if form.name == name]
+        if not found:
+            raise KeyError(name)
+        return found[0]

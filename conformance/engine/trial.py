@@ -1,0 +1,300 @@
+"""Trials: a call, the backend's result, the oracle's result, and what a law may ask of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from conformance.engine.compare import Failed, check_numbers, describe_shape_or_kind, margin
+from conformance.engine.form import Arrays, Call, Element
+from conformance.engine.subject import Subject, changed, copied
+from reference.precision import REPLICAS, REPLICAS_ON_FAILURE, SPREADS, allowed, spreads
+
+Results = Any  # a tuple of arrays in the order of the form's results, or a mapping from names to arrays
+View = Callable[[Results], Results]
+
+
+def whole(result: Results) -> Results:
+    """Return everything: the view of a whole result."""
+    return result
+
+
+class Trial:
+    """A call put to a subject. Every check of the call shares what was computed once.
+
+    ``got`` is the backend's result, ``want`` the oracle's, ``allowed(replicas)`` the error that rounding explains.
+    """
+
+    def __init__(self, subject: Subject, call: Any) -> None:
+        self.subject, self.call = subject, call
+        self.form = subject.specification.form_of(call)
+        self.margin: float | None = None
+        self.steps: list[float] | None = None  # the largest margin at each step, where a whole output is compared
+        self.note = ""  # a remark on a trial that passes
+        self._allowed: dict[int, Results] = {}
+        self._returned: Results | str | None = None
+
+    def other(self, call: Any) -> Any:
+        """Return a trial of another call by the same backend, which builds for it anew."""
+        return trial_of(self.subject, call)
+
+    # --- results by name ------------------------------------------------------------------------------
+
+    def named(self, result: Results) -> Arrays:
+        """Return a result's arrays by name."""
+        return result if not self.form.results else dict(zip(self.form.results, result, strict=True))
+
+    def formed(self, arrays: Arrays) -> Results:
+        """Invert ``named``."""
+        return arrays
+
+    @cached_property
+    def where(self) -> Callable[[str, Element], str]:
+        """The words for an element of a result: ``where(name, index)``."""
+        return self.form.locate(self.call)
+
+    def shaped(self, result: Results, call: Call) -> Results:
+        """Return the documented arrays of a result. Raises Failed where one is missing or has another shape."""
+        named, of = self.named(result), self.form.of
+        shapes = self.form.shapes(call)
+        for name, expected in shapes.items():
+            if name not in named:
+                raise Failed(f"{of}{name}: is missing; the names are {', '.join(named) or 'none'}")
+            got = named[name]
+            if (None if got is None else got.shape) != expected:
+                raise Failed(f"{of}{name}: got {describe_shape_or_kind(got)}, expected {_shape_or_none(expected)}")
+        return self.formed({name: named[name] for name in shapes})
+
+    # --- calls ----------------------------------------------------------------------------------------
+
+    @cached_property
+    def _built(self) -> tuple[Any, dict[str, np.ndarray]]:
+        return self.subject.build(self.form, self.call)
+
+    @property
+    def built(self) -> Any:
+        """What the backend built for the call: its layer or cell, say."""
+        return self._built[0]
+
+    def build(self, arrange: Callable[[np.ndarray], np.ndarray] = np.copy) -> Any:
+        """Build once more, every parameter laid out in memory by ``arrange``; exceptions pass through."""
+        parameters = {name: arrange(value) for name, value in self.call.parameters.items()}
+        return getattr(self.subject.backend, self.form.build)(self.call.config, parameters)
+
+    def use(self, built: Any, arguments: Iterable[Any]) -> Any:
+        """Return what the form's method returns; exceptions pass through."""
+        return getattr(built, self.form.ask)(*arguments)
+
+    def ask(self, call: Call) -> Results:
+        """Return what the built object returns for a call, of any shape."""
+        built = self.built
+        with self.subject.calling(self.form.ask):
+            return self.form.receive(self.use(built, copied(call.arguments).values()))
+
+    @property
+    def returned(self) -> Results:
+        """What the backend returned for the call, of any shape; the same failure again if it raised."""
+        if self._returned is None:
+            try:
+                self._returned = self.ask(self.call)
+            except Failed as failure:
+                self._returned = str(failure)
+        if isinstance(self._returned, str):
+            raise Failed(self._returned)
+        return self._returned
+
+    @property
+    def got(self) -> Results:
+        """What the backend returned for the call. Raises Failed if its shapes are not the documented ones."""
+        return self.shaped(self.returned, self.call)
+
+    def run(self, **changes: Any) -> Results:
+        """Return the backend's result for the call's arguments but for ``changes``, of the documented shapes."""
+        call = self.call.replace(**changes)
+        return self.shaped(self.ask(call), call)
+
+    def attempt(self, what: str = "the call", **changes: Any) -> Any:
+        """Make a call that the backend may refuse, in building or in use; return its result or its exception.
+
+        The call is the trial's but for ``changes``, which are ``what`` in words; the result may have any shape. Raises
+        Failed where the process would end, and where the object of the call itself cannot be built.
+        """
+        call = self.call.replace(**changes)
+        another = call.config is not self.call.config or call.parameters is not self.call.parameters
+        trial = self.other(call) if another else self
+        try:
+            with self.subject.at_work(what):
+                return trial.use(trial.build() if another else self.built, copied(call.arguments).values())
+        except Failed:
+            raise
+        except Exception as refusal:
+            return refusal
+
+    def rejects(self, what: str, **changes: Any) -> None:
+        """Require that the backend raises any error for the call with ``changes``, which are ``what`` in words."""
+        came = self.attempt(what, **changes)
+        if not isinstance(came, Exception):
+            raise Failed(f"{what}: accepted, and {describe_returned(came)} came back; expected an error")
+
+    def arranged(self, arrange: Callable[[np.ndarray], np.ndarray]) -> Results:
+        """Build and call once more with every array, parameters too, laid out in memory by ``arrange``."""
+        arguments = [arrange(a) if isinstance(a, np.ndarray) else a for a in copied(self.call.arguments).values()]
+        with self.subject.calling("the call"):
+            used = self.use(self.build(arrange), arguments)
+        return self.shaped(self.form.receive(used), self.call)
+
+    def raw(self, *arguments: Any) -> tuple[np.ndarray, ...]:
+        """Return the very arrays that the backend hands out, not copies of them."""
+        with self.subject.calling("the call"):
+            returned = self.use(self.built, arguments)
+            self.form.receive(returned)
+        return tuple(a for a in self.form.parts(returned) if a is not None)
+
+    def written(self) -> list[str]:
+        """Return the names of the arrays, arguments and parameters, that one more call changed."""
+        built, parameters = self._built
+        arguments = copied(self.call.arguments)
+        with self.subject.calling(self.form.ask):
+            self.use(built, arguments.values())
+        return changed(arguments, self.call.arguments) + changed(parameters, self.call.parameters)
+
+    # --- the oracle -----------------------------------------------------------------------------------
+
+    @cached_property
+    def parameters64(self) -> dict[str, np.ndarray]:
+        """The call's parameters in float64."""
+        return {name: value.astype(np.float64) for name, value in self.call.parameters.items()}
+
+    @cached_property
+    def want(self) -> Results:
+        """The oracle's result, in float64."""
+        arrays = [_as64(a) for a in self.form.array_arguments(self.call).values()]
+        with self.subject.clock("oracle"), np.errstate(all="ignore"):
+            return self._evaluated(*arrays)
+
+    def _evaluated(self, *arrays: Any) -> Results:
+        arguments = {**self.call.arguments, **dict(zip(self.form.arrays, arrays, strict=True))}
+        return self.form.oracle(self.call, self.parameters64, **arguments)
+
+    def allowed(self, replicas: int = REPLICAS) -> Results:
+        """Return the error that rounding may cause at each element of the result."""
+        if replicas not in self._allowed:
+            with self.subject.clock("tolerance"):
+                self._allowed[replicas] = self._computed_allowed(replicas)
+        return self._allowed[replicas]
+
+    def _computed_allowed(self, replicas: int) -> Results:
+        arithmetic, want = self.subject.arithmetic, self.named(self.want)
+        arrays = [_as64(a) for a in self.form.array_arguments(self.call).values()]
+
+        def function(*disturbed: Any) -> Sequence[Any]:
+            return list(self.named(self._evaluated(*disturbed)).values())
+
+        found = zip(want, spreads(function, arrays, list(want.values()), arithmetic, replicas), strict=True)
+        return self.formed({name: None if s is None else allowed(s, arithmetic) for name, s in found})
+
+    # --- comparing ------------------------------------------------------------------------------------
+
+    def agrees(self, got: Results | None = None, view: View = whole) -> None:
+        """Require the oracle's numbers. ``view`` takes the part of the whole that ``got`` shows."""
+        got = view(self.got) if got is None else got
+        if self.subject.compares:
+            self._compare(got, view(self.want), view)
+
+    def same(self, got: Results, view: View = whole, *, other: str = "another call") -> None:
+        """Require that two results of the backend agree but for rounding: ``got``, and ``view`` of the call's own.
+
+        Each may be off by what is allowed, so the limit is twice that. It is computed for the right numbers: where the
+        backend's own are others, rounding of the largest of them is allowed too, for something else is wrong.
+        ``other`` says in words how ``got`` was computed. Neither is what is expected of the other: a failure
+        shows both, and the right number.
+        """
+        shown = self.named(view(self.got))
+        if self.subject.compares:
+            own = self.formed({name: _as64(a) for name, a in shown.items()})
+            self._compare(got, own, view, other)
+
+    def _element(self, view: View, shown: str, index: Element) -> str:
+        """Return which element of the whole result a view shows there: ``output[3, 0, 5], layer 0, ...``."""
+        numbered: Arrays = {}
+        start = 0
+        for name, array in self.named(self.want).items():
+            size = 0 if array is None else array.size
+            numbered[name] = None if array is None else np.arange(start, start + size).reshape(array.shape)
+            start += size
+        shown_numbers = self.named(view(self.formed(numbered)))[shown]
+        assert shown_numbers is not None
+        number = int(shown_numbers[index])
+        for name, numbers in numbered.items():
+            if numbers is not None and numbers.size and numbers.flat[0] <= number <= numbers.flat[-1]:
+                at = tuple(int(i) for i in np.unravel_index(number - int(numbers.flat[0]), numbers.shape))
+                return f"{self.form.of}{name}[{', '.join(map(str, at))}], {self.where(name, at)}"
+        raise AssertionError("a view shows only elements of the whole")
+
+    def _compare(self, result: Results, want: Results, view: View, other: str = "") -> None:
+        got, arithmetic = self.named(result), self.subject.arithmetic
+
+        def limit(replicas: int, name: str, own: np.ndarray) -> np.ndarray:
+            bound = self.named(view(self.allowed(replicas)))[name]
+            assert bound is not None
+            if not other:
+                return bound
+            right = self.named(view(self.want))[name]
+            assert right is not None
+            if margin(own, right, bound, arithmetic.largest).max(initial=0.0) <= 1:
+                return 2 * bound
+            most = np.abs(own).max(initial=0.0, where=np.isfinite(own))
+            return 2 * np.maximum(bound, SPREADS * arithmetic.u * most)
+
+        def three_numbers(name: str, index: Element) -> str:
+            own, right = (_number(self.named(results)[name], index) for results in (want, view(self.want)))
+            return f"the call gives {own:.9g}, {other} {_number(got[name], index):.9g}; right is {right:.9g}"
+
+        for name, expected in self.named(want).items():
+            worst = check_numbers(
+                f"{self.form.of}{name}",
+                got[name],
+                expected,
+                lambda k, name=name, own=expected: limit(k, name, own),
+                arithmetic.largest,
+                lambda index, name=name: self._element(view, name, index),
+                (REPLICAS, *REPLICAS_ON_FAILURE),
+                self.by_step if name == "output" and view is whole else None,
+                (lambda index, name=name: three_numbers(name, index)) if other else None,
+            )
+            self.margin = max(worst, self.margin or 0.0)
+
+    def by_step(self, margins: np.ndarray) -> None:
+        """Note the largest margin at each step of a whole output; nothing where results have no steps."""
+
+
+def _as64(array: np.ndarray | None) -> np.ndarray | None:
+    return None if array is None else array.astype(np.float64)
+
+
+def _number(array: Any, index: Element) -> float:
+    return float(array[index])
+
+
+def _shape_or_none(expected: tuple[int, ...] | None) -> str:
+    return "None" if expected is None else f"shape {expected}"
+
+
+def describe_returned(returned: object) -> str:
+    """Say what an adapter returned for a call that it should have refused."""
+    if hasattr(returned, "output"):
+        return f"an output of {describe_shape_or_kind(returned.output)}"
+    if isinstance(returned, tuple) and returned:
+        return f"a state of {describe_shape_or_kind(returned[0])}"
+    if isinstance(returned, Mapping) and returned:
+        name, value = next(iter(returned.items()))
+        return f"{name} of {describe_shape_or_kind(value)}"
+    return type(returned).__name__
+
+
+def trial_of(subject: Subject, call: Any) -> Any:
+    """Return a trial of a call, of the class that its form names."""
+    return subject.specification.form_of(call).trial(subject, call)

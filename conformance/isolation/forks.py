@@ -1,0 +1,59 @@
+"""Processes that the adapter forks while a worker runs its code, and that return into the suite."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from select import select
+
+STRAY_SECONDS = 0.5  # that a process forked by the adapter has to come back where it does not belong
+
+
+class ForkWatch:
+    """Notices whether a process that the adapter forked leaves the call in which it was forked."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._forked: list[int] = []  # descriptors that end with the processes that the adapter forks
+        self._pipe: tuple[int, int] | None = None
+        self._kept: tuple[int, int] | None = None
+        os.register_at_fork(before=self._before, after_in_parent=self._in_parent, after_in_child=self._in_child)
+
+    def own_fork(self) -> int:
+        """Fork for the suite; return as ``os.fork`` does."""
+        self._pipe = (-1, -1)
+        child = os.fork()
+        if child == 0:
+            self.pid = os.getpid()
+        return child
+
+    def end_if_stray(self) -> None:
+        """End this process if it is one that the adapter forked."""
+        if os.getpid() != self.pid:
+            with suppress(OSError, TypeError):
+                os.write(self._kept[1], b"!")  # type: ignore[index]  # suppressed
+            os._exit(0)
+
+    def came_back(self) -> bool:
+        """Return whether a process that the adapter forked came back into the suite, and forget them all."""
+        back = False
+        for pipe in self._forked:  # readable when something is written to it, or when no process has it open
+            ready, _, _ = select([pipe], [], [], STRAY_SECONDS)
+            back = back or bool(ready and os.read(pipe, 1))
+            os.close(pipe)
+        self._forked.clear()
+        return back
+
+    def _before(self) -> None:
+        if self._pipe is None and os.getpid() == self.pid:
+            self._pipe = os.pipe()
+
+    def _in_parent(self) -> None:
+        if self._pipe is not None and self._pipe[0] >= 0:
+            self._forked.append(self._pipe[0])
+            os.close(self._pipe[1])
+        self._pipe = None
+
+    def _in_child(self) -> None:
+        # A process of the adapter's keeps the writing end open as long as it lives, or until it is another program.
+        self._kept, self._pipe = self._pipe, None

@@ -1,0 +1,115 @@
+"""The process that imports and builds a backend, and forks the workers that put it to checks.
+
+``conformance.isolation.host_process`` starts it. It describes the backend and then forks a worker on request; where the
+backend does not survive a fork, it is itself the worker.
+"""
+
+from __future__ import annotations
+
+import array
+import faulthandler
+import os
+import socket
+import sys
+import traceback
+from contextlib import suppress
+from dataclasses import fields
+from typing import Any
+
+from conformance import registry, specifications
+from conformance.engine.subject import one_line
+from conformance.isolation.channel import Channel
+from conformance.isolation.status import SharedStatus
+from conformance.isolation.system import (
+    PR_SET_CHILD_SUBREAPER,
+    PR_SET_PDEATHSIG,
+    end_children,
+    end_with_the_parent,
+    prctl,
+)
+from conformance.isolation.task import Description
+from conformance.isolation.worker import Worker
+
+BROKEN_WORKER = 70  # the exit status of a worker in which the suite itself failed
+
+
+def build(name: str) -> tuple[Any, tuple[str, Any]]:
+    """Build the backend; return it and what is sent of it, or None and the sentence that says why there is none."""
+    try:
+        backend = specifications.backend(name)
+        claims = {
+            s.name: _plain(specifications.adapted(backend, s).features) for s in specifications.spoken_by(backend)
+        }
+        description = Description(str(backend.name), str(backend.version), claims, forks(backend))
+    except (registry.UnknownBackend, specifications.UnknownSpecification) as error:
+        return None, ("unknown", str(error))
+    except BaseException as error:
+        return None, ("unknown", f"backend {name!r} cannot be built ({type(error).__name__}: {one_line(error)}).")
+    return backend, ("built", description)
+
+
+def _plain(features: Any) -> Any:
+    """Return the claims as an instance of the specification's own class, not of one of the adapter's."""
+    known = {s.features for s in specifications.every().values()}
+    claims_class = next(base for base in type(features).__mro__ if base in known)
+    return claims_class(**{f.name: getattr(features, f.name) for f in fields(claims_class) if f.init})
+
+
+def forks(backend: Any) -> bool:
+    """Return whether workers are forked for this backend; on macOS frameworks of the system do not survive it."""
+    return hasattr(os, "fork") and sys.platform != "darwin" and bool(backend.forks)
+
+
+def main(control: int, shared: int) -> None:
+    """Build the backend that the other side names, then serve it."""
+    end_with_the_parent()
+    channel, status = Channel(socket.socket(fileno=control)), SharedStatus(shared)
+    with suppress(specifications.UnknownSpecification):  # ``build`` says it
+        for specification in specifications.every().values():
+            _ = specification.modules  # before the adapter: every worker has them at once
+    faulthandler.enable(2)
+    try:
+        backend, told = build(channel.receive())
+        channel.send(told)
+        if backend is not None and forks(backend):
+            supply(backend, channel, status)
+        elif backend is not None:
+            Worker(backend, channel, status).serve()
+    except (EOFError, OSError):
+        pass
+    end_children()
+    os._exit(0)
+
+
+def supply(backend: Any, channel: Channel, status: SharedStatus) -> None:
+    """Fork a worker for each socket that arrives; send how one ended on request."""
+    prctl(PR_SET_PDEATHSIG, 0)  # from here on the end of the channel says it, and the children are ended first
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    while True:
+        message = channel.receive()
+        if message == "fork":
+            _, ancillary, _, _ = channel.connection.recvmsg(1, socket.CMSG_LEN(4))
+            descriptor = array.array("i", ancillary[0][2])[0]
+            child = os.fork()
+            if child == 0:
+                channel.connection.close()
+                become_a_worker(backend, descriptor, status)
+            os.close(descriptor)
+            with suppress(OSError):
+                os.setpgid(child, child)
+            channel.send(child)
+        else:
+            channel.send(os.waitpid(message, 0)[1])
+
+
+def become_a_worker(backend: Any, descriptor: int, status: SharedStatus) -> None:
+    """Serve in the forked process, in a new group, so that what the adapter starts ends with it."""
+    try:
+        with suppress(OSError):
+            os.setpgid(0, 0)
+        end_with_the_parent()
+        Worker(backend, Channel(socket.socket(fileno=descriptor)), status).serve()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(BROKEN_WORKER)
+    os._exit(0)

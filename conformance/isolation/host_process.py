@@ -1,0 +1,223 @@
+"""The host of a backend as the run's process sees it: started, asked, watched, ended."""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from conformance.engine.verdict import Verdict
+from conformance.isolation.channel import Channel
+from conformance.isolation.output import Output
+from conformance.isolation.status import SharedStatus
+from conformance.isolation.system import GIB, end_descriptor, how_it_ended, kill_group, memory_of
+from conformance.isolation.task import Description
+from conformance.registry import UnknownBackend
+
+ANSWER_SECONDS = 20.0  # for a message that is on its way and for a fork
+TICK_SECONDS = 0.05  # between looks at a worker
+TO_BUILD = 5  # times the limit of a call, for the import and building of the backend
+MAX_PRINTED_BYTES = 16 << 20  # in one call, or in one check
+
+START = "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); from conformance.isolation.host import main; "
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a backend's process may take: seconds a call, GiB of memory."""
+
+    seconds: float
+    memory: float
+
+
+@dataclass
+class Ended:
+    """A process that gave no answer: why, by itself or killed, in which call and on which example."""
+
+    why: str
+    by_itself: bool = True
+    hung: bool = False
+    what: str = ""
+    example: str = ""
+    judged: int = 0
+    printed: str = ""
+
+    def verdict(self) -> Verdict:
+        """Return the failure that it is."""
+        where = self.what or "outside of any call"
+        failure = f"{where}: the backend's process {self.why}"
+        if self.printed:
+            failure += "\n  printed:\n" + "\n".join(f"    {line}" for line in self.printed.splitlines())
+        return Verdict(examples=max(self.judged, 1), failure=failure, example=self.example)
+
+
+class HostProcess:
+    """The process that imports and builds a backend; it is started by creating this object."""
+
+    def __init__(self, name: str, limits: Limits, environment: dict[str, str]) -> None:
+        self.name, self.limits = name, limits
+        ours, theirs = socket.socketpair()
+        printed, prints = os.pipe()
+        with tempfile.TemporaryFile() as shared:
+            shared.truncate(SharedStatus.SIZE)
+            self.status = SharedStatus(shared.fileno())
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-u", "-c", f"{START}main({theirs.fileno()}, {shared.fileno()})"),
+                    json.dumps([path or os.getcwd() for path in sys.path]),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=prints,
+                stderr=prints,
+                pass_fds=(theirs.fileno(), shared.fileno()),
+                start_new_session=True,
+                env=environment,
+            )
+        theirs.close()
+        os.close(prints)
+        ours.settimeout(ANSWER_SECONDS)
+        self.channel, self.output = Channel(ours), Output(printed)
+        self.heard = False
+        """Whether it has described the backend; before that it listens to nobody."""
+        self.channel.send(name)
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self.process.pid
+
+    def hear(self) -> Description:
+        """Wait for the description of the backend. Raises UnknownBackend, one sentence, and ends, where it has none."""
+        came = self.listen(self.channel, self.pid, self.limits.seconds * TO_BUILD)
+        if isinstance(came, Ended):
+            if came.by_itself:
+                came = self.wait()
+            self.close()
+            raise UnknownBackend(f"backend {self.name!r}: its process {came.why} while it was imported and built.")
+        said, content = came
+        if said == "unknown":
+            self.close()
+            raise UnknownBackend(content)
+        self.heard = True
+        return content
+
+    def fork(self) -> tuple[Channel, int]:
+        """Fork a worker; return its channel and its id. Raises OSError or EOFError where the host is gone."""
+        ours, theirs = socket.socketpair()
+        ours.settimeout(ANSWER_SECONDS)
+        try:
+            self.channel.send("fork")
+            rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()]))
+            self.channel.connection.sendmsg([b"!"], [rights])
+            pid = self.channel.receive()
+        except (OSError, EOFError):
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return Channel(ours), pid
+
+    def reap(self, pid: int) -> int:
+        """Return the status of waitpid of a worker. Raises OSError or EOFError where the host is gone."""
+        self.channel.send(pid)
+        return self.channel.receive()
+
+    def wait(self) -> Ended:
+        """Kill the process's group and wait for it; return how it ended."""
+        kill_group(self.pid)
+        return Ended(how_it_ended(self.status_of_end()), printed=self.output.excerpt())
+
+    def status_of_end(self) -> int:
+        """Wait for the process; return its status as waitpid has it."""
+        code = self.process.wait()
+        return -code if code < 0 else code << 8
+
+    def kill(self) -> None:
+        """Kill the process and those of its group, and do not wait."""
+        kill_group(self.pid)
+
+    def close(self) -> None:
+        """End the process and its workers, at once."""
+        if not self.heard:
+            self.kill()
+        self.channel.connection.close()  # at which it ends its children and itself
+        try:
+            self.process.wait(1)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self.process.wait()
+        self.kill()
+        self.release()
+
+    def release(self) -> None:
+        """Close what is left of a process that has ended."""
+        self.channel.connection.close()
+        with suppress(OSError):
+            os.close(self.output.descriptor)
+
+    # --- watching -------------------------------------------------------------------------------------
+
+    def listen(self, channel: Channel, pid: int, patience: float) -> Any:
+        """Return the next message of a process of this host, or how it ended or had to be ended.
+
+        ``patience``: the seconds it may take outside of calls. Of a worker that ended by itself the cause is left open.
+        """
+        gone = end_descriptor(pid)
+        seen, since, printed, looked = -1, 0.0, 0, 0.0
+        output, limits, numbers = self.output, self.limits, self.status.numbers
+        try:
+            while True:
+                waiting: list[Any] = [channel.connection, output.descriptor] + ([gone] if gone is not None else [])
+                ready, _, _ = select.select(waiting, [], [], TICK_SECONDS)
+                if output.descriptor in ready:
+                    output.read()
+                if channel.connection in ready:
+                    message = channel.receive()
+                    output.read()
+                    return message
+                if gone in ready:
+                    break
+                now = time.monotonic()
+                if now - looked < TICK_SECONDS and ready:
+                    continue
+                looked = now
+                events, inside = numbers[SharedStatus.EVENTS], numbers[SharedStatus.DEPTH]
+                if events != seen:
+                    seen, since, printed = events, now, output.total
+                limit = limits.seconds if inside else patience
+                if now - since > limit:
+                    self._print_place(pid)
+                    why = f"gave no answer within {limit:g} s and was killed"
+                    return Ended(why, False, True, printed=output.excerpt())
+                if output.total - printed > MAX_PRINTED_BYTES:
+                    why = f"printed more than {MAX_PRINTED_BYTES >> 20} MiB in one call and was killed"
+                    return Ended(why, False, printed=output.excerpt())
+                grown = memory_of(pid)
+                if grown > limits.memory * GIB:
+                    allowed = f"beyond the {limits.memory:.3g} GiB allowed"
+                    why = f"grew to {grown / GIB:.1f} GiB, {allowed}, and was killed"
+                    return Ended(why, False, printed=output.excerpt())
+        except (EOFError, OSError):
+            pass
+        finally:
+            if gone is not None:
+                os.close(gone)
+        output.read()
+        return Ended("", printed=output.excerpt())
+
+    def _print_place(self, pid: int) -> None:
+        """Let a process that hangs print where it is: Python's fault handler does so at this signal."""
+        with suppress(OSError):
+            os.kill(pid, signal.SIGABRT)
+            time.sleep(4 * TICK_SECONDS)
+            self.output.read()

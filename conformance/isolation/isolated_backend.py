@@ -1,0 +1,241 @@
+"""A backend that runs in other processes: nothing that an adapter does ends the run, or holds it up for long.
+
+A whole check is isolated, not a call: a worker draws from here, calls the backend in its own process and sends back a
+verdict, so that a call costs what it costs without isolation.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hypothesis.database import ExampleDatabase
+
+from conformance.engine.subject import Clock
+from conformance.engine.verdict import Verdict
+from conformance.isolation.channel import Channel
+from conformance.isolation.host_process import MAX_PRINTED_BYTES, Ended, HostProcess, Limits
+from conformance.isolation.status import SharedStatus
+from conformance.isolation.system import environment, how_it_ended, kill_group
+from conformance.isolation.task import Description, Task
+from conformance.registry import UnknownBackend
+
+BETWEEN_CALLS = 10  # times the limit of a call, for the suite's own work and for destructors
+MAX_HANGS = 3  # of a kind and dtype, each the limit long; what is left of its requirements is blocked then
+MAX_CRASHES_MADE_SMALLER = 2  # of a kind and dtype; each attempt is a process
+MAX_CRASH_ATTEMPTS = 60  # to make such an example smaller
+
+Block = Callable[[int], list[Any]]  # draws the plans of a block
+
+
+class SuiteBroke(Exception):
+    """The suite itself failed in the worker; the message is the traceback."""
+
+
+@dataclass(frozen=True)
+class WorkerHandle:
+    """A worker as the run's process sees it; ``forked`` unless it is the host itself."""
+
+    channel: Channel
+    pid: int
+    forked: bool
+
+
+class IsolatedBackend:
+    """A backend and its processes, the first of which is started at once.
+
+    ``description`` is there as soon as that one has imported and built it. Raises UnknownBackend, one sentence, where
+    it cannot.
+    """
+
+    def __init__(self, name: str, seconds: float, memory: float, threads: int | None = None) -> None:
+        """``threads``: how many OpenMP's libraries use there, unless the environment sets it."""
+        self.name, self.limits = name, Limits(seconds, memory)
+        self.environment = environment(threads)
+        self.print: Callable[[str], object] = lambda text: sys.stdout.write(text)
+        """Takes what the backend prints in a check."""
+        self.database: ExampleDatabase | None = None
+        """The database of failing examples, where one is used."""
+        self.abandoned = False
+        self.crashes: Counter[tuple[str, str]] = Counter()
+        self.hangs: Counter[tuple[str, str]] = Counter()
+        self._description: Description | None = None
+        self._worker: WorkerHandle | None = None
+        self._host: HostProcess | None = self._started()
+
+    def _started(self) -> HostProcess:
+        return HostProcess(self.name, self.limits, self.environment)
+
+    @property
+    def description(self) -> Description:
+        """What the backend says of itself, once it is heard."""
+        if self._description is None:
+            self._description = self._heard(self._host or self._started())
+        return self._description
+
+    def _heard(self, host: HostProcess) -> Description:
+        self._host = host
+        try:
+            return host.hear()
+        except UnknownBackend:
+            self._host = None
+            raise
+
+    # --- processes ------------------------------------------------------------------------------------
+
+    def _ready(self) -> tuple[HostProcess, WorkerHandle]:
+        """Return the host and a worker. Raises UnknownBackend where the backend cannot be started again."""
+        if self.abandoned:
+            raise UnknownBackend(f"backend {self.name!r}: the run is over.")
+        forks = self.description.forks
+        host = self._host
+        if host is None:
+            host = self._started()
+            self._description = self._heard(host)
+        if self._worker is None:
+            if forks:
+                try:
+                    self._worker = WorkerHandle(*host.fork(), forked=True)
+                except (OSError, EOFError):
+                    self.close()
+                    message = f"backend {self.name!r}: the process that imported it is gone."
+                    raise UnknownBackend(message) from None
+            else:
+                self._worker = WorkerHandle(host.channel, host.pid, forked=False)
+        return host, self._worker
+
+    def abandon(self) -> None:
+        """Kill the processes from another thread; whoever waits for them finds them gone, and starts no others."""
+        self.abandoned = True
+        if (host := self._host) is not None:
+            host.kill()
+
+    def close(self) -> None:
+        """End every process of the backend, at once."""
+        self.end_worker()
+        if (host := self._host) is not None:
+            self._host = None
+            host.close()
+
+    def end_worker(self) -> int | None:
+        """Kill the worker and what it has started. Returns its status, as waitpid has it, if there is one."""
+        worker, host = self._worker, self._host
+        if worker is None or host is None:
+            return None
+        self._worker = None
+        kill_group(worker.pid)
+        if not worker.forked:
+            self._host = None
+            status = host.status_of_end()
+            host.release()
+            return status
+        worker.channel.connection.close()
+        try:
+            return host.reap(worker.pid)
+        except (OSError, EOFError):
+            self.close()
+            return None
+
+    # --- checks ---------------------------------------------------------------------------------------
+
+    def run(self, task: Task, block: Block, clock: Clock, patient: bool) -> tuple[Verdict, bool]:
+        """Return the verdict on a task, and whether it was put to the backend at all.
+
+        ``block(number)`` draws plans. ``patient``: a hang is known, and does not count.
+        """
+        subject = (task.kind, task.dtype)
+        if self.hangs[subject] >= MAX_HANGS:
+            failure = f"not run: {MAX_HANGS} requirements of {task.kind} {task.dtype} hung before"
+            return Verdict(failure=failure), False
+        started, before = time.perf_counter(), sum(clock.seconds.values())
+        try:
+            found = self._attempt(task, block, clock)
+            if isinstance(found, Verdict):
+                return found, True
+            verdict = found.verdict()
+            if found.hung:
+                self.hangs[subject] += not patient
+            elif found.by_itself:
+                verdict = self._made_smaller(task, block, clock, verdict, found)
+            return verdict, True
+        finally:
+            spent = sum(clock.seconds.values()) - before
+            clock.seconds["isolation"] += time.perf_counter() - started - spent  # type: ignore[assignment]
+
+    def _made_smaller(self, task: Task, block: Block, clock: Clock, verdict: Verdict, found: Ended) -> Verdict:
+        """Return the verdict on a crash with a smaller example, if that crashes as well in a separate process."""
+        subject = (task.kind, task.dtype)
+        self.crashes[subject] += 1
+        attempts = min(task.profile.shrink_attempts, MAX_CRASH_ATTEMPTS)
+        few = self.crashes[subject] <= MAX_CRASHES_MADE_SMALLER
+        if not (found.example and attempts and self.description.forks and few):
+            return verdict
+        profile = replace(task.profile, shrink_attempts=attempts)
+        again = self._attempt(replace(task, profile=profile, careful=True), block, clock)
+        if isinstance(again, Ended) or again.passed:
+            return verdict
+        _, *printed = verdict.failure.partition("\n")
+        return replace(again, failure="".join((again.failure, *printed)))
+
+    def _attempt(self, task: Task, block: Block, clock: Clock) -> Verdict | Ended:
+        """Put the task to a worker; return its verdict or how it ended."""
+        started = time.perf_counter()
+        if self._host is not None:
+            self._host.output.read()
+        try:
+            host, worker = self._ready()
+        except UnknownBackend as error:
+            return Ended(f"cannot be started again: {error}", by_itself=False)
+        status, output = host.status, host.output
+        status.clear()
+        output.forget()
+        found: tuple[Verdict, dict[str, float]] | Ended = Ended("")
+        try:
+            found = self._seen_through(host, worker, task, block)
+        finally:
+            if isinstance(found, Ended):  # an interrupt of the run too: what is under way there is over
+                end = self.end_worker()
+        if not isinstance(found, Ended):
+            verdict, seconds = found
+            clock.seconds.update(seconds)  # type: ignore[arg-type]  # a Counter of floats
+            output.read()
+            if output.total > MAX_PRINTED_BYTES and verdict.passed:  # too fast to be seen at it
+                verdict.failure = f"the backend's process printed more than {MAX_PRINTED_BYTES >> 20} MiB in one check"
+            if not task.careful:
+                self.print(output.text)
+            return verdict
+        clock.seconds["backend"] += time.perf_counter() - started  # type: ignore[assignment]
+        if found.by_itself:
+            found.why = how_it_ended(end) if end is not None else "ended, and what started it as well"
+        found.what = status.read(SharedStatus.WHAT) if status.numbers[SharedStatus.DEPTH] else ""
+        found.example, found.judged = status.read(SharedStatus.EXAMPLE), status.numbers[SharedStatus.JUDGED]
+        return found
+
+    def _seen_through(
+        self, host: HostProcess, worker: WorkerHandle, task: Task, block: Block
+    ) -> tuple[Verdict, dict[str, float]] | Ended:
+        """Send the task, answer what the worker asks for, and return its verdict and seconds."""
+        try:
+            worker.channel.send(task)
+            while True:
+                came = host.listen(worker.channel, worker.pid, self.limits.seconds * BETWEEN_CALLS)
+                if isinstance(came, Ended):
+                    return came
+                said, *content = came
+                if said == "plans":
+                    worker.channel.send(block(*content))
+                elif said == "database":
+                    name, arguments = content
+                    kept = getattr(self.database, name)(*arguments)
+                    worker.channel.send(None if kept is None else list(kept))
+                elif said == "verdict":
+                    verdict, seconds = content
+                    return verdict, seconds
+                else:
+                    raise SuiteBroke(content[0])
+        except OSError:
+            return Ended("")

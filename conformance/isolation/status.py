@@ -1,0 +1,35 @@
+"""What a worker is doing, in memory that outlives it."""
+
+from __future__ import annotations
+
+import mmap
+
+from conformance.isolation.channel import LENGTH
+
+
+class SharedStatus:
+    """The call in progress and the current example: written around every call, read where the worker ended."""
+
+    SIZE = 8192
+    EVENTS, DEPTH, JUDGED = range(3)  # numbers: calls begun and ended, how deep in calls, examples judged in this check
+    WHAT, EXAMPLE = (64, 1000), (1100, 7000)  # texts: the place, and the most bytes of them
+
+    def __init__(self, descriptor: int) -> None:
+        self.memory = mmap.mmap(descriptor, self.SIZE)
+        self.numbers = memoryview(self.memory)[:64].cast("Q")
+
+    def write(self, place: tuple[int, int], text: str) -> None:
+        """Write a text."""
+        start, most = place
+        data = text.encode("utf-8", "replace")[:most]
+        self.memory[start : start + 8 + len(data)] = LENGTH.pack(len(data)) + data
+
+    def read(self, place: tuple[int, int]) -> str:
+        """Read a text."""
+        start, most = place
+        (length,) = LENGTH.unpack(self.memory[start : start + 8])
+        return self.memory[start + 8 : start + 8 + min(length, most)].decode("utf-8", "replace")
+
+    def clear(self) -> None:
+        """Forget numbers and texts."""
+        self.memory[:] = bytes(self.SIZE)

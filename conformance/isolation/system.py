@@ -1,0 +1,110 @@
+"""What the operating system knows of processes: their ends, their children, their memory."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from contextlib import suppress
+
+GIB = 1 << 30
+MAX_DEFAULT_MEMORY_GIB = 16.0
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+
+
+def available() -> bool:
+    """Return whether the system has what isolation needs: sockets that a child inherits."""
+    return os.name == "posix"
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_memory(processes: int = 1) -> float:
+    """Return the GiB to which each of that many workers may grow.
+
+    16, or a worker's share of three quarters of the machine's memory where that is less.
+    """
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    return min(MAX_DEFAULT_MEMORY_GIB, 0.75 * machine / processes)
+
+
+def environment(threads: int | None) -> dict[str, str]:
+    """Return the environment of a backend's process, which uses that many threads of OpenMP by default."""
+    return dict(os.environ) if threads is None else {"OMP_NUM_THREADS": str(threads)} | dict(os.environ)
+
+
+def how_it_ended(status: int) -> str:
+    """Put a process's end into words, from the status of waitpid."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        name = signal.Signals(number).name if number in list(signal.Signals) else "unknown"
+        return f"ended by signal {number} ({name})"
+    return f"ended with exit status {os.waitstatus_to_exitcode(status)}"
+
+
+def kill_group(pid: int) -> None:
+    """Kill a process and those of its group."""
+    with suppress(OSError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def memory_of(pid: int) -> int:
+    """Return the bytes of memory that a process and its descendants use; 0 where the system does not say."""
+    try:
+        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+            pages = int(file.read().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE") + sum(memory_of(child) for child in children(pid))
+
+
+def end_descriptor(pid: int) -> int | None:
+    """Return a descriptor that becomes readable when a process ends, on Linux; None elsewhere."""
+    if not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
+
+
+def prctl(option: int, value: int) -> None:
+    """Tell Linux a wish about this process's parents or children; do nothing elsewhere."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def end_with_the_parent() -> None:
+    """Have this process killed when the one that started it ends."""
+    parent = os.getppid()
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def children(pid: int | str) -> list[int]:
+    """Return the processes that a process's threads started and did not wait for; none where the system is silent."""
+    found: list[int] = []
+    with suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(OSError), open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
+                found += [int(child) for child in file.read().split()]
+    return found
+
+
+def end_children() -> None:
+    """Kill what is left of this process's descendants, those that left their group too."""
+    for _ in range(100):
+        left = children(os.getpid())
+        if not left:
+            return
+        for child in left:
+            with suppress(OSError):
+                os.kill(child, signal.SIGKILL)
+        for child in left:
+            with suppress(OSError):
+                os.waitpid(child, 0)

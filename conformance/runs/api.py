@@ -1,0 +1,163 @@
+"""The suite as a function: ``run``, ``check_backend`` and ``ConformanceError``."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from conformance import registry, specifications
+from conformance.engine.finding import Finding, Status
+from conformance.isolation.system import available
+from conformance.reporting.baseline import Gate
+from conformance.reporting.report import Outcome
+from conformance.reporting.terminal import summary, told, unmatched
+from conformance.runs.session import Session
+from conformance.runs.settings import Settings, UsageError
+
+MAX_TOLD_FAILURES = 4  # with a paragraph each in the message of a ConformanceError
+
+
+class ConformanceError(AssertionError):
+    """The backend does not conform; ``report`` has the findings, the message tells the failures."""
+
+    def __init__(self, message: str, report: Report) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class Report:
+    """What a run found about one backend."""
+
+    def __init__(self, session: Session, findings: dict[Any, Finding]) -> None:
+        self._text_of = session.text
+        self._outcomes: list[Outcome] = session.outcomes(session.settled(findings))
+        self.findings: tuple[Finding, ...] = tuple(findings.values())
+        """A finding for each requirement, kind and dtype, in the order of the run."""
+        self.gate: Gate | None = session.gate(self.text)
+        """The run held against the baseline, if one was given."""
+
+    @property
+    def failures(self) -> tuple[Finding, ...]:
+        """The findings of what failed."""
+        return tuple(finding for finding in self.findings if finding.status is Status.FAILED)
+
+    @property
+    def conformant(self) -> bool:
+        """Whether the backend conforms in all that it claims; known failures are left aside.
+
+        Against a baseline: whether no requirement got worse. An entry of known failures that matches nothing is a
+        failure, as it is on the command line.
+        """
+        entries = not any(outcome.unmatched for outcome in self._outcomes)
+        if self.gate is not None:
+            return entries and not self.gate.worse
+        return entries and all(outcome.conformant for outcome in self._outcomes)
+
+    @cached_property
+    def text(self) -> str:
+        """The text of the report, JSON of schema 1."""
+        return self._text_of(self._outcomes)
+
+    def save(self, path: str | Path) -> None:
+        """Write the file of ``--conformance-report``. Raises OSError where it cannot be written."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(self.text, "utf-8")
+
+    def __str__(self) -> str:
+        lines = [*summary(self._outcomes), *unmatched(self._outcomes)]
+        return "\n".join([*lines, *(self.gate.lines() if self.gate else ())]).rstrip()
+
+    def __repr__(self) -> str:
+        outcome = self._outcomes[0]
+        verdict = "conformant" if self.conformant else f"{len(self.failures)} findings failed"
+        return f"<Report on {outcome.name} ({outcome.version}): {verdict}>"
+
+    def raise_failures(self) -> None:
+        """Raise ConformanceError unless the backend conforms."""
+        if self.conformant:
+            return
+        failed = {row.id: row for outcome in self._outcomes for row in outcome.rows if row.status == "failed"}
+        parts = ["\n".join([f"FAILED {id_} ({row.kind} {row.dtype})", *(f"  {line}" for line in told(row))])
+                 for id_, row in list(failed.items())[:MAX_TOLD_FAILURES]]  # fmt: skip
+        message = "\n".join([*parts, f"{self}"])
+        raise ConformanceError(f"the backend does not conform\n{message}", self)
+
+
+def run(backend: Any, profile: str = "standard", **options: Any) -> Report:
+    """Put a backend to every requirement that its claims call for, and return the report.
+
+    ``backend`` is what follows ``--backend`` on the command line, or a ``Backend`` subclass, an instance, or a function
+    without arguments that returns one. ``options`` are those of the command line by keyword: specification,
+    known_failures (a path or several), baseline, shard, report (a path), examples, seed, isolation ("process" or
+    "none"), timeout (seconds), memory (GiB), processes. A class or function that a new process can import runs in
+    processes of its own; an instance, or one that is defined inside a function or a script, runs in this process.
+    Raises ValueError, one sentence, for an option or a backend that cannot be used.
+    """
+    session = prepared(backend, profile, options)
+    try:
+        jobs = session.jobs()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an adapter may warn as it likes
+            session.start(jobs)
+            findings = {job.key: session.finding(job) for job in jobs}
+        report = Report(session, findings)
+    finally:
+        session.close()
+    if session.settings.report is not None:
+        report.save(session.settings.report)
+    return report
+
+
+def check_backend(backend: Any, profile: str = "standard", **options: Any) -> Report:
+    """Run a backend as ``run`` does and return the report. Raises ConformanceError where it does not conform."""
+    report = run(backend, profile, **options)
+    report.raise_failures()
+    return report
+
+
+def prepared(backend: Any, profile: str, options: dict[str, Any]) -> Session:
+    """Return the session of a backend and of options by keyword. Raises ValueError, one sentence."""
+    try:
+        in_process = options.get("isolation") == "none" or (options.get("isolation") is None and not available())
+        name = backend if isinstance(backend, str) else importable_name(backend)
+        if name is None and options.get("isolation") == "process":
+            raise UsageError(
+                f"isolation: {_shown(backend)} cannot be imported by another process; define it at the top of a module "
+                "and pass the class or function, or give isolation='none'."
+            )
+        isolation = "none" if name is None or in_process else "process"
+        settings = Settings.of({**options, "profile": profile}, isolation=isolation)
+        if isolation == "process":
+            return Session(settings, [str(name)])
+        return Session(settings, {name or _shown(backend): _built(name, backend)})
+    except (UsageError, registry.UnknownBackend) as error:
+        raise ValueError(str(error)) from None
+
+
+def _built(name: str | None, backend: Any) -> Any:
+    if isinstance(backend, str):
+        return specifications.backend(backend)
+    adapters = {s.adapter: s.features for s in specifications.every().values()}
+    return registry.built(name or _shown(backend), backend, adapters)
+
+
+def _shown(backend: Any) -> str:
+    return getattr(backend, "__qualname__", None) or type(backend).__qualname__
+
+
+def importable_name(backend: Callable[..., Any] | Any) -> str | None:
+    """Return the NAME by which another process finds a class or function, ``module:attribute``; None if it cannot."""
+    module, qualname = getattr(backend, "__module__", None), getattr(backend, "__qualname__", None)
+    if not callable(backend) or not module or not qualname or "<" in qualname or module == "__main__":
+        return None
+    try:
+        found: Any = importlib.import_module(module)
+        for part in qualname.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError):
+        return None
+    return f"{module}:{qualname}" if found is backend else None

@@ -1,0 +1,56 @@
+"""What a failing implementer reads, and where the script that shows the failure lies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from conformance.diagnosis.diagnose import sentences
+from conformance.diagnosis.explain import write_reproducer
+from conformance.engine.verdict import Verdict
+from conformance.runs.job import Job
+
+
+@dataclass(frozen=True)
+class FailureWriter:
+    """Writes the message and the reproducer of a failure.
+
+    ``folder`` is named in messages as it stands; ``asked(job)`` is the NAME under which the backend was asked for;
+    ``again(verdict)`` are the options that find the failure again, beside backend and test.
+    """
+
+    folder: Path
+    asked: Callable[[Job], str]
+    again: Callable[[Verdict], str]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_place", self.folder.absolute())  # an adapter or a test may change the folder
+
+    def message(self, job: Job, verdict: Verdict) -> str:
+        """Return first what is wrong, then what was expected, and of which layer."""
+        told = sentences(verdict.diagnosis, verdict.common)
+        parts = [verdict.failure, *(f"  diagnosis: {sentence}" for sentence in told)]
+        if verdict.example:
+            parts.append(f"  smallest failing call: {verdict.example}")
+        parts += [
+            f"  required ({job.requirement.id}): {job.requirement.statement}",
+            f"  documented in: {job.requirement.source}",
+        ]
+        if job.requirement.ruling:
+            parts.append(f"  ruling: {job.requirement.ruling}")
+        backend = self.asked(job)
+        parts.append(f"  again: pytest --pyargs conformance --backend {backend} {self.again(verdict)} -k '{job}'")
+        return "\n".join(parts)
+
+    def reproducer(self, job: Job, verdict: Verdict) -> str:
+        """Write the script and, beside it, the entry for a file of known failures; return the script's path."""
+        if not verdict.reproducer:  # a crash, or a case
+            write_reproducer(verdict, job.subject, job.requirement)
+        name = re.sub(r"[^\w-]+", "-", str(job)).lower() + ".py"
+        script: Path = self._place / name  # type: ignore[attr-defined]  # set above
+        script.parent.mkdir(parents=True, exist_ok=True)
+        script.write_text(verdict.reproducer, "utf-8")
+        script.with_suffix(".toml").write_text(verdict.known_failure, "utf-8")
+        return str(self.folder / name)

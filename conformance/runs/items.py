@@ -1,0 +1,122 @@
+"""Requirements as items of pytest: the suite in the tests of another project."""
+
+from __future__ import annotations
+
+import atexit
+import warnings
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import Any
+
+import pytest
+
+from conformance.engine.finding import Finding, Status
+from conformance.runs.api import prepared
+from conformance.runs.job import Job
+from conformance.runs.session import Session
+
+
+def settle_item(finding: Finding) -> None:
+    """End a test of pytest as its finding has it: passed, skipped, xfailed or failed."""
+    if finding.status is Status.BLOCKED and finding.prerequisite:
+        pytest.skip(finding.message)
+    if finding.status is Status.KNOWN_FAILURE:
+        pytest.xfail(finding.message.splitlines()[0])
+    if finding.status in (Status.FAILED, Status.BLOCKED):
+        left = f"\n  reproducer: {finding.reproducer}" if finding.reproducer else ""
+        pytest.fail(finding.message + left, pytrace=False)
+
+
+class LazyRun:
+    """One decorated test's run: prepared when its items are collected, run when the first is checked.
+
+    Jobs run in the order of the suite, whatever the order of the items: prerequisites come first.
+    """
+
+    every: list[LazyRun] = []  # noqa: RUF012  of this process
+
+    def __init__(self, backend: Any, profile: str, options: dict[str, Any]) -> None:
+        self.session: Session = prepared(backend, profile, options)
+        self.jobs: list[Job] = self.session.jobs()
+        self.expected: list[Job] | None = None
+        """The jobs that pytest will ask for, None for all."""
+        self._findings: dict[Job, Finding] = {}
+        self.every.append(self)
+        atexit.register(self.session.close)
+
+    def expect(self, jobs: Iterable[Job]) -> None:
+        """Run these jobs alone."""
+        wanted = set(jobs)
+        self.expected = [job for job in self.jobs if job in wanted]
+
+    @cached_property
+    def _left(self) -> list[Job]:
+        """The jobs that have not run yet, the next one last; making the list starts them."""
+        jobs = self.jobs if self.expected is None else self.expected
+        self.session.start(jobs)
+        return list(reversed(jobs))
+
+    def finding(self, job: Job) -> Finding:
+        """Return the finding of a job, once those before it have run."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an adapter may warn as it likes
+            while job not in self._findings:
+                following = self._left.pop()
+                self._findings[following] = self.session.finding(following)
+        return self._findings[job]
+
+    def close(self) -> None:
+        """End the processes of the run."""
+        self.session.close()
+        atexit.unregister(self.session.close)
+
+
+class RequirementItem:
+    """One requirement put to a backend, for one kind and dtype."""
+
+    def __init__(self, run: LazyRun, job: Job) -> None:
+        self.run, self.job = run, job
+
+    @property
+    def id(self) -> str:
+        """The id of the requirement."""
+        return self.job.requirement.id
+
+    def check(self) -> None:
+        """Run the requirement's check. A failure fails the test, a known failure is an xfail, a blocked one a skip."""
+        settle_item(self.run.finding(self.job))
+
+    def __str__(self) -> str:
+        return str(self.job)
+
+    def __repr__(self) -> str:
+        return f"<requirement {self.job}>"
+
+
+def parametrize_with_requirements(backend: Any, profile: str = "standard", **options: Any) -> Callable[[Any], Any]:
+    """Make a test ``def test_...(requirement)`` run once for each requirement, kind and dtype that a backend claims.
+
+    The test calls ``requirement.check()``. ``backend``, ``profile`` and ``options`` are those of ``conformance.run``.
+    Raises ValueError, one sentence, for an option or a backend that cannot be used.
+    """
+    run = LazyRun(backend, profile, options)
+    items = [RequirementItem(run, job) for job in run.jobs]
+    return pytest.mark.parametrize("requirement", items, ids=[str(item) for item in items])
+
+
+def expect_items(items: Iterable[pytest.Item]) -> None:
+    """Tell each run of this process which of its requirements pytest is going to check."""
+    asked: dict[LazyRun, list[Job]] = {run: [] for run in LazyRun.every}
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        for value in callspec.params.values() if callspec else ():
+            if isinstance(value, RequirementItem):
+                asked[value.run].append(value.job)
+    for run, jobs in asked.items():
+        run.expect(jobs)
+
+
+def close_runs() -> None:
+    """End the processes of every run of this process."""
+    while LazyRun.every:
+        LazyRun.every.pop().close()

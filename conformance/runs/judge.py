@@ -1,0 +1,103 @@
+"""The judge: verdicts, known failures and prerequisites become findings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from conformance.engine.finding import Finding, Status
+from conformance.engine.key import Key
+from conformance.engine.verdict import Verdict
+from conformance.runs.failure_message import FailureWriter
+from conformance.runs.job import Job
+from conformance.runs.known_failures import KnownFailure
+from conformance.runs.prerequisites import Prerequisites, blocked
+from conformance.runs.runner import Runner
+
+
+class Verdicts(Protocol):
+    """Where a campaign keeps its verdicts; a run takes them from a runner."""
+
+    def blocked(self, key: Key) -> str | None:
+        """Return the failed prerequisite for which the key was not run."""
+
+    def verdict(self, key: Key) -> tuple[Verdict, bool]:
+        """Return the verdict, and whether the backend was asked at all."""
+
+
+class Judge:
+    """Turns the verdicts on jobs into findings, in the order of the run: prerequisites come first."""
+
+    def __init__(self, prerequisites: Prerequisites, known: Sequence[KnownFailure], writer: FailureWriter) -> None:
+        self.prerequisites, self.known, self.writer = prerequisites, tuple(known), writer
+
+    def known_failure(self, key: Key) -> KnownFailure | None:
+        """Return the known failure of a key, if there is one."""
+        return next((entry for entry in self.known if entry.matches(key)), None)
+
+    def judge(self, job: Job, runner: Runner) -> Finding:
+        """Run a job unless a prerequisite failed, and return its finding."""
+        started = time.perf_counter()
+        cause = self.prerequisites.cause(job.key)
+        if cause is not None:
+            return replace(blocked(job.key, cause), seconds=time.perf_counter() - started)
+        verdict, asked = runner.run(job, self.known_failure(job.key))
+        return replace(self.found(job, verdict, asked), seconds=time.perf_counter() - started)
+
+    def look_up(self, job: Job, verdicts: Verdicts) -> Finding:
+        """Return the finding of a job whose verdict a campaign keeps."""
+        cause = verdicts.blocked(job.key)
+        return blocked(job.key, cause) if cause is not None else self.found(job, *verdicts.verdict(job.key))
+
+    def found(self, job: Job, verdict: Verdict, asked: bool) -> Finding:
+        """Return the finding of a verdict; note a failure for what builds on it, and write its reproducer."""
+        known = self.known_failure(job.key)
+        status, message = self._status(job, verdict, asked, known)
+        if status is Status.FAILED and not verdict.passed:
+            self.prerequisites.failed(job.key)
+        reproducer = self.writer.reproducer(job, verdict) if not verdict.passed and asked else None
+        return Finding(
+            *self._place(job.key),
+            status=status,
+            examples=verdict.examples,
+            margin=verdict.margin,
+            message=message,
+            diagnosis=tuple(verdict.diagnosis),
+            reproducer=reproducer,
+            steps=None if verdict.steps is None else tuple(verdict.steps),
+        )
+
+    @staticmethod
+    def _place(key: Key) -> tuple[Any, ...]:
+        return key.requirement, key.backend, key.kind, key.dtype, key.specification
+
+    def _status(self, job: Job, verdict: Verdict, asked: bool, known: KnownFailure | None) -> tuple[Status, str]:
+        """Return the status and the message."""
+        if verdict.passed and known is None:
+            return Status.PASSED, verdict.note
+        if verdict.passed and known is not None:
+            why = f"known failure {known} passes now: take the entry out of the file ({known.issue})"
+            return Status.FAILED, why
+        message = self.writer.message(job, verdict)
+        if not asked:
+            return Status.BLOCKED, message
+        if known is not None and verdict.replayed not in ("", "fails"):
+            why = f"known failure {known}: its example {verdict.replayed}, and another call fails; correct the entry"
+            return Status.FAILED, f"{why} ({known.issue})\n{message}"
+        if known is not None:
+            return Status.KNOWN_FAILURE, f"{known.reason} ({known.issue})\n{message}"
+        if (cause := self.excuse(job)) is not None:
+            why = f"{cause.requirement}: {cause.reason} ({cause.issue})"
+            return Status.KNOWN_FAILURE, f"{why}\n{message}"
+        return Status.FAILED, message
+
+    def excuse(self, job: Job) -> KnownFailure | None:
+        """Return the known failure of a requirement that a failing case is an example of, if there is one."""
+        first = job.subject.specification.combinations(job.subject.backend.features, job.requirement)[0][1]
+        for named in job.exemplified:
+            key = job.key._replace(requirement=named.id, dtype=job.key.dtype if named.every_dtype else first)
+            if (known := self.known_failure(key)) is not None:
+                return known
+        return None

@@ -1,0 +1,103 @@
+"""Runners: they put a job to the backend, in this process or in one of its own, and return the verdict."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from hypothesis.database import ExampleDatabase
+
+from conformance.diagnosis.diagnose import Diagnostician
+from conformance.diagnosis.explain import examined
+from conformance.engine.drawing import Plans, Streams
+from conformance.engine.profiles import Profile
+from conformance.engine.subject import Clock, Subject
+from conformance.engine.verdict import Verdict
+from conformance.isolation.isolated_backend import IsolatedBackend
+from conformance.isolation.task import Task
+from conformance.runs.job import Job
+from conformance.runs.known_failures import KnownFailure
+
+_adding_up = threading.Lock()
+
+
+class Drawn:
+    """The seed, the profile and the plans of a run or of one of a campaign's rounds."""
+
+    def __init__(self, profile: Profile, seed: int, database: ExampleDatabase | None = None) -> None:
+        self.profile, self.seed, self.database = profile, seed, database
+        self.plans = Plans(seed, database)
+
+
+class Runner(Protocol):
+    """Puts jobs to their backend."""
+
+    def run(self, job: Job, known: KnownFailure | None) -> tuple[Verdict, bool]:
+        """Return the verdict, and whether the backend was asked at all.
+
+        Where ``known`` is the known failure that the job is, its example is replayed first, and a hang does not count.
+        """
+
+
+class InProcessRunner:
+    """Runs jobs in this process. The examples that a job shares with others of its subject are kept until the next."""
+
+    def __init__(self, drawn: Drawn) -> None:
+        self.drawn = drawn
+        self._diagnostician: Diagnostician | None = None
+        self._subject: Subject | None = None
+
+    def forget(self) -> None:
+        """Keep no examples for the next job."""
+        self._diagnostician = self._subject = None
+
+    def run(self, job: Job, known: KnownFailure | None) -> tuple[Verdict, bool]:
+        """Return the verdict, and True."""
+        if self._diagnostician is None or self._subject is not job.subject:
+            self._subject, self._diagnostician = job.subject, Diagnostician(Streams(job.subject, self.drawn.plans))
+        example = None if known is None else known.example
+        with job.subject.clock("suite"):
+            return examined(job.check, self._diagnostician, self.drawn.profile, example), True
+
+
+class WorkerRunner:
+    """Runs jobs in an isolated backend; the examples are drawn here, by ``draw``."""
+
+    def __init__(
+        self,
+        drawn: Drawn,
+        isolated: IsolatedBackend,
+        draw: Callable[[Callable[[], list[Any]]], list[Any]] = lambda block: block(),
+    ) -> None:
+        self.drawn, self.isolated, self.draw = drawn, isolated, draw
+
+    def run(self, job: Job, known: KnownFailure | None) -> tuple[Verdict, bool]:
+        """Return the verdict, and whether the backend was asked at all."""
+        subject, drawn = job.subject, self.drawn
+        task = Task(
+            job.key.specification,
+            job.key.requirement,
+            job.number,
+            subject.kind,
+            subject.dtype,
+            drawn.profile,
+            drawn.seed,
+            example=None if known is None else known.example,
+            database=drawn.database is not None,
+        )
+
+        def block(number: int) -> list[Any]:
+            features, specification = subject.backend.features, subject.specification
+            return self.draw(lambda: drawn.plans.block(specification, job.check.draw, features, number))
+
+        clock = Clock()
+        try:
+            verdict, asked = self.isolated.run(task, block, clock, known is not None)
+            refusal = any(named.area == "refusals" for named in (job.requirement, *job.exemplified))
+            if not verdict.passed and refusal:
+                self.isolated.end_worker()  # what takes a wrong argument may have written past its memory
+            return verdict, asked
+        finally:
+            with _adding_up:
+                subject.clock.seconds.update(clock.seconds)

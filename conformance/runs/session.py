@@ -1,0 +1,310 @@
+"""A run, from its settings to the outcome of each backend: the flow that every caller shares.
+
+The plugin, ``conformance.run``, campaigns and shards prepare a session, ask it for the finding of each job and close it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from conformance import registry, specifications
+from conformance.engine.finding import Finding
+from conformance.engine.key import Key
+from conformance.engine.profiles import PROFILES
+from conformance.engine.specification import Specification
+from conformance.engine.subject import Clock, Subject
+from conformance.engine.verdict import Verdict
+from conformance.isolation.isolated_backend import IsolatedBackend
+from conformance.isolation.pool import WorkerPool
+from conformance.isolation.scheduler import Drawing, Scheduler
+from conformance.isolation.task import RemoteBackend
+from conformance.reporting.baseline import Gate, baseline, judge
+from conformance.reporting.reading import BadReport, Report, reports_of
+from conformance.reporting.report import Outcome, as_text, catalogues, suite_of
+from conformance.runs.failure_message import FailureWriter
+from conformance.runs.job import Job
+from conformance.runs.judge import Judge
+from conformance.runs.known_failures import BrokenFile, KnownFailure, read
+from conformance.runs.prerequisites import Prerequisites, settle
+from conformance.runs.runner import Drawn, InProcessRunner, Runner, WorkerRunner
+from conformance.runs.selection import Speaker, costs_of, keys_of, outcome, requirements_of
+from conformance.runs.settings import Settings, UsageError
+
+
+class Session:
+    """One run. Raises UsageError where it cannot be made as it was asked for.
+
+    ``asked`` are the NAMEs of the backends, or backends built in this process, by the name that messages give them.
+    ``database`` keeps failing examples. ``again(verdict)`` are the options that find a failure again.
+    ``collects_only`` starts no process in reserve.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        asked: Sequence[str] | Mapping[str, Any],
+        *,
+        database: Any = None,
+        again: Callable[[Verdict], str] | None = None,
+        collects_only: bool = False,
+    ) -> None:
+        self.settings, self.database = settings, database
+        self.asked = tuple(dict.fromkeys(asked))
+        self.pool: WorkerPool | None = None
+        self._scheduler: Scheduler[Job, Finding] | None = None
+        self._clocks: dict[int, Clock] = {}
+        self._subjects: dict[tuple[int, str, str, str], Subject] = {}
+        self.drawn = Drawn(settings.profile, settings.seed, database)
+        self._runners: dict[int, Runner] = {}
+        try:
+            self.speakers = self._speakers(asked, collects_only)
+            self._require_names()
+            self.baseline = self._baseline()
+            self.known = self._known_failures()
+            whole = keys_of(self.speakers)
+            self.unmatched = [str(entry) for entry in self.known if not any(entry.matches(key) for key in whole)]
+            self.keys = self._part(whole)
+        except BaseException:
+            self.close()
+            raise
+        writer = FailureWriter(settings.reproducers, self._asked_name, again or self.again)
+        self.judge = Judge(self.prerequisites(), self.known, writer)
+
+    # --- what there is to do --------------------------------------------------------------------------
+
+    def _speakers(self, asked: Sequence[str] | Mapping[str, Any], collects_only: bool) -> list[Speaker]:
+        """Build the backends, here or in processes of their own, and return them as each specification calls them."""
+        settings = self.settings
+        try:
+            if isinstance(asked, Mapping) or settings.isolation == "none":
+                built = asked.values() if isinstance(asked, Mapping) else map(specifications.backend, self.asked)
+                return [speaker for index, backend in enumerate(built) for speaker in self._spoken(index, backend)]
+            pool = WorkerPool(self.asked, settings.timeout, settings.memory, settings.processes)
+            self.pool, pool.database = pool, self.database
+            if not collects_only:
+                pool.start_reserve()
+            for specification in settings.specifications:
+                _ = specification.modules  # while the backends import what they need
+            return [s for index, isolated in enumerate(pool.first) for s in self._described(index, isolated)]
+        except (registry.UnknownBackend, specifications.UnknownSpecification) as error:
+            raise UsageError(f"{error}") from None
+
+    def _spoken(self, index: int, backend: Any) -> list[Speaker]:
+        spoken = [s for s in specifications.spoken_by(backend) if s in self.settings.specifications]
+        found = [Speaker(s, specifications.adapted(backend, s), index) for s in spoken]
+        return self._some(found, backend.name)
+
+    def _described(self, index: int, isolated: IsolatedBackend) -> list[Speaker]:
+        told = isolated.description
+        found = [
+            Speaker(s, RemoteBackend(told.name, told.version, told.claims[s.name], isolated.name), index)
+            for s in self.settings.specifications
+            if s.name in told.claims
+        ]
+        return self._some(found, told.name)
+
+    def _some(self, found: list[Speaker], backend: str) -> list[Speaker]:
+        if not found:
+            chosen = ", ".join(s.name for s in self.settings.specifications)
+            raise UsageError(f"backend {backend!r} speaks none of the specifications that are asked for ({chosen}).")
+        return found
+
+    def _require_names(self) -> None:
+        names = [those[0].backend.name for those in self.by_backend]
+        for name in names:
+            if names.count(name) > 1:
+                raise UsageError(f"two of the backends call themselves {name!r}: run them one by one.")
+
+    @property
+    def by_backend(self) -> list[list[Speaker]]:
+        """The speakers of each backend."""
+        indices = dict.fromkeys(speaker.backend_index for speaker in self.speakers)
+        return [[s for s in self.speakers if s.backend_index == index] for index in indices]
+
+    @property
+    def specifications(self) -> list[Specification]:
+        """The specifications that are put to some backend."""
+        spoken = {id(speaker.specification) for speaker in self.speakers}
+        return [s for s in self.settings.specifications if id(s) in spoken]
+
+    def _baseline(self) -> list[Report] | None:
+        if self.settings.baseline is None:
+            return None
+        try:
+            return baseline(self.settings.baseline, self.settings.profile.name)
+        except BadReport as error:
+            raise UsageError(f"--baseline: {error}") from None
+
+    def _known_failures(self) -> list[KnownFailure]:
+        """Read the known failures of the shipped adapters, then those of the settings."""
+        shipped = [path for name in self.asked if (path := registry.known_failures(name)) is not None]
+        known: list[KnownFailure] = []
+        try:
+            for path in dict.fromkeys(Path(path).resolve() for path in (*shipped, *self.settings.known_failures)):
+                known += read(path, {s.name: s for s in specifications.every().values()})
+        except BrokenFile as error:
+            raise UsageError(f"{error}") from None
+        return known
+
+    def _part(self, keys: list[Key]) -> list[Key]:
+        shard = self.settings.shard
+        if shard is None:
+            return keys
+        try:
+            return shard.part(keys, self.costs(keys))
+        except ValueError as error:
+            raise UsageError(f"--shard {shard}: {error}") from None
+
+    def costs(self, keys: Iterable[Key]) -> list[float]:
+        """Return what each check costs beside others."""
+        return costs_of(self.specifications, keys)
+
+    def prerequisites(self) -> Prerequisites:
+        """Return prerequisites of which none has failed yet."""
+        return Prerequisites(requirements_of(self.specifications))
+
+    # --- jobs -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def _places(self) -> dict[Key, int]:
+        return {key: place for place, key in enumerate(self.keys)}
+
+    def place(self, job: Job) -> int | None:
+        """Return the position of a job in the order of the run; None if it is another shard's."""
+        return self._places.get(job.key)
+
+    def jobs_of(self, check: Any, number: int) -> Iterator[Job]:
+        """Yield the jobs of a check, for every backend, kind and dtype, other shards' too."""
+        for speaker in self.speakers:
+            if not any(check is mine for mine in speaker.specification.checks_of(check.requirement)):
+                continue
+            for kind, dtype in speaker.specification.combinations(speaker.backend.features, check.entry):
+                yield Job(check, number, self.subject(speaker, kind, dtype), speaker.backend_index)
+
+    def jobs_of_law(self, law: Any) -> list[Job]:
+        """Return the jobs of a test function of the suite, in the order of its checks."""
+        return [job for check in law.checks for job in self.jobs_of(check, self._number(check))]
+
+    def _number(self, check: Any) -> int:
+        """Return the position of a check among those that decide its requirement, 0 where no backend is put to it."""
+        for specification in self.specifications:
+            for number, mine in enumerate(specification.checks_of(check.requirement)):
+                if mine is check:
+                    return number
+        return 0
+
+    def jobs(self) -> list[Job]:
+        """Return the jobs of the run in its order."""
+        found = [
+            job
+            for specification in self.specifications
+            for requirement in specification.requirements
+            for number, check in enumerate(specification.checks_of(requirement))
+            for job in self.jobs_of(check, number)
+        ]
+        return sorted((job for job in found if job.key in self._places), key=lambda job: self._places[job.key])
+
+    def subject(self, speaker: Speaker, kind: str, dtype: str) -> Subject:
+        """Return the subject of a speaker, kind and dtype, the same one for every check."""
+        index = speaker.backend_index
+        place = (index, speaker.specification.name, kind, dtype)
+        if place not in self._subjects:
+            clock = self._clocks.setdefault(index, Clock())
+            self._subjects[place] = Subject(speaker.specification, speaker.backend, kind, dtype, clock)
+        return self._subjects[place]
+
+    # --- running --------------------------------------------------------------------------------------
+
+    def start(self, jobs: Sequence[Job]) -> None:
+        """Run the jobs ahead, if several processes do."""
+        if self.pool is not None and self.pool.processes > 1 and jobs:
+            self._scheduler = Scheduler(jobs, self.pool, _unit, self._judged)
+
+    def _judged(self, job: Job, isolated: IsolatedBackend, draw: Drawing) -> Finding:
+        return self.judge.judge(job, WorkerRunner(self.drawn, isolated, draw))
+
+    def finding(self, job: Job) -> Finding:
+        """Return the finding of a job; jobs are asked for in the order in which they were started."""
+        if self._scheduler is not None:
+            return self._scheduler.found(job)
+        return self.judge.judge(job, self.runner(job))
+
+    def runner(self, job: Job) -> Runner:
+        """Return what puts a job to its backend in the caller's thread."""
+        index = job.backend_index
+        if index not in self._runners:
+            pool = self.pool
+            self._runners[index] = (
+                InProcessRunner(self.drawn) if pool is None else WorkerRunner(self.drawn, pool.take(index))
+            )
+        return self._runners[index]
+
+    def draw_from(self, seed: int) -> None:
+        """Draw the examples from another seed from here on."""
+        self.drawn = Drawn(self.drawn.profile, seed, self.database)
+        for runner in self._runners.values():
+            runner.drawn = self.drawn  # type: ignore[attr-defined]  # both runners have it
+            if isinstance(runner, InProcessRunner):
+                runner.forget()
+
+    def close(self) -> None:
+        """End every thread and process of the run."""
+        if self._scheduler is not None:
+            self._scheduler.close()
+        if self.pool is not None:
+            self.pool.close()
+
+    # --- the result -----------------------------------------------------------------------------------
+
+    def settled(self, results: dict[Key, Finding]) -> dict[Key, Finding]:
+        """Return the results, those blocked that failed because of another failure."""
+        settle(results, requirements_of(self.specifications))
+        return results
+
+    def outcomes(self, results: Mapping[Key, Finding], campaign: dict[str, Any] | None = None) -> list[Outcome]:
+        """Return what the results say of each backend."""
+        return [
+            outcome(those, results, self.keys, self.seconds(those[0].backend_index), self.unmatched, campaign)
+            for those in self.by_backend
+        ]
+
+    def seconds(self, index: int) -> Mapping[str, float]:
+        """Return the seconds spent on a backend, by name."""
+        return self._clocks[index].seconds if index in self._clocks else {}
+
+    def text(self, outcomes: list[Outcome]) -> str:
+        """Return the text of the report."""
+        settings = self.settings
+        shard = str(settings.shard or "")
+        catalogue = catalogues(self.specifications)
+        suite = suite_of(catalogue, settings.profile.name, settings.profile.examples, settings.seed, shard)
+        return as_text(outcomes, suite)
+
+    def gate(self, text: str) -> Gate | None:
+        """Hold the report's text against the baseline, if there is one."""
+        return None if self.baseline is None else judge(self.baseline, reports_of(text, "this run"))
+
+    # --- words ----------------------------------------------------------------------------------------
+
+    def _asked_name(self, job: Job) -> str:
+        return self.asked[job.backend_index]
+
+    def again(self, verdict: Verdict) -> str:
+        """Return the options that find a failure again, beside backend and test."""
+        profile, drawn = self.settings.profile, self.drawn
+        options = f"--hypothesis-profile {profile.name}"
+        if verdict.recalled and self.database is not None:
+            return f"{options} --example-database {self.database.place}"
+        if profile.derandomize:
+            return options
+        options += f" --conformance-seed {drawn.seed if verdict.seed is None else verdict.seed}"
+        if profile.examples != PROFILES[profile.name].examples:
+            options += f" --conformance-examples {profile.examples}"
+        return options
+
+
+def _unit(job: Job) -> tuple[int, tuple[str, str]]:
+    return job.backend_index, (job.subject.specification.name, job.subject.kind)

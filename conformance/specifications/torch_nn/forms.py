@@ -1,0 +1,98 @@
+"""The forms of torch.nn: a layer's call, its gradients, a cell's call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from conformance.backend import CellConfig, LayerConfig, Result
+from conformance.engine.form import Form
+from conformance.specifications.torch_nn import attributes, locate
+from conformance.specifications.torch_nn.calls import COTANGENTS, CellCall, GradientCall, LayerCall, describe
+from conformance.specifications.torch_nn.strategies import cells, gradient_calls, layers
+from conformance.specifications.torch_nn.trials import (
+    CellTrial,
+    GradientTrial,
+    LayerTrial,
+    as_cell_result,
+    as_gradients,
+    as_result,
+)
+from reference.gradients import evaluate_gradients
+from reference.layers import evaluate, evaluate_cell
+from reference.parameters import check_parameters
+
+
+def _validate(call: Any) -> None:
+    call.config.validate()
+    check_parameters(call.config, call.parameters)
+
+
+LAYER = Form(
+    name="layer",
+    call=LayerCall,
+    config=LayerConfig,
+    trial=LayerTrial,
+    draw=layers,
+    build="layer",
+    ask="forward",
+    receive=as_result,
+    parts=lambda returned: (returned.output, returned.h_n, getattr(returned, "c_n", None)),
+    results=Result._fields,
+    oracle=lambda call, parameters, **given: evaluate(call.config, parameters, **given, masks=call.masks),
+    arrays=("x", "h_0", "c_0"),
+    integers=("lengths",),
+    validate=_validate,
+    locate=lambda call: locate.layer_place(call.config, call.unbatched),
+    describe=describe,
+    attributes=attributes.of_layer,
+    elements=attributes.layer_elements,
+    ends=attributes.ends,
+    first_wrong=attributes.first_wrong_of_layer,
+    cost=attributes.cost,
+    controls=lambda features: True,
+    snippet="result = layer.forward(**given)\n"
+    '    return {"output": result.output, "h_n": result.h_n, "c_n": getattr(result, "c_n", None)}',
+)
+GRADIENTS = Form(
+    name="gradients",
+    call=GradientCall,
+    config=LayerConfig,
+    trial=GradientTrial,
+    draw=gradient_calls,
+    build="layer",
+    ask="gradients",
+    receive=as_gradients,
+    parts=lambda returned: tuple(returned.values()),
+    oracle=lambda call, parameters, **given: evaluate_gradients(call.config, parameters, **given),
+    arrays=("x", "h_0", "c_0", *COTANGENTS),
+    integers=("lengths",),
+    validate=_validate,
+    locate=lambda call: locate.gradient_place(call.config, call.unbatched),
+    describe=describe,
+    of="the gradient of ",
+    attributes=attributes.of_layer,
+    cost=attributes.cost,
+    snippet="return layer.gradients(**given)",
+)
+CELL = Form(
+    name="cell",
+    call=CellCall,
+    config=CellConfig,
+    trial=CellTrial,
+    draw=cells,
+    build="cell",
+    ask="step",
+    receive=as_cell_result,
+    parts=lambda returned: returned,
+    results=("output", "h", "c"),
+    oracle=lambda call, parameters, **given: Result(None, *evaluate_cell(call.config, parameters, **given)),
+    arrays=("x", "h", "c"),
+    validate=_validate,
+    locate=lambda call: locate.cell_place,
+    describe=describe,
+    attributes=attributes.of_cell,
+    elements=attributes.cell_elements,
+    controls=lambda features: features.cells,
+    snippet='return dict(zip(("h", "c"), cell.step(*given.values())))',
+)
+FORMS = (LAYER, GRADIENTS, CELL)

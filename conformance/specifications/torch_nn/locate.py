@@ -1,0 +1,57 @@
+"""Where an element of a result is, in words: layer, direction, step, sample, unit; gate and input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reference.parameters import GATES
+
+
+def layer_place(config, unbatched: bool) -> Callable[[str, tuple[int, ...]], str]:
+    """Says in words where an element of a layer's result is: layer, direction, step, sample, unit."""
+    names = ("forward", "reverse") if config.bidirectional else ("forward",)
+
+    def where(name: str, index: tuple[int, ...]) -> str:
+        *lead, unit = index
+        if name == "output":
+            if unbatched:
+                t, n = lead[0], 0
+            else:
+                t, n = reversed(lead) if config.batch_first else lead
+            direction, unit = divmod(unit, config.output_size)
+            layer = config.num_layers - 1
+            place = f"step {t}, sample {n}, "
+        else:
+            layer, direction = divmod(lead[0], config.directions)
+            place = "" if unbatched else f"sample {lead[1]}, "
+        return f"layer {layer}, {names[direction]} direction, {place}unit {unit}"
+
+    return where
+
+
+def gradient_place(config, unbatched: bool) -> Callable[[str, tuple[int, ...]], str]:
+    """Says in words where an element of a gradient is, that is of what the gradient is with respect to."""
+    state_place, gates = layer_place(config, unbatched), GATES[config.kind]
+
+    def where(name: str, index: tuple[int, ...]) -> str:
+        *lead, last = index
+        if name == "x":
+            if unbatched:
+                return f"step {lead[0]}, feature {last}"
+            t, n = reversed(lead) if config.batch_first else lead
+            return f"step {t}, sample {n}, feature {last}"
+        if name in ("h_0", "c_0"):
+            return state_place(name, index)
+        if name.startswith("weight_hr"):
+            return f"projected unit {lead[0]}, from unit {last}"
+        gate, unit = divmod(index[0], config.hidden_size)
+        row = f"gate {gates[gate]}, unit {unit}" if len(gates) > 1 else f"unit {unit}"
+        return f"{row}, from input {last}" if lead else row
+
+    return where
+
+
+def cell_place(name: str, index: tuple[int, ...]) -> str:
+    """Says in words where an element of a cell's result is."""
+    *lead, unit = index
+    return f"sample {lead[0]}, unit {unit}" if lead else f"unit {unit}"

@@ -1,0 +1,246 @@
+"""Plans: the structure of a call and the seed of its arrays, for every kind and dtype alike.
+
+Hypothesis draws plans, its draws being the most expensive part of an example; ``build(kind, dtype)`` makes the call.
+A projection, which lstm alone has, is left out for the other kinds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from conformance.backend import CellConfig, LayerConfig
+from conformance.specifications.torch_nn.calls import COTANGENTS, CellCall, GradientCall, LayerCall
+from reference.config import numpy_dtype
+from reference.parameters import GATES, parameter_shapes
+
+# How arrays are filled. The first is what shrinking ends at: halves and quarters, easy to read.
+REGIMES = ("readable", "ordinary", "ordinary", "ordinary", "strong", "saturating")
+
+
+class Fill:
+    """Arrays from a seed, in one of ``REGIMES``."""
+
+    def __init__(self, config: LayerConfig | CellConfig, regime: str, seed: int) -> None:
+        self.config, self.regime = config, regime
+        self.dtype = numpy_dtype(config.dtype)
+        self.rng = np.random.Generator(np.random.SFC64(seed))
+        # A strong recurrence in a coarse format amplifies what rounding starts until nothing can be told apart.
+        self.gain = 2.5 if regime == "strong" and config.dtype not in ("float16", "bfloat16") else 1.0
+
+    def array(self, shape: tuple[int, ...], scale: float = 1.0) -> np.ndarray:
+        if self.regime == "readable":
+            quarters = self.rng.integers(1, 9, shape) * self.rng.choice((-1.0, 1.0), shape)
+            return (quarters * 0.25 * _power_of_two(scale)).astype(self.dtype)
+        return (self.rng.standard_normal(shape) * scale).astype(self.dtype)
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        parameters = {}
+        for name, shape in parameter_shapes(self.config).items():
+            value = self.array(shape, self.gain / np.sqrt(shape[-1]) if len(shape) == 2 else 0.6)
+            parameters[name] = _contracting(value) if self.config.kind == "rnn_relu" and len(shape) == 2 else value
+        return parameters
+
+    def input(self, shape: tuple[int, ...]) -> np.ndarray:
+        return self.array(shape, 40.0 if self.regime == "saturating" else 1.0)
+
+
+def _contracting(weight: np.ndarray) -> np.ndarray:
+    """The matrix halved until it makes no vector larger: relu has no bound, and float16 ends at 65504."""
+    largest = float(np.abs(weight.astype(np.float64)).sum(axis=1).max())
+    halvings = max(0, int(np.ceil(np.log2(largest / 0.75))))
+    return weight * weight.dtype.type(2.0**-halvings)
+
+
+def _power_of_two(scale: float) -> float:
+    return 2.0 ** np.round(np.log2(scale))
+
+
+def of_kind(config: LayerConfig | CellConfig, kind: str, dtype: str) -> LayerConfig | CellConfig:
+    """The configuration drawn for lstm as one of that kind and dtype."""
+    unprojected = {"proj_size": 0} if kind != "lstm" and isinstance(config, LayerConfig) else {}
+    return replace(config, kind=kind, dtype=dtype, **unprojected)
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """The structure of a LayerCall and the seed of its arrays; N is None when unbatched."""
+
+    config: LayerConfig
+    T: int
+    N: int | None
+    with_lengths: bool
+    with_states: bool
+    regime: str
+    seed: int
+    isolated: str = ""
+    upper: str = ""
+
+    def build(self, kind: str, dtype: str) -> LayerCall:
+        """The call, its arrays filled from the seed."""
+        config = of_kind(self.config, kind, dtype)
+        fill = Fill(config, self.regime, self.seed)
+        T, N = self.T, self.N
+        batch = () if N is None else (N,)
+        rows = config.directions * config.num_layers
+        steps = (N, T) if config.batch_first and N is not None else (T, *batch)
+        call = LayerCall(
+            config,
+            fill.parameters(),
+            fill.input((*steps, config.input_size)),
+            fill.array((rows, *batch, config.output_size), 0.8) if self.with_states else None,
+            fill.array((rows, *batch, config.hidden_size)) if self.with_states and kind == "lstm" else None,
+            _lengths(fill.rng, T, N) if self.with_lengths and N is not None else None,
+            f"; values {self.regime!r}, seed {self.seed}",
+        )
+        if self.isolated:
+            return call.replace(parameters=_hold(call, ISOLATED[kind, self.isolated]))
+        return call.replace(parameters=UPPER[self.upper](call)) if self.upper else call
+
+
+@dataclass(frozen=True)
+class GradientPlan:
+    """The structure of a GradientCall: that of the layer's call, and which cotangents are given."""
+
+    layer: LayerPlan
+    given: tuple[str, ...]
+
+    def build(self, kind: str, dtype: str) -> GradientCall:
+        """The call, its arrays filled from the seed, the cotangents from one of their own."""
+        call = self.layer.build(kind, dtype)
+        fill = Fill(call.config, self.layer.regime, self.layer.seed + 2**16)
+        shapes = dict(zip(COTANGENTS, call.result_shapes, strict=True))
+        cotangents = {name: None if shape is None else fill.array(shape) for name, shape in shapes.items()}
+        # without a c_n its cotangent gives way to that of h_n
+        given = self.given if shapes["d_c_n"] else tuple(n for n in self.given if n != "d_c_n") or ("d_h_n",)
+        return GradientCall(
+            call.config,
+            call.parameters,
+            **call.arguments,
+            values=call.values,
+            **{name: cotangents[name] for name in given},
+        )
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """The structure of a CellCall and the seed of its arrays; N is None when unbatched."""
+
+    config: CellConfig
+    N: int | None
+    with_states: bool
+    regime: str
+    seed: int
+
+    def build(self, kind: str, dtype: str) -> CellCall:
+        """The call, its arrays filled from the seed."""
+        config = of_kind(self.config, kind, dtype)
+        fill = Fill(config, self.regime, self.seed)
+        batch = () if self.N is None else (self.N,)
+        return CellCall(
+            config,
+            fill.parameters(),
+            fill.input((*batch, config.input_size)),
+            fill.array((*batch, config.hidden_size), 0.8) if self.with_states else None,
+            fill.array((*batch, config.hidden_size)) if self.with_states and kind == "lstm" else None,
+            f"; values {self.regime!r}, seed {self.seed}",
+        )
+
+
+def _lengths(rng: np.random.Generator, T: int, N: int) -> tuple[int, ...]:
+    """Ends in any order; one of the samples runs to T in three of four cases, all are shorter in the others."""
+    lengths = rng.integers(1, T + 1, N)
+    if rng.integers(4):
+        lengths[rng.integers(N)] = T
+    elif T > 1:
+        lengths = np.minimum(lengths, T - 1)
+    return tuple(int(n) for n in lengths)
+
+
+# To see one gate alone, the others are held: their rows of the weights are zero and their bias is so
+# large that the gate is 0 (-) or 1 (+) in every dtype. "u" holds a GRU's W_hn h + b_hn at 1, W_in x + b_in at 0.
+OPEN = 40.0
+ISOLATED = {
+    ("lstm", "i"): {"f": "-", "g": "+", "o": "+"},  # c_t = i_t
+    ("lstm", "f"): {"i": "+", "g": "+", "o": "+"},  # c_t = f_t c_{t-1} + 1
+    ("lstm", "g"): {"i": "+", "f": "-", "o": "+"},  # c_t = g_t
+    ("lstm", "o"): {"i": "+", "f": "-", "g": "+"},  # h_t = o_t tanh(1)
+    ("gru", "r"): {"z": "-", "n": "u"},  # h_t = tanh(r_t)
+    ("gru", "z"): {"n": "+"},  # h_t = (1 - z_t) + z_t h_{t-1}
+    ("gru", "n"): {"z": "-"},  # h_t = n_t
+}
+
+
+def _hold(call: LayerCall, held: dict[str, str]) -> dict[str, np.ndarray]:
+    H, gates = call.config.hidden_size, GATES[call.config.kind]
+    parameters = {name: value.copy() for name, value in call.parameters.items()}
+    for gate, how in held.items():
+        rows = slice(gates.index(gate) * H, (gates.index(gate) + 1) * H)
+        for value in parameters.values():
+            value[rows] = 0
+        if how == "u":
+            parameters["bias_hh_l0"][rows] = 1
+        else:
+            parameters["bias_ih_l0"][rows] = OPEN if how == "+" else -OPEN
+    return parameters
+
+
+AWAKE = 4.0
+
+
+def _blind(call: LayerCall) -> dict[str, np.ndarray]:
+    """The call's parameters, but the layers above the first do not see what they are fed."""
+    later = [name for name in call.parameters if name.startswith("weight_ih") and "_l0" not in name]
+    return call.parameters | {name: np.zeros_like(call.parameters[name]) for name in later}
+
+
+def _showing(call: LayerCall) -> dict[str, np.ndarray]:
+    """The call's parameters, but the layers above the first have no memory and show what they are fed.
+
+    Unit j of direction d sees nothing but unit j of the layer below's direction d, times 1 - dropout, and is the
+    kind's nonlinearity of that and a bias. So each element of the output depends on one element of each mask, and
+    what was dropped below still differs from what is dropped here.
+    """
+    config = call.config
+    H, O, gates = config.hidden_size, config.output_size, GATES[config.kind]
+    shown = {"lstm": "g", "gru": "n"}.get(config.kind, "h")
+    parameters = dict(call.parameters)
+    if config.kind == "rnn_relu":  # where the first layer's units rest at 0 its mask shows nothing
+        for name in (name for name in call.parameters if name.startswith("bias_ih_l0")):
+            parameters[name] = parameters[name] + parameters[name].dtype.type(AWAKE)
+    for name in (name for name in call.parameters if "_l0" not in name):
+        value = parameters[name] = np.zeros_like(call.parameters[name])
+        start = gates.index(shown) * H
+        if name.startswith("weight_ih"):
+            below = O if name.endswith("_reverse") else 0
+            value[start + np.arange(O), below + np.arange(O)] = 1 - config.dropout
+        elif name.startswith("bias_ih"):
+            value[start : start + H] = 0.5
+            for gate, how in ISOLATED.get((config.kind, shown), {}).items():
+                value[gates.index(gate) * H : (gates.index(gate) + 1) * H] = OPEN if how == "+" else -OPEN
+        elif name.startswith("weight_hr"):
+            np.fill_diagonal(value, 1)
+    return parameters
+
+
+UPPER = {"blind": _blind, "showing": _showing}
+
+
+def planned(data: Mapping[str, Any], kind: str, dtype: str) -> LayerCall | CellCall:
+    """Build the call that stored data describe: a plan's arguments, and among them those of its configuration.
+
+    ``given`` names the cotangents of a call for gradients. Raises KeyError, TypeError or ValueError.
+    """
+    data = {"regime": "readable", "seed": 0} | dict(data)
+    given = data.pop("given", None)
+    config_class: Any = LayerConfig if "T" in data else CellConfig
+    arguments = {f.name: data.pop(f.name) for f in fields(config_class) if f.name in data}
+    config = config_class(kind, dtype=dtype, **arguments)
+    data = {"N": None, "with_states": False} | data  # unbatched
+    if "T" not in data:
+        return CellPlan(config, **data).build(kind, dtype)
+    plan = LayerPlan(config, **({"with_lengths": False} | data))
+    return (plan if given is None else GradientPlan(plan, tuple(given))).build(kind, dtype)

@@ -1,0 +1,107 @@
+"""What laws of torch.nn may ask of a layer, its gradients or a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from conformance.backend import Result
+from conformance.engine.compare import Failed
+from conformance.engine.form import Arrays
+from conformance.engine.subject import copied, own_array
+from conformance.engine.trial import Trial, trial_of
+from conformance.specifications.torch_nn.calls import CellCall
+
+
+class LayerTrial(Trial):
+    """A call of a layer. Its results are ``Result(output, h_n, c_n)``."""
+
+    def formed(self, arrays: Arrays) -> Any:
+        """Return the arrays as a Result."""
+        return Result(*arrays.values())  # type: ignore[arg-type]  # output and h_n are arrays
+
+    @property
+    def layer(self) -> Any:
+        """The backend's layer of the call's configuration and parameters."""
+        return self.built
+
+    def cell_trial(self, call: CellCall) -> Any:
+        """Return a trial of a cell of the same backend."""
+        return trial_of(self.subject, call)
+
+    def train(self, seed: int) -> Result:
+        """Return the backend's result for the call in training, of the documented shapes."""
+        layer = self.layer
+        with self.subject.calling("forward_training"):
+            result = as_result(layer.forward_training(*copied(self.call.arguments).values(), seed=seed))
+        return self.shaped(result, self.call)
+
+    def initial_parameters(self, seed: int) -> dict[str, np.ndarray | None]:
+        """Return the parameters that the backend gives a new layer of the call's configuration."""
+        with self.subject.calling("initial_parameters"):
+            returned = self.subject.backend.initial_parameters(self.call.config, seed=seed)
+            if not isinstance(returned, Mapping):
+                raise Failed(f"initial_parameters returned {type(returned).__name__}, expected a mapping")
+            return {name: own_array(str(name), value) for name, value in returned.items()}
+
+    def by_step(self, margins: np.ndarray) -> None:
+        """Note the largest margin at each step of an output, of any layout."""
+        steps = 1 if self.call.config.batch_first and not self.call.unbatched else 0
+        others = tuple(axis for axis in range(margins.ndim) if axis != steps)
+        self.steps = margins.max(others, initial=0.0).tolist()
+
+
+class GradientTrial(LayerTrial):
+    """A call of a layer's gradients. Its results are mappings, by the names that ``result_shapes`` has."""
+
+    def formed(self, arrays: Arrays) -> Any:
+        """Return the mapping itself."""
+        return arrays
+
+    @property
+    def forward(self) -> Any:
+        """A trial of the forward pass by this very layer."""
+        trial = trial_of(self.subject, self.call.forward)
+        trial._built = self._built
+        return trial
+
+
+class CellTrial(Trial):
+    """A call of a cell. Its results are (None, h', c'): a cell has no output beside its state."""
+
+    def formed(self, arrays: Arrays) -> Any:
+        """Return the arrays as a Result without an output."""
+        return Result(*arrays.values())  # type: ignore[arg-type]  # a cell has no output
+
+    @property
+    def cell(self) -> Any:
+        """The backend's cell of the call's configuration and parameters."""
+        return self.built
+
+
+def as_result(returned: Any) -> Result:
+    """Copy the adapter's Result. Raises Failed if it is none."""
+    if not (hasattr(returned, "output") and hasattr(returned, "h_n")):
+        raise Failed(f"forward returned {type(returned).__name__}, expected a Result(output, h_n, c_n)")
+    return Result(
+        own_array("output", returned.output),  # type: ignore[arg-type]  # not optional
+        own_array("h_n", returned.h_n),  # type: ignore[arg-type]  # not optional
+        own_array("c_n", getattr(returned, "c_n", None), optional=True),
+    )
+
+
+def as_cell_result(returned: Any) -> Result:
+    """Copy the adapter's (h, c) as Result(None, h, c). Raises Failed if it is none."""
+    if not (isinstance(returned, tuple) and len(returned) == 2):
+        raise Failed(f"step returned {type(returned).__name__}, expected a tuple (h, c), c None unless lstm")
+    h, c = own_array("h", returned[0]), own_array("c", returned[1], optional=True)
+    return Result(None, h, c)  # type: ignore[arg-type]  # a cell has no output
+
+
+def as_gradients(returned: Any) -> dict[str, np.ndarray | None]:
+    """Copy the adapter's gradients by name. Raises Failed if it returned none."""
+    if not isinstance(returned, Mapping):
+        raise Failed(f"gradients returned {type(returned).__name__}, expected a dict of arrays by name")
+    return {str(name): own_array(f"the gradient of {name}", value) for name, value in returned.items()}
