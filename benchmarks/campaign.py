@@ -52,7 +52,7 @@ def growth(backend: str, examples: int, select: str = "") -> list[dict[str, Any]
 
 
 def looked_at(run: subprocess.Popen, state: Path, steps: list[int]) -> list[dict[str, Any]]:
-    from conformance.isolation.worker import children
+    from conformance.isolation.system import children
 
     journals, rows, begun = Journals(state), [], 0.0
     made, since, before = 0, 0.0, 0

@@ -7,13 +7,13 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-from conformance.engine.drawing import Plans
+from conformance.engine.drawing import Plans, Streams
 from conformance.engine.subject import Subject
 from conformance.runs.prerequisites import ranks
-from conformance.runs.selection import combinations
+from conformance.specifications.torch_nn import TORCH_NN
+from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from conformance.specifications.torch_nn.faults import BANK
 from conformance.specifications.torch_nn.faults.bank import Fault
-from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from tests.harness import QUICK, all_checks, built
 from tests.kill_matrix import kinds_of
 
@@ -41,11 +41,11 @@ def first_failure(fault: Fault) -> float:
     kind = kinds_of(fault)[0]
     backend = built(fault, (kind,))
     started = time.process_time()
-    subject, plans, streams = Subject(backend, kind, "float32"), Plans(QUICK_SEED), {}
+    streams = Streams(Subject(TORCH_NN, backend, kind, "float32"), Plans(QUICK_SEED))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for check in sorted(all_checks(), key=lambda check: rank[check.requirement]):
-            asked = (kind, "float32") in combinations(backend.features, check.entry)
-            if asked and not check.run(subject, plans, streams, QUICK).passed:
+            asked = (kind, "float32") in TORCH_NN.combinations(backend.features, check.entry)
+            if asked and not check.run(streams, QUICK)[0].passed:
                 return time.process_time() - started
     return float("inf")

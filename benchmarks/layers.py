@@ -11,6 +11,7 @@ import numpy as np
 from conformance.backend import Backend, Features, LayerConfig
 from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
+from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.plans import GradientPlan, LayerPlan
 from reference.config import DTYPES
 from reference.gradients import evaluate_gradients
@@ -82,7 +83,7 @@ def against_torch(kind: str, size: dict[str, Any]) -> dict[str, Any]:
 def growth(kind: str, axis: str, value: int) -> dict[str, Any]:
     """Measure milliseconds of the oracle and of the tolerance, forward, with one size changed."""
     sizes = {"T": 8, "N": 4, "input_size": 8, "hidden_size": 8, "num_layers": 1} | {axis: value}
-    trial = trial_of(Subject(Claims(), kind, "float32"), plan_of(kind, **sizes).build(kind, "float32"))
+    trial = trial_of(Subject(TORCH_NN, Claims(), kind, "float32"), plan_of(kind, **sizes).build(kind, "float32"))
 
     def oracle() -> None:
         vars(trial).pop("want", None)

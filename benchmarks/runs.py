@@ -59,8 +59,7 @@ def suite(backend: str, profile: str, processes: int) -> dict[str, Any]:
 
 def own_memory(pid: int) -> int:
     """Return the bytes of memory that a process uses, without its descendants."""
-    from conformance.isolation.process import memory_of
-    from conformance.isolation.worker import children
+    from conformance.isolation.system import children, memory_of
 
     return memory_of(pid) - sum(memory_of(child) for child in children(pid))
 
@@ -75,7 +74,7 @@ class Watch:
         self.thread.start()
 
     def look(self) -> None:
-        from conformance.isolation.worker import children
+        from conformance.isolation.system import children
 
         while not self.over.wait(0.2):
             every, found = [self.pid], []

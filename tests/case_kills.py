@@ -25,8 +25,8 @@ from conformance.cases import Case, check, check_read_back, replay
 from conformance.cases.coverage import NOT_CARRIED
 from conformance.cases.load import case_of
 from conformance.engine.compare import Failed
-from conformance.specifications.torch_nn.faults import BANK, Fault
 from conformance.specifications.torch_nn.catalogue import CATALOGUE
+from conformance.specifications.torch_nn.faults import BANK, Fault
 from reference.config import KINDS
 from reference.precision import ARITHMETICS
 from tests.harness import remembered

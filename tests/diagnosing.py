@@ -11,16 +11,14 @@ import argparse
 import time
 import warnings
 
-from conformance.diagnosis import diagnose as diagnosis
-from conformance.diagnosis.diagnose import SURVEYED
+from conformance.diagnosis.diagnose import Diagnostician
 from conformance.engine.compare import Failed
-from conformance.engine.drawing import Stream
+from conformance.engine.drawing import Streams
 from conformance.engine.profiles import PROFILES
 from conformance.engine.shrinking import shrink
-from conformance.engine.subject import Subject
-from conformance.plugin import combinations
+from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.faults import BANK, compose
-from tests.harness import PLANS, all_checks
+from tests.harness import PLANS, all_checks, subject_of
 
 GENERAL = (
     "FORWARD-EQUATION",
@@ -40,26 +38,20 @@ def __getattr__(name):
 
 def diagnosed(backend, kind, requirements, exclude=(), dtype="float32"):
     """Return the diagnosis of the first requirement that the backend fails, None if it passes them all."""
-    subject, streams = Subject(backend, kind, dtype), {}
-
-    def stream_of(draw):
-        return streams.setdefault(draw, Stream(subject, draw, PLANS))
-
-    def drawn(form):
-        return [t for number in range(SURVEYED) for t in stream_of(diagnosis.DRAWN[form]).block(number)]
-
+    streams = Streams(subject_of(backend, kind, dtype), PLANS)
+    diagnostician = Diagnostician(streams, exclude)
     checks = {check.requirement: check for check in all_checks()}
     for check in (checks[id_] for id_ in requirements if id_ in checks):
-        if (kind, dtype) not in combinations(backend.features, check.entry):
+        if (kind, dtype) not in TORCH_NN.combinations(backend.features, check.entry):
             continue
-        stream = stream_of(check.draw)
+        stream = streams.of(check.draw)
         for block, trial in stream.those(check.applies, max(1, round(EXAMPLES * check.share))):
             try:
                 check.law(trial)
             except Failed as failure:
                 _, call = shrink(check, stream, block, (failure, trial.call), ATTEMPTS)
                 own = [trial for _, trial in stream.those(check.applies, 24)]
-                return diagnosis.diagnose(subject, check.law, call, drawn, own, exclude)
+                return diagnostician.diagnose(check.law, call, own)
     return None
 
 

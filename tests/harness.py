@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import time
 import warnings
 from collections.abc import Iterable, Iterator
@@ -15,17 +13,18 @@ from unittest import mock
 import numpy as np
 
 import reference
+from conformance.diagnosis.diagnose import Diagnostician
+from conformance.diagnosis.explain import examined
 from conformance.engine.check import Check
-from conformance.engine.drawing import Plans, Stream
+from conformance.engine.drawing import Plans, Stream, Streams
 from conformance.engine.profiles import PROFILES, Profile
 from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
 from conformance.engine.verdict import Verdict
-from conformance.plugin import combinations
-from conformance.specifications.torch_nn import suite
+from conformance.specifications.torch_nn import TORCH_NN
+from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from conformance.specifications.torch_nn.faults import Fault
 from reference import cells, layers
-from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from reference.config import DTYPES, KINDS
 
 QUICK, STANDARD = (Profile(f"{n} without shrinking", PROFILES[n].examples, 0) for n in ("quick", "standard"))
@@ -34,12 +33,17 @@ PLANS = Plans(0)
 
 def all_checks() -> list[Check]:
     """Return every check in the suite's modules, without the cases."""
-    found = []
-    for module in pkgutil.iter_modules(suite.__path__):
-        if module.name.startswith("test_"):
-            content = vars(importlib.import_module(f"{suite.__name__}.{module.name}"))
-            found += [check for value in content.values() for check in getattr(value, "checks", ())]
-    return [check for check in found if isinstance(check, Check)]
+    return [check for check in TORCH_NN.checks if isinstance(check, Check)]
+
+
+def subject_of(backend, kind, dtype="float32") -> Subject:
+    """Return a backend as a subject of torch.nn."""
+    return Subject(TORCH_NN, backend, kind, dtype)
+
+
+def verdict_of(check, backend, kind, dtype="float32", profile=PROFILES["quick"]) -> Verdict:
+    """Run a check on a backend and explain its failure."""
+    return examined(check, Diagnostician(Streams(subject_of(backend, kind, dtype), PLANS)), profile)
 
 
 KNOWN: dict[tuple, tuple[object, dict, dict]] = {}  # the call, the tolerance by replicas, the right result
@@ -111,11 +115,16 @@ class SharedStream(Stream):
                 right["want"] = trial.want
 
 
-class SharedStreams(dict):
+class SharedStreams(Streams):
     """The streams of one subject by way of drawing."""
 
-    def setdefault(self, draw, stream):
-        return super().setdefault(draw, SharedStream(stream.subject, draw, stream.plans))
+    def stream(self, draw):
+        return SharedStream(self.subject, draw, self.plans)
+
+    def keep(self) -> None:
+        """Keep the oracle's answers to the calls so far."""
+        for stream in self._by_draw.values():
+            stream.keep()
 
 
 def verdicts(backend, profile=QUICK, checks=None) -> Iterator[tuple[str, str, str, Verdict, float]]:
@@ -124,14 +133,13 @@ def verdicts(backend, profile=QUICK, checks=None) -> Iterator[tuple[str, str, st
         warnings.simplefilter("ignore")
         for kind in KINDS:
             for dtype in DTYPES:
-                subject, streams = Subject(backend, kind, dtype), SharedStreams()
+                streams = SharedStreams(subject_of(backend, kind, dtype), PLANS)
                 for check in all_checks() if checks is None else checks:
-                    if (kind, dtype) in combinations(backend.features, check.entry):
+                    if (kind, dtype) in TORCH_NN.combinations(backend.features, check.entry):
                         started = time.process_time()
-                        verdict = check.run(subject, PLANS, streams, profile)
+                        verdict, _ = check.run(streams, profile)
                         yield check.requirement, kind, dtype, verdict, time.process_time() - started
-                for stream in streams.values():
-                    stream.keep()
+                streams.keep()
 
 
 def failures(backend, profile=QUICK, checks=None) -> dict[str, str]:

@@ -18,9 +18,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import median
 
-from conformance.runs.prerequisites import Cascade, ranks
-from conformance.specifications.torch_nn.faults import BANK, Fault
+from conformance.engine.key import Key
+from conformance.runs.prerequisites import Prerequisites, ranks
 from conformance.specifications.torch_nn.catalogue import CATALOGUE
+from conformance.specifications.torch_nn.faults import BANK, Fault
 from tests.harness import QUICK, STANDARD, built, verdicts
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -131,11 +132,11 @@ def page(matrix: dict[str, dict]) -> Iterator[str]:
 
 def unblocked(failed: Iterable[str]) -> list[str]:
     """Return the failing requirements that a run reports as failed; the others build on them and are blocked."""
-    told, entries, key = [], CATALOGUE, lambda identifier: (identifier, "", "", "")
-    cascade, rank = Cascade(entries), ranks(entries)
+    told, entries, key = [], CATALOGUE, lambda identifier: Key(identifier, "", "", "")
+    prerequisites, rank = Prerequisites({"torch.nn": entries}), ranks(entries)
     for identifier in sorted(entries, key=rank.__getitem__):
-        if cascade.cause(key(identifier)) is None and identifier in failed:
-            cascade.failed(key(identifier))
+        if prerequisites.cause(key(identifier)) is None and identifier in failed:
+            prerequisites.failed(key(identifier))
             told.append(identifier)
     return told
 
@@ -170,12 +171,12 @@ HEAD = "| fault | what it is; who makes it | decided by | first to fail it | fai
 INTRODUCTION = """\
 # Kill matrix
 
-Written by `python -m tests.kill_matrix`; the data are in `kill-matrix.json`. The bank `conformance/specifications/torch_nn/faults/` holds
-{faults} departures from the documentation, each a small change of the oracle; each is a backend of its own
-(`pytest conformance --backend conformance.faults:lstm-gates-f-i`). Here every one of them is put through the
-suite's {requirements} requirements, in float32, in the richest kind that it touches (LSTM before GRU before RNN), those
-of acceptance in a GRU and those of values in an RNN with ReLU besides. Gradients are put to the test only where they
-are what is wrong.
+Written by `python -m tests.kill_matrix`; the data are in `kill-matrix.json`. The bank
+(`conformance/specifications/torch_nn/faults/`) holds {faults} departures from the documentation, each a small change of
+the oracle and a backend by itself (`pytest conformance --backend conformance.faults:lstm-gates-f-i`). Each runs through
+the suite's {requirements} requirements, in float32, in the richest kind that it touches (LSTM before GRU before RNN);
+faults of acceptance run in a GRU too, those of values in an RNN with ReLU. Gradients are tested only where they are
+what is wrong.
 
 Standard draws quick's examples first and then more, so what fails in quick fails in standard. The whole suite in
 standard is run for the faults that quick does not fail by the requirement that decides them."""

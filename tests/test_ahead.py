@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conformance.isolation.worker import children
+from conformance.isolation.system import children
 from tests.test_isolation import report_of
 from tests.test_plugin import ROOT
 
@@ -86,7 +86,7 @@ def test_a_number_of_processes_is_above_0(tmp_path):
 
 
 def test_memory_and_threads_are_shared(monkeypatch):
-    from conformance.isolation import process as isolation
+    from conformance.isolation import system as isolation
 
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert isolation.default_memory(2) <= isolation.default_memory() <= 2 * isolation.default_memory(2)

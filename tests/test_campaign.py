@@ -13,6 +13,7 @@ from conformance.campaign.campaign import clock_time, duration, round_seed
 from conformance.campaign.example_database import opened
 from conformance.engine.drawing import Plans
 from conformance.engine.example_key import key_of, name_of
+from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.strategies import layers
 from tests.exploring import ONE, THOROUGH, explored, rows_of, started, until
 from tests.rare import Rare
@@ -133,7 +134,7 @@ def test_processes_that_share_a_state_draw_different_examples_and_are_one_campai
     assert second
     assert not {line["seed"] for line in first} & {line["seed"] for line in second}
     features = Rare().features
-    drawn = [{*Plans(lines[0]["seed"]).block(layers, features, 0)} for lines in (first, second)]
+    drawn = [{*Plans(lines[0]["seed"]).block(TORCH_NN, layers, features, 0)} for lines in (first, second)]
     assert len(drawn[0] & drawn[1]) < 0.1 * len(drawn[0])
     assert {line["process"] for line in first}.isdisjoint(line["process"] for line in second)
     judged = sum(line["examples"] for line in lines(state) if "judged" in line)

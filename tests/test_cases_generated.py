@@ -15,9 +15,9 @@ from conformance.cases.coverage import NOT_CARRIED
 from conformance.cases.lint import lint
 from conformance.cases.load import case_of
 from conformance.engine.compare import Failed
+from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from conformance.specifications.torch_nn.faults import BANK
 from reference import DTYPES, KINDS
-from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from reference.precision import ARITHMETICS
 from tests import case_kills
 

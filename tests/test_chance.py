@@ -11,6 +11,7 @@ from conformance.engine.compare import Failed
 from conformance.engine.drawing import Plans, Stream
 from conformance.engine.statistics import ALPHA, binomial_tail, expect_frequency, expect_uniform
 from conformance.engine.subject import Subject
+from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.strategies import many_masked
 from conformance.specifications.torch_nn.suite.test_dropout import read_masks, showing
 from reference.config import KINDS
@@ -59,7 +60,7 @@ def test_uniform_values_pass_and_their_neighbours_fail():
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_masks_are_read_as_they_were_drawn(kind, dtype):
-    subject = Subject(OracleBackend(), kind, dtype)
+    subject = Subject(TORCH_NN, OracleBackend(), kind, dtype)
     for draw, count, least in ((showing, 15, 0), (many_masked, 2, 1000)):
         stream = Stream(subject, draw, Plans(0))
         for _, trial in stream.those(lambda call: call.config.num_layers > 1, count):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis.database import DirectoryBasedExampleDatabase, InMemoryExampleDatabase
 
 from conformance.campaign import example_database as database
-from conformance.campaign.example_database import Kept
+from conformance.campaign.example_database import ResilientDatabase
 from conformance.engine.example_key import key_of, name_of
 from tests.exploring import THOROUGH, explored, free_port, redis_server, rows_of, started, until
 from tests.test_plugin import run
@@ -132,7 +132,7 @@ class Absent(InMemoryExampleDatabase):
 def test_a_database_that_comes_back_is_given_what_it_missed(monkeypatch):
     shared = Absent()
     monkeypatch.setattr(database, "opened", lambda place: shared)
-    kept = Kept("redis://user:secret@host:1/0")
+    kept = ResilientDatabase("redis://user:secret@host:1/0")
     kept.save(b"k", b"1")
     kept.save(b"k", b"2")
     assert kept.news() == ""

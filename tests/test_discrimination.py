@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from conformance.specifications.torch_nn.faults import BANK
 from conformance.specifications.torch_nn.catalogue import CATALOGUE
+from conformance.specifications.torch_nn.faults import BANK
 from tests.harness import QUICK, STANDARD, all_checks, built, deciding, failures
 from tests.kill_matrix import MATRIX, kinds_of
 

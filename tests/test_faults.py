@@ -11,9 +11,9 @@ import pytest
 from conformance import Features, LayerConfig
 from conformance.backend import BOOLEAN_FEATURES
 from conformance.backends.oracle import OracleBackend
+from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from conformance.specifications.torch_nn.faults import BANK, compose, faults
 from conformance.specifications.torch_nn.faults.gates import in_order
-from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from reference.config import KINDS
 from reference.parameters import GATES, parameter_shapes
 

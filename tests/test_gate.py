@@ -13,14 +13,14 @@ from conformance import __version__
 from conformance.engine.profiles import PROFILES
 from conformance.reporting.baseline import baseline, judge
 from conformance.reporting.reading import BadReport, reports_of
+from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from conformance.specifications.torch_nn.faults import BANK
-from reference.catalogue import version
 from tests.harness import all_checks
 from tests.sample_reports import report, row
 from tests.test_plugin import ROOT, run
 from tests.test_shards import NARROW
 
-SUITE = {"catalogue": version()}
+SUITE = {"catalogue": CATALOGUE.version}
 A, B = row("A"), row("B")
 A_FAILED, B_FAILED = (row(id_, status="failed", message="off by 1") for id_ in "AB")
 BLOCKED, UNCLAIMED, KNOWN = (row("A", status=one, message="x") for one in ("blocked", "not_claimed", "known_failure"))

@@ -10,12 +10,10 @@ from conformance import LayerConfig, Unsupported
 from conformance.backends.onnx_ops import model, native_parameters, with_constants
 from conformance.backends.onnx_ops_ort import OnnxOpsOrt
 from conformance.backends.onnx_ops_reference import OnnxOpsReference
-from conformance.engine.drawing import Plans
-from conformance.engine.profiles import PROFILES
-from conformance.engine.subject import Subject
+from conformance.diagnosis.diagnose import sentences
 from conformance.specifications.torch_nn.plans import Fill
 from reference.config import KINDS
-from tests.harness import all_checks, failures
+from tests.harness import all_checks, failures, verdict_of
 
 
 def layer_and_call(backend, config, T=4, N=3):
@@ -98,9 +96,11 @@ def test_the_negative_control_fails_for_the_lengths_that_it_ignores():
 def test_the_diagnosis_of_the_negative_control_is_that_lengths_are_ignored():
     """In a whole run every failure has one cause, which the diagnosis finds in the backend's numbers."""
     check = next(check for check in all_checks() if check.requirement == "LENGTHS-FINAL-STATE")
-    verdict = check.run(Subject(OnnxOpsReference(), "gru", "float32"), Plans(0), {}, PROFILES["quick"])
+    verdict = verdict_of(check, OnnxOpsReference(), "gru")
     assert [found["fault"] for found in verdict.diagnosis] == ["lengths-ignored"]
-    assert verdict.told[0] == "these are the numbers of a layer that ignores the lengths"
+    assert (
+        sentences(verdict.diagnosis, verdict.common)[0] == "these are the numbers of a layer that ignores the lengths"
+    )
 
 
 def test_the_negative_control_fails_for_nothing_else():

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from conformance import Features
-from conformance.runs.selection import combinations
+from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.suite.test_cases import test_case as cases
 
 ROOT = Path(__file__).parents[1]
@@ -406,5 +406,5 @@ def test_the_version_is_the_distribution_s():
 def test_a_case_of_more_steps_than_can_be_asked_for_is_not_claimed():
     long = next(check.entry for check in cases.checks if check.requirement == "CASE-GRU-VERY-LONG")
     assert long.steps == 2000
-    assert combinations(Features(most_steps=2000), long) == [("gru", "float32")]
-    assert combinations(Features(most_steps=1999), long) == []
+    assert TORCH_NN.combinations(Features(most_steps=2000), long) == [("gru", "float32")]
+    assert TORCH_NN.combinations(Features(most_steps=1999), long) == []

@@ -13,15 +13,15 @@ from conformance import Result, registry
 from conformance.backends.torch_eager import TorchCPU
 from conformance.backends.torch_onnx_script import TorchScriptOnnxRuntime
 from conformance.diagnosis.replay import replay
-from conformance.diagnosis.script import checks_of, script
+from conformance.diagnosis.script import script
 from conformance.diagnosis.simplify import simplified
-from conformance.engine.profiles import PROFILES
 from conformance.engine.serialization import BrokenExample, call_of, entry, example_of
 from conformance.engine.subject import Subject
 from conformance.runs.known_failures import BrokenFile, read
-from conformance.specifications.torch_nn.strategies import cells, gradient_calls, layers
+from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.catalogue import CATALOGUE
-from tests.harness import PLANS
+from conformance.specifications.torch_nn.strategies import cells, gradient_calls, layers
+from tests.harness import PLANS, verdict_of
 from tests.test_plugin import QUICK, run
 
 ROOT = Path(__file__).parents[1]
@@ -29,9 +29,9 @@ BANK = "tests.diagnosing"
 
 
 def verdict_on(name, requirement, kind, dtype="float32"):
-    (check,) = checks_of(requirement)
+    (check,) = TORCH_NN.checks_of(requirement)
     backend = registry.backend(name)
-    return check.run(Subject(backend, kind, dtype), PLANS, {}, PROFILES["quick"])
+    return verdict_of(check, backend, kind, dtype)
 
 
 def executed(folder, text, *arguments):
@@ -79,8 +79,8 @@ def test_numbers_are_round_and_zero_where_the_failure_allows():
 
 
 def test_simpler_numbers_keep_the_error_clear():
-    (check,) = checks_of("FORWARD-EQUATION")
-    subject = Subject(registry.backend(f"{BANK}:results_off_by_3e_5"), "gru", "float32")
+    (check,) = TORCH_NN.checks_of("FORWARD-EQUATION")
+    subject = Subject(TORCH_NN, registry.backend(f"{BANK}:results_off_by_3e_5"), "gru", "float32")
     call = layer_call("gru")
     smaller, failure = simplified(check, subject, call, 100, 30.0)
     assert failure is not None
@@ -91,7 +91,7 @@ def test_simpler_numbers_keep_the_error_clear():
 
 def layer_call(kind, draw=layers, where=lambda call: True):
     for number in range(12):
-        for plan in PLANS.block(draw, TorchCPU.features, number):
+        for plan in PLANS.block(TORCH_NN, draw, TorchCPU.features, number):
             call = plan.build(kind, "float32")
             if call.uses and call.x.size > 20 and where(call):
                 return call
@@ -145,7 +145,7 @@ torch.nn.{name}.forward = lambda self, *a: (lambda r: (r[0] + 1, *r[1:]))(forwar
 def test_a_snippet_needs_neither_suite_nor_adapter(form, tmp_path):
     backend, kind, draw, where = SNIPPETS[form]
     call = layer_call(kind, draw, where)
-    text = script(Subject(backend(), kind, "float32"), CATALOGUE["FORWARD-EQUATION"], "off by one", call)
+    text = script(Subject(TORCH_NN, backend(), kind, "float32"), CATALOGUE["FORWARD-EQUATION"], "off by one", call)
     assert "import conformance" not in text
     assert "from conformance" not in text
     status, printed = executed(tmp_path, text)
@@ -170,7 +170,7 @@ def test_replay_says_in_a_sentence_what_it_cannot_run(capsys):
 @pytest.mark.parametrize("draw", [layers, cells, gradient_calls])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_call_comes_back_from_its_data(draw, dtype):
-    for plan in PLANS.block(draw, TorchCPU.features, 0)[:20]:
+    for plan in PLANS.block(TORCH_NN, draw, TorchCPU.features, 0)[:20]:
         call = plan.build("lstm", dtype)
         again = call_of(
             tomllib.loads(entry("A", "b", "lstm", dtype, example_of(call)))["known_failure"][0]["example"],

@@ -10,9 +10,10 @@ from conformance.registry import backend
 from conformance.reporting.reading import BadReport
 from conformance.runs import shards
 from conformance.runs.prerequisites import replay
-from conformance.runs.selection import asked_of
-from conformance.runs.shards import Shard, costs
-from tests.test_cascade import SOME, key
+from conformance.runs.selection import Speaker, costs_of, keys_of
+from conformance.runs.shards import Shard
+from conformance.specifications.torch_nn import TORCH_NN
+from tests.test_cascade import SOME, finding, key
 from tests.test_plugin import ROOT, WHY, known, run
 
 ADAPTER = """
@@ -31,15 +32,17 @@ FEW = ("--pyargs", "conformance", "--backend", "wrong_adapter:wrong", "--hypothe
 
 
 def test_every_split_has_everything_once_in_order_and_is_even():
-    keys = asked_of([backend("reference"), backend("conformance.faults:gru-update-inverted")])
-    whole = sum(costs(keys))
+    names = ("reference", "conformance.faults:gru-update-inverted")
+    keys = keys_of([Speaker(TORCH_NN, backend(name), index) for index, name in enumerate(names)])
+    costs = dict(zip(keys, costs_of([TORCH_NN], keys), strict=True))
+    whole = sum(costs.values())
     for count in range(1, 9):
-        parts = [Shard(index, count).part(keys) for index in range(1, count + 1)]
+        parts = [Shard(index, count).part(keys, list(costs.values())) for index in range(1, count + 1)]
         assert [key for part in parts for key in part] == keys
-        assert all(abs(sum(costs(part)) - whole / count) < 6 for part in parts), count
-    assert [len(Shard(i, len(keys)).part(keys)) for i in (1, 700, len(keys))] == [1, 1, 1]
+        assert all(abs(sum(costs[key] for key in part) - whole / count) < 6 for part in parts), count
+    assert [len(Shard(i, len(keys)).part(keys, list(costs.values()))) for i in (1, 700, len(keys))] == [1, 1, 1]
     with pytest.raises(ValueError, match="there are only 2 checks to split"):
-        Shard(1, 3).part(keys[:2])
+        Shard(1, 3).part(keys[:2], [1.0, 1.0])
 
 
 @pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "1/0", "-1/2", "1/2/3", "a/b", "1/2 ", "01/2"])
@@ -49,22 +52,25 @@ def test_what_is_no_shard_is_refused(text):
     assert (Shard.of("3/12"), str(Shard.of("3/12"))) == (Shard(3, 12), "3/12")
 
 
-def failed(message="wrong"):
-    return {"status": "failed", "message": message, "examples": 3, "reproducer": "x.py"}
+def failed(id_):
+    return finding(id_, "failed", examples=3, reproducer="x.py")
 
 
 def test_a_failure_of_one_shard_blocks_what_others_ran():
-    passed = {"status": "passed", "message": "", "examples": 4}
-    results = {key("A"): failed(), key("B"): dict(passed), key("C"): failed(), key("D"): failed()}
+    passed = finding("B", "passed", examples=4)
+    results = {key("A"): failed("A"), key("B"): passed, key("C"): failed("C"), key("D"): failed("D")}
     replay(results, [key(id_) for id_ in "ABCD"], SOME)
-    not_run = {"status": "blocked", "message": "not run: it builds on A, which failed"}
-    assert results == {key("A"): failed(), key("B"): not_run, key("C"): not_run, key("D"): failed()}
+    assert (results[key("A")], results[key("D")]) == (failed("A"), failed("D"))
+    for id_ in "BC":
+        assert results[key(id_)].status == "blocked"
+        assert results[key(id_)].message == "not run: it builds on A, which failed"
 
 
 def test_an_entry_that_passes_now_blocks_nothing():
-    results = {key("A"): {**failed("known failure A passes now"), "reproducer": None}, key("B"): failed()}
+    passes_now = finding("A", "failed", message="known failure A passes now")
+    results = {key("A"): passes_now, key("B"): failed("B")}
     replay(results, [key("A"), key("B")], SOME)
-    assert results[key("B")] == failed()
+    assert results[key("B")] == failed("B")
 
 
 @pytest.fixture(scope="module")

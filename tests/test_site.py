@@ -14,6 +14,7 @@ from conformance import __main__ as command_line
 from conformance import registry
 from conformance.engine.compare import Failed
 from conformance.engine.drawing import Plans
+from conformance.engine.finding import Finding, Status
 from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
 from conformance.reporting.changes import compare, direction, pairs
@@ -23,11 +24,12 @@ from conformance.reporting.site.matrix import Cell, columns, documented_at, matr
 from conformance.reporting.site.page import data, page
 from conformance.reporting.site.picture import longest_worst, margins, margins_picture
 from conformance.reporting.site.summary import badge, markdown
+from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.faults import BANK
 from conformance.specifications.torch_nn.strategies import layers
 from reference.precision import REPLICAS_ON_FAILURE
 from tests import adapter_results
-from tests.harness import PLANS, QUICK, all_checks
+from tests.harness import QUICK, all_checks, verdict_of
 from tests.sample_reports import HOSTILE, report, right, row, wrong
 
 ROOT = Path(__file__).parents[1]
@@ -453,12 +455,12 @@ def test_the_table_of_the_adapters_is_that_of_the_committed_results():
 @pytest.mark.parametrize("batch_first", [False, True])
 def test_a_comparison_leaves_its_margin_and_that_of_each_step(batch_first):
     backend = registry.backend("reference")
-    plans = Plans(0).block(layers, backend.features, 0)
+    plans = Plans(0).block(TORCH_NN, layers, backend.features, 0)
     calls = (plan.build("gru", "float32") for plan in plans)
     call = next(
         c for c in calls if c.config.batch_first == batch_first and not c.unbatched and c.N != c.T > 2 and not c.lengths
     )
-    trial = trial_of(Subject(backend, "gru", "float32"), call)
+    trial = trial_of(Subject(TORCH_NN, backend, "gru", "float32"), call)
     trial.agrees()
     assert len(trial.steps) == call.T
     assert max(trial.steps) <= trial.margin < 1
@@ -473,10 +475,13 @@ def test_a_comparison_leaves_its_margin_and_that_of_each_step(batch_first):
 
 def test_the_report_of_a_failure_has_its_margin_by_step():
     (check,) = (check for check in all_checks() if check.requirement == "GRU-RESET-GATE")
-    verdict = check.run(Subject(BANK["gru-reset-unused"].build(), "gru", "float32"), PLANS, {}, QUICK)
+    verdict = verdict_of(check, BANK["gru-reset-unused"].build(), "gru", profile=QUICK)
     assert not verdict.passed
     assert verdict.margin > 1
     assert max(verdict.steps) == pytest.approx(verdict.margin)
-    found = Row.of(check.entry, "gru", "float32", "failed", margin=verdict.margin, steps=[*verdict.steps, float("inf")])
+    steps = (*verdict.steps, float("inf"))
+    place = (check.requirement, "wrong", "gru", "float32", "torch.nn")
+    finding = Finding(*place, status=Status.FAILED, margin=verdict.margin, steps=steps)
+    found = Row.of(check.entry, finding)
     assert found.as_json()["steps"][-1] > 1e308
     assert len(found.as_json()["steps"]) == len(verdict.steps) + 1

@@ -8,6 +8,7 @@ import pytest
 
 from conformance import CellConfig, Features, LayerConfig, Unsupported, registry
 from conformance.engine.drawing import Plans
+from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.strategies import layers
 from reference.parameters import parameter_shapes
 from tests.test_plugin import QUICK, run
@@ -158,7 +159,7 @@ def test_unclaimed_dtypes_and_lengths_are_refused(backend):
 
 def test_fixed_shapes_bound_the_shapes_that_are_asked_for():
     def shapes(**features):
-        plans = Plans(0).block(layers, Features(configurations=4, lengths=False, **features), 0)
+        plans = Plans(0).block(TORCH_NN, layers, Features(configurations=4, lengths=False, **features), 0)
         return {(p.config.input_size, p.config.hidden_size, p.T, p.N, p.with_states) for p in plans}
 
     assert len(shapes(fixed_shapes=True)) <= 4 * 4  # four for each way in which a call is large, and four small ones

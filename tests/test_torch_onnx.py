@@ -10,6 +10,7 @@ import reference
 from conformance import CellConfig, Features, LayerConfig, Unsupported
 from conformance.backends.once import LENGTH, Once
 from conformance.engine.drawing import Plans
+from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.plans import Fill
 from conformance.specifications.torch_nn.strategies import POOL, cells, layers
 from reference.parameters import parameter_shapes
@@ -182,13 +183,13 @@ def test_a_record_that_its_writer_did_not_finish_is_none():
 
 def test_few_configurations_are_those_of_the_pool():
     features = Features(configurations=len(POOL), fixed_shapes="steps", projection=False, lengths=False)
-    plans = Plans(0).block(layers, features, 0)
+    plans = Plans(0).block(TORCH_NN, layers, features, 0)
     members = {(p.config.input_size, p.config.num_layers, p.config.batch_first, p.T, p.with_states) for p in plans}
     asked = {(m.input_size, m.num_layers, m.batch_first, m.T, m.initial_state) for m in POOL}
     assert members == asked
     assert len({p.N for p in plans}) > 5  # samples are free
     assert any(p.config.batch_first and p.N is None for p in plans)
-    of_cells = Plans(0).block(cells, features, 0)
+    of_cells = Plans(0).block(TORCH_NN, cells, features, 0)
     assert {p.N is None for p in of_cells} == {p.with_states for p in of_cells} == {True, False}
 
 
@@ -197,8 +198,8 @@ def test_steps_are_limited_where_a_graph_grows_with_them():
 
     features = Features(configurations=5, fixed_shapes={"steps"}, most_steps=33)
     for draw in (long_layers, very_long_layers):
-        assert {p.T for p in Plans(0).block(draw, features, 0)} == {33}
-    assert {p.T for p in Plans(0).block(very_long_layers, Features(), 0)} == {1000, 2000}
+        assert {p.T for p in Plans(0).block(TORCH_NN, draw, features, 0)} == {33}
+    assert {p.T for p in Plans(0).block(TORCH_NN, very_long_layers, Features(), 0)} == {1000, 2000}
 
 
 def test_fixed_shapes_are_checked():

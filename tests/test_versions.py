@@ -3,14 +3,13 @@
 import json
 import re
 from dataclasses import replace
-from unittest import mock
 
 import pytest
 
 from conformance.__main__ import requirements_page
 from conformance.reporting.report import suite_of
-from reference import catalogue as module
-from reference.catalogue import catalogue, fingerprint, fingerprints, version
+from conformance.specifications.torch_nn.catalogue import CATALOGUE
+from reference.catalogue import Catalogue
 from tests.test_plugin import ROOT
 
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text("utf-8")
@@ -22,10 +21,10 @@ def numbers(text):
 
 
 def test_the_requirements_do_not_change_without_a_new_version():
-    assert fingerprint() == fingerprints().get(version()), (
-        f"the requirements are not those of catalogue {version()}: raise `version` at the top of "
+    assert CATALOGUE.fingerprint == CATALOGUE.fingerprints.get(CATALOGUE.version), (
+        f"the requirements are not those of catalogue {CATALOGUE.version}: raise `version` at the top of "
         f"reference/requirements.toml (docs/changes.md says which number), add its line "
-        f'"<new version>" = "{fingerprint()}" to [fingerprints], and say in CHANGELOG.md what changed'
+        f'"<new version>" = "{CATALOGUE.fingerprint}" to [fingerprints], and say in CHANGELOG.md what changed'
     )
 
 
@@ -44,30 +43,31 @@ def test_the_requirements_do_not_change_without_a_new_version():
     ids=lambda change: next(iter(change)),
 )
 def test_whatever_decides_a_verdict_changes_the_fingerprint(change):
-    entries = CATALOGUE
+    entries = dict(CATALOGUE)
     changed = entries | {"SHAPE-OUTPUT": replace(entries["SHAPE-OUTPUT"], **change)}
     fewer = {id_: entry for id_, entry in entries.items() if id_ != "SHAPE-OUTPUT"}
     source = entries | {"SHAPE-OUTPUT": replace(entries["SHAPE-OUTPUT"], source="another page")}
     found = {}
     for name, those in {"as it is": entries, "changed": changed, "fewer": fewer, "source": source}.items():
-        with mock.patch.object(module, "catalogue", lambda those=those: those):
-            found[name] = fingerprint()
+        catalogue = Catalogue(CATALOGUE.path, CATALOGUE.kinds, CATALOGUE.areas)
+        catalogue.entries = those
+        found[name] = catalogue.fingerprint
     assert found["source"] == found["as it is"], "where it is documented changes no verdict"
     assert len(set(found.values())) == 3
 
 
 def test_versions_rise_and_the_last_is_the_present_one():
-    known = [numbers(name) for name in fingerprints()]
+    known = [numbers(name) for name in CATALOGUE.fingerprints]
     assert known == sorted(set(known))
-    assert known[-1] == numbers(version())
-    assert len(set(fingerprints().values())) == len(known), "two versions with the same requirements"
+    assert known[-1] == numbers(CATALOGUE.version)
+    assert len(set(CATALOGUE.fingerprints.values())) == len(known), "two versions with the same requirements"
 
 
 def test_reports_and_the_page_name_the_version():
-    assert suite_of("quick", 12, 0)["catalogue"] == version()
-    assert f"version {version()}," in next(line for line in requirements_page() if "entries of" in line)
+    assert suite_of(CATALOGUE.version, "quick", 12, 0)["catalogue"] == CATALOGUE.version
+    assert f"version {CATALOGUE.version}," in next(line for line in requirements_page() if "entries of" in line)
     schema = json.loads((ROOT / "conformance" / "reporting" / "report.schema.json").read_text())
-    assert set(suite_of("quick", 12, 0, "1/2")) == set(schema["properties"]["suite"]["properties"])
+    assert set(suite_of(CATALOGUE.version, "quick", 12, 0, "1/2")) == set(schema["properties"]["suite"]["properties"])
 
 
 def test_the_changelog_has_every_version_of_the_catalogue_and_the_present_one_of_the_suite():
@@ -76,7 +76,7 @@ def test_the_changelog_has_every_version_of_the_catalogue_and_the_present_one_of
     titles = re.findall(r"^## \[(.+?)\]", CHANGELOG, re.MULTILINE)
     assert titles[0] == "Unreleased" or titles[0] == __version__
     assert __version__ in titles
-    for name in fingerprints():
+    for name in CATALOGUE.fingerprints:
         assert f"Catalogue {name}" in CHANGELOG
     groups = set(re.findall(r"^### (.+)$", CHANGELOG, re.MULTILINE))
     assert groups <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}

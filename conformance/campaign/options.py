@@ -19,7 +19,7 @@ PLACE = Path(".conformance", "examples")  # of the database of a campaign that i
 
 @dataclass(frozen=True)
 class Exploration:
-    """The database of examples of a run that explores, and of a campaign how long it lasts and where it keeps itself."""
+    """What a run explores with: a database of examples; a campaign also has a duration and maybe a folder."""
 
     database: ResilientDatabase
     seconds: float | None = None

@@ -1,9 +1,8 @@
 """Probes: whether a fault in the backend's place has the backend's own transcript, but for rounding.
 
-How far rounding carries a fault's numbers is computed as the oracle's tolerance is, but from outside, since a fault need
-not evaluate on disturbed arrays: arguments, parameters and results err at random by the unit roundoff, and the spread of
-such replicas is scaled by how much wider the oracle's own spread is than one measured from outside, on the same call.
-``SPREADS`` of them are allowed.
+The tolerance of a fault's numbers is measured from outside, since a fault need not evaluate on disturbed arrays:
+arguments, parameters and results err at random by the unit roundoff, and the spread of such replicas is scaled by how
+much wider the oracle's own spread is than one measured from outside, on the same call. ``SPREADS`` of them are allowed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Transcripts: everything that a law asks of a backend, and what the backend returns.
 
-A law is run once more for the calls that it makes, not for its verdict, with the backend, a fault or the oracle behind a
-``Listener``.
+A law is run once more for the calls that it makes, not for its verdict, with the backend, a fault or the oracle
+behind a ``Listener``.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ Judged = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 def judged(trial: Trial) -> Judged | None:
-    """Return the numbers of the plain call and which are wrong; None if the backend returned no arrays of its shapes."""
+    """Return the numbers of the plain call and which are wrong; None unless the backend returned its arrays."""
     try:
         got, want = trial.named(trial.got), trial.named(trial.want)
     except Failed:

@@ -30,8 +30,8 @@ Drawing = Callable[[Callable[[], list[Any]]], list[Any]]
 class Scheduler(Generic[JobType, Found]):
     """Runs jobs in threads, those of a backend and kind in their order by one process.
 
-    ``unit(job)`` is the position of its backend, and what is put to one process together. ``judge(job, isolated, draw)``
-    judges a job.
+    ``unit(job)`` is the position of its backend, and what is put to one process together.
+    ``judge(job, isolated, draw)`` judges a job.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """A run, from its settings to the outcome of each backend: the flow that every caller shares.
 
-The plugin, ``conformance.run``, campaigns and shards prepare a session, ask it for the finding of each job and close it.
+The plugin, ``conformance.run``, campaigns and shards prepare a session, ask it for the finding of each job, close it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The specifications that the suite knows: those of this package, and those of installed packages.
 
-A specification is a package of its own whose attribute ``SPECIFICATION`` is the value. A package elsewhere registers the
-value in the entry-point group ``rnn_conformance.specifications``.
+A specification is a package of its own whose attribute ``SPECIFICATION`` is the value. A package elsewhere registers
+the value in the entry-point group ``rnn_conformance.specifications``.
 """
 
 from __future__ import annotations
