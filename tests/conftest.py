@@ -39,6 +39,7 @@ MARKERS = {
     "test_right_implementations": "slow",
     "test_shards": "slow",
     "test_site": "",
+    "test_specifications": "",
     "test_site_browser": "browser",
     "test_terminal": "slow",
     "test_torch": "torch",

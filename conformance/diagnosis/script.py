@@ -41,7 +41,7 @@ def array(data):
 ADAPTER = """
 def compute():
     from {module} import {config_class}
-    from conformance.registry import backend
+    from {registry} import backend
     from reference.config import numpy_dtype
 
     dtype = numpy_dtype(config["dtype"])
@@ -138,7 +138,14 @@ def _numeric_body(subject: Subject, call: Any, expected: Example, tolerance: Exa
     config_class = type(call.config)
     public = getattr(conformance, config_class.__name__, None) is config_class
     module = "conformance" if public else config_class.__module__
-    adapter = ADAPTER.format(module=module, config_class=config_class.__name__, built=form.build, use=form.snippet)
+    default = subject.specification.name == DEFAULT_SPECIFICATION
+    adapter = ADAPTER.format(
+        module=module,
+        registry="conformance.registry" if default else "conformance.specifications",
+        config_class=config_class.__name__,
+        built=form.build,
+        use=form.snippet,
+    )
     body += [f"\n{(snippet or adapter).strip()}\n", COMPARE]
     return body, "NumPy and the packages that it imports" if snippet else "NumPy, the suite and the backend's adapter"
 
