@@ -45,12 +45,12 @@ def diagnosed(backend, kind, requirements, exclude=(), dtype="float32"):
         if (kind, dtype) not in TORCH_NN.combinations(backend.features, check.entry):
             continue
         stream = streams.of(check.draw)
-        for block, trial in stream.those(check.applies, max(1, round(EXAMPLES * check.share))):
+        for block, trial in stream.applicable(check.applies, max(1, round(EXAMPLES * check.share))):
             try:
                 check.law(trial)
             except Failed as failure:
-                _, call = shrink(check, stream, block, (failure, trial.call), ATTEMPTS)
-                own = [trial for _, trial in stream.those(check.applies, 24)]
+                _, call = shrink(check.judge, check.requirement, stream, block, (failure, trial.call), ATTEMPTS)
+                own = [trial for _, trial in stream.applicable(check.applies, 24)]
                 return diagnostician.diagnose(check.law, call, own)
     return None
 

@@ -63,7 +63,7 @@ def test_masks_are_read_as_they_were_drawn(kind, dtype):
     subject = Subject(TORCH_NN, OracleBackend(), kind, dtype)
     for draw, count, least in ((showing, 15, 0), (many_masked, 2, 1000)):
         stream = Stream(subject, draw, Plans(0))
-        for _, trial in stream.those(lambda call: call.config.num_layers > 1, count):
+        for _, trial in stream.applicable(lambda call: call.config.num_layers > 1, count):
             true = trial.layer.masks(trial.call.x, 11)
             masks, told = read_masks(trial, trial.train(11))
             for drawn, read, where in zip(true, masks, told, strict=True):

@@ -41,7 +41,7 @@ def explain(check: Any, verdict: Verdict, diagnostician: Diagnostician, call: An
             own = []
             if check.draw is not specification.form_of(call).draw:
                 stream = diagnostician.streams.of(check.draw)
-                own = [trial for _, trial in stream.those(check.applies, MAX_OWN_TRIALS)]
+                own = [trial for _, trial in stream.applicable(check.applies, MAX_OWN_TRIALS)]
             found = diagnostician.diagnose(check.law, call, own)
         verdict.diagnosis, verdict.common = found.faults, found.common
     with subject.clock("shrinking"):

@@ -1,1 +1,1 @@
-"""What a check is, how its examples are drawn and judged: knows no specification."""
+"""Checks, the drawing of their examples, and their verdicts, for any specification."""

@@ -37,13 +37,13 @@ class Check:
     draw: Draw
     """The strategy of plans: ``draw(features)``."""
     when: Callable[[Any], bool] | None = None
-    """Which calls the law speaks of, beside those that use the features that the requirement needs."""
+    """Return whether the law speaks of a call. A call must also use the features that the requirement needs."""
     share: float = 1.0
-    """The part of a profile's examples that it gets, less than 1 for large ones."""
+    """The part of a profile's examples that the check gets; less than 1 for large examples."""
     call_features: frozenset[str] = frozenset()
     """The features that a single call can use."""
     apart: bool = False
-    """Whether the law alone may call the backend, as it does so in a separate process."""
+    """Whether only the law may call the backend, because it runs in a separate process."""
 
     @property
     def requirement(self) -> str:
@@ -51,20 +51,25 @@ class Check:
         return self.entry.id
 
     def applies(self, call: Any) -> bool:
-        """Return whether the call uses what the requirement needs and the law speaks of it."""
+        """Return whether the call uses the needed features and the law speaks of it."""
         return self.entry.needs & self.call_features <= call.uses and (self.when is None or self.when(call))
+
+    def judge(self, trial: Any) -> None:
+        """Put a trial to the law if the law speaks of its call. Raises Failed."""
+        if self.applies(trial.call):
+            self.law(trial)
 
     def run(self, streams: Streams, profile: Profile, example: Example | None = None) -> tuple[Verdict, Any]:
         """Put the subject to the check; return the verdict, and the failing call or None.
 
-        The example of a known failure and those of the database come first. A check without an example fails.
+        The example of a known failure runs first, then the database's examples. A check without an example fails.
         """
         stream, verdict = streams.of(self.draw), Verdict()
         if example is not None and (call := self._replayed(stream, example, verdict)) is not None:
             return verdict, call
         if stream.plans.database is not None and (failure := self._recalled(stream, profile, verdict)) is not None:
             return verdict, failure[1]
-        for block, trial in stream.those(self.applies, max(1, round(profile.examples * self.share))):
+        for block, trial in stream.applicable(self.applies, max(1, round(profile.examples * self.share))):
             verdict.examples += 1
             trial.margin, trial.steps, trial.note = None, None, ""
             try:
@@ -74,7 +79,7 @@ class Check:
                     verdict.margin, verdict.steps = failed.margin, trial.steps
                 smallest = failed, trial.call
                 if profile.shrink_attempts:
-                    smallest = shrink(self, stream, block, smallest, profile.shrink_attempts)
+                    smallest = shrink(self.judge, self.requirement, stream, block, smallest, profile.shrink_attempts)
                 verdict.fail(*smallest)
                 return verdict, smallest[1]
             verdict.note = verdict.note or trial.note
@@ -85,9 +90,10 @@ class Check:
         return verdict, None
 
     def _recalled(self, stream: Stream, profile: Profile, verdict: Verdict) -> Failure | None:
-        """Replay the examples of the database; return the one that fails. Those that pass are taken out of it."""
+        """Replay the examples of the database; return the one that fails. Hypothesis deletes the others."""
         phases = [Phase.reuse, Phase.shrink] if profile.shrink_attempts else [Phase.reuse]
-        replayed, found = hunt(self, stream, stream.plans.seed, phases, None, profile.shrink_attempts)
+        seed, attempts = stream.plans.seed, profile.shrink_attempts
+        replayed, found = hunt(self.judge, self.requirement, stream, seed, phases, None, attempts)
         if found is not None:
             verdict.recalled, verdict.margin = True, found[0].margin
             verdict.fail(*found)
@@ -126,7 +132,7 @@ def failure_of(check: Any, trial: Any) -> Failed | None:
 
 @dataclass(frozen=True)
 class Decides:
-    """Makes the decorator ``decides`` of a specification's suite, from its catalogue and its usual way of drawing."""
+    """The decorator ``decides`` of a specification's suite, with its catalogue and its usual way of drawing."""
 
     catalogue: Catalogue
     draw: Draw

@@ -1,4 +1,4 @@
-"""How examples are drawn: plans in blocks, the same for every kind and dtype, and trials of their calls."""
+"""Draw examples: plans in blocks, equal for every kind and dtype, and trials of their calls."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
 
 BLOCK = 25  # examples that Hypothesis draws in one go
-KEPT_BLOCKS = 48  # of built examples; beyond them a long campaign builds examples again for each check
-MOST_FRUITLESS_BLOCKS = 30  # without one example that applies: then there is none
+KEPT_BLOCKS = 48  # of built examples; a long campaign builds the examples of later blocks again for each check
+MAX_FRUITLESS_BLOCKS = 30  # in a row without an applicable example, before the search for one ends
 
 
 class Plans:
-    """The plans that Hypothesis drew, shared by kinds and dtypes; its database of examples, if one is used."""
+    """The plans that Hypothesis drew, shared by kinds and dtypes, and its database of examples or None."""
 
     def __init__(self, seed: int, database: ExampleDatabase | None = None) -> None:
         self.seed, self.database = seed, database
         self._blocks: dict[Any, list[Any]] = {}
 
     def block(self, specification: Specification, draw: Draw, features: Any, number: int) -> list[Any]:
-        """Return BLOCK plans, the same for the same seed and number."""
+        """Return BLOCK plans; equal seeds and numbers give equal plans."""
         key = (specification.name, draw, specification.drawn_from(features), number)
         if key not in self._blocks:
             drawn: list[Any] = []
             hypothesis_run(drawn.append, draw(features), self.seed + number, [Phase.generate])
-            # Hypothesis stops early where there is little to draw: such a block is filled by repetition.
+            # Hypothesis stops early where there is little to draw. Repetition fills such a block.
             self._blocks[key] = [drawn[position % len(drawn)] for position in range(BLOCK)]
         return self._blocks[key]
 
@@ -48,16 +48,16 @@ class Stream:
     subject: Subject
     draw: Draw
     plans: Plans
-    blocks: list[tuple[list[Any], list[Any]]] = field(default_factory=list)  # plans, and trials of the first of them
+    blocks: list[tuple[list[Any], list[Any]]] = field(default_factory=list)  # plans, and trials of the first plans
 
     def trial(self, plan: Any) -> Any:
         """Put the plan's call to the subject."""
         return trial_of(self.subject, plan.build(self.subject.kind, self.subject.dtype))
 
-    def those(self, applies: Callable[[Any], bool], count: int) -> Iterator[tuple[int, Any]]:
+    def applicable(self, applies: Callable[[Any], bool], count: int) -> Iterator[tuple[int, Any]]:
         """Yield the first ``count`` trials whose call applies, each with the number of its block."""
         found = block = fruitless = 0
-        while found < count and fruitless < MOST_FRUITLESS_BLOCKS:
+        while found < count and fruitless < MAX_FRUITLESS_BLOCKS:
             fruitless += 1
             for trial in self.block(block):
                 if applies(trial.call):
@@ -68,7 +68,7 @@ class Stream:
             block += 1
 
     def block(self, number: int) -> Iterator[Any]:
-        """Yield the trials of a block. Each is built on demand; those of the first blocks are kept."""
+        """Yield the trials of a block. Each is built on demand; KEPT_BLOCKS blocks are cached."""
         if number < len(self.blocks):
             plans, trials = self.blocks[number]
         else:
@@ -102,7 +102,7 @@ class Streams:
         return Stream(self.subject, draw, self.plans)
 
     def use(self, plans: Plans) -> None:
-        """Take the plans that are not there yet from these."""
+        """Take further plans from these."""
         self.plans = plans
         for stream in self._by_draw.values():
             stream.plans = plans
@@ -116,7 +116,7 @@ def hypothesis_run(
     database: ExampleDatabase | None = None,
     key: bytes = b"",
 ) -> None:
-    """Let Hypothesis draw BLOCK examples from a seed, or replay those that the database has under the key."""
+    """Let Hypothesis draw BLOCK examples from a seed, or replay the database's examples under the key."""
     run: Any = given(strategy)(lambda example: function(example))
     run._hypothesis_internal_database_key = key
     run = seed(number)(run)
@@ -137,9 +137,10 @@ def hypothesis_run(
 
 @contextmanager
 def drawn_from_the_seed_alone() -> Iterator[None]:
-    """Keep Hypothesis from drawing numbers that it finds in the source of imported modules, an adapter's too.
+    """Keep Hypothesis from drawing numbers that it finds in the source of imported modules.
 
-    It takes one from time to time where it draws an integer, and the same seed would give other examples elsewhere.
+    Where it draws an integer, it sometimes takes such a number. The adapter's modules would then change the examples
+    of a seed.
     """
     provider: Any = providers.HypothesisProvider
     theirs = getattr(provider, "_maybe_draw_constant", None)

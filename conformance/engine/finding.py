@@ -1,4 +1,4 @@
-"""Findings: what a run says of one requirement, for one backend, kind and dtype."""
+"""Findings: a run's results, each for one requirement, backend, kind and dtype."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Status(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     BLOCKED = "blocked"
-    """Not run because a prerequisite failed, or because the backend hung too often."""
+    """It was not run, because a prerequisite failed or the backend hung too often."""
     KNOWN_FAILURE = "known_failure"
     NOT_CLAIMED = "not_claimed"
 
@@ -34,9 +34,9 @@ class Finding:
     examples: int = 0
     """The number of examples judged."""
     margin: float | None = None
-    """The largest error as a fraction of what is allowed; None where no numbers are compared."""
+    """The largest error as a fraction of the allowed one; None where no numbers are compared."""
     message: str = ""
-    """What a failing implementer reads; a remark where the requirement passes."""
+    """The failure in words for the adapter's author; a remark where the requirement passes."""
     diagnosis: tuple[dict[str, str], ...] = ()
     """The known departures that give the backend's own numbers, best first: ``fault`` and ``explanation``."""
     reproducer: str | None = None
@@ -47,16 +47,21 @@ class Finding:
     prerequisite: str = ""
     """The failed prerequisite for which the requirement was not run."""
 
+    @classmethod
+    def at(cls, key: Key, status: Status, **fields: Any) -> Finding:
+        """Make the finding of a key; ``fields`` are its other fields by name."""
+        return cls(key.requirement, key.backend, key.kind, key.dtype, key.specification, status, **fields)
+
     @property
     def key(self) -> Key:
-        """What was put to whom."""
+        """The requirement and the subject."""
         return Key(self.requirement, self.backend, self.kind, self.dtype, self.specification)
 
     @property
     def departs(self) -> bool:
-        """Whether it is a failure of the backend, so that what builds on the requirement says nothing.
+        """Whether the backend failed, so that requirements which build on this one are not judged.
 
-        Such a failure has a reproducer; a known failure that passes now and a broken suite have none.
+        Such a failure has a reproducer. A known failure that passes now and an error of the suite do not.
         """
         return self.status is Status.FAILED and self.reproducer is not None
 

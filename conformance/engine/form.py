@@ -1,36 +1,33 @@
-"""Forms: the ways of calling a backend that a specification knows, each as one value."""
+"""Forms: the ways of calling a backend in a specification, each as one value."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from conformance.engine.trial import Trial
 
 Arrays = dict[str, np.ndarray | None]
 Element = tuple[int, ...]
 Draw = Callable[[Any], Any]
-"""A way of drawing: makes a strategy of plans from the claims of a backend."""
+"""A way of drawing: a function from a backend's claims to a strategy of plans."""
 
 
 class Call(Protocol):
-    """One call of a backend as a value: what is built, and the arguments of its method."""
+    """One call of a backend as a value: a configuration, its parameters, and the arguments of a method."""
 
     @property
     def config(self) -> Any:
-        """What is built; its ``kind`` and ``dtype`` are those of the subject."""
+        """The configuration of the object to build, with the ``kind`` and ``dtype`` of the subject."""
 
     @property
     def parameters(self) -> dict[str, np.ndarray]:
-        """The parameters that are loaded, by name."""
+        """The parameters to load, by name."""
 
     @property
     def values(self) -> str:
-        """How the arrays are filled, in words."""
+        """The way in which the arrays are filled, in words."""
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -45,7 +42,7 @@ class Call(Protocol):
         """The names of the features that this call uses."""
 
     def replace(self, **changes: Any) -> Self:
-        """Return the same call but for ``changes``."""
+        """Return the call with ``changes``."""
 
 
 class Plan(Protocol):
@@ -66,7 +63,7 @@ def no_steps(call: Any, elements: np.ndarray) -> np.ndarray | None:
 
 
 def first_element(trial: Any, wrong: Mapping[str, np.ndarray]) -> str:
-    """Return where the first wrong element is, in words; ``wrong`` holds booleans by the name of the result."""
+    """Return the place of the first wrong element in words; ``wrong`` holds booleans by the name of the result."""
     for name, elements in wrong.items():
         if elements.any():
             index = tuple(int(i) for i in np.argwhere(elements)[0])
@@ -84,27 +81,27 @@ class Form:
     """One way of calling a backend, from the drawing of its calls to the words for an element of its results."""
 
     name: str
-    """What data call it: ``layer``."""
+    """The form's name in stored data: ``layer``."""
     call: type[Any]
     """The class of its calls."""
     config: type[Any]
-    """The class of what is built; ``kind`` and ``dtype`` are its arguments."""
-    trial: type[Trial]
-    """The class of its trials, which holds what laws may ask."""
+    """The class of its configurations, which take ``kind`` and ``dtype`` as arguments."""
+    trial: Callable[[Any, Any], Any]
+    """``trial(subject, call)``: make the trial of a call; usually a class with methods for laws."""
     draw: Draw
-    """Random calls, on which diagnosis compares the backend with faults."""
+    """Draws the random calls on which diagnosis compares the backend with faults."""
 
     build: str
     """The backend's method that takes configuration and parameters: ``layer``."""
     ask: str
-    """The method of what was built that takes the call's arguments: ``forward``."""
+    """The built object's method that takes the call's arguments: ``forward``."""
     receive: Callable[[Any], Any]
-    """Copies what the method returned into a result with arrays of its own. Raises Failed where it is no result."""
+    """Copies the method's return value into a result with new arrays. Raises Failed for another type."""
     parts: Callable[[Any], Sequence[Any]]
-    """The very arrays that the method returned, None for those that are missing."""
+    """Returns the very arrays in the method's return value, None for a missing one."""
 
     results: tuple[str, ...] = ()
-    """The names of a result's arrays where it is a tuple; none where it is a mapping by name."""
+    """The names of a result's arrays if it is a tuple; empty if it is a mapping by name."""
     oracle: Callable[..., Any]
     """``oracle(call, parameters, **arguments)``: the right result, in float64 or on disturbed arrays."""
     arrays: tuple[str, ...]
@@ -115,23 +112,23 @@ class Form:
     """Raises ValueError for a call that the documentation does not allow."""
 
     locate: Callable[[Any], Callable[[str, Element], str]]
-    """``locate(call)(name, index)``: where an element of a result is, in words."""
+    """``locate(call)(name, index)``: the place of an element of a result, in words."""
     describe: Callable[[Any], str] = repr
-    """A configuration in words."""
+    """Returns a configuration in words."""
     of: str = ""
-    """What goes before the name of a result in messages."""
+    """The words before the name of a result in messages."""
     attributes: Callable[[Any], dict[str, Any]] = no_attributes
-    """What may distinguish one call from another: booleans and integers by name."""
+    """Returns the properties in which calls differ: booleans and integers by name."""
     elements: Callable[[Any, Any], np.ndarray | None] = no_steps
     """``elements(call, results)``: the wrong elements of the result in the order (step, sample, direction, unit)."""
     ends: Callable[[Any], np.ndarray | None] = lambda call: None
     """The number of steps of each sample of a call; None where a call has no steps."""
     first_wrong: Callable[[Any, Mapping[str, np.ndarray]], str] = first_element
-    """Where a failing trial goes wrong first, in the order of computation, in words."""
+    """Returns the place of the first wrong element in the order of computation, in words."""
     cost: Callable[[Any], int] = one
-    """What a call costs beside others of the form: steps, times layers, times directions, say."""
+    """Returns the relative cost of a call within the form, such as steps times layers times directions."""
     controls: Callable[[Any], bool] = lambda features: False
-    """Whether calls of this form, by a backend with these claims, are put to faults where another form fails."""
+    """Returns whether a backend with these claims can serve calls of this form as controls for other forms' faults."""
     snippet: str = ""
     """The lines of a script that make the call and return its results as a dict by name."""
 

@@ -1,4 +1,4 @@
-"""Keys: what identifies a check put to a subject."""
+"""Keys, which identify a check and the subject that it is put to."""
 
 from __future__ import annotations
 

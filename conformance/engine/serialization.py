@@ -1,8 +1,8 @@
 """A call as plain data, for reproducers and for the entries of known failures, and back.
 
-``{"call": "layer", "config": {...}, "parameters": {...}, "x": [...], ...}`` is a call with its arrays, numbers in
-nested lists, those of many numbers compressed; ``call`` names the form. ``{"plan": {...}}`` is the structure and seed
-from which a call was built; it gives a call for every kind and dtype.
+``{"call": "layer", "config": {...}, "parameters": {...}, "x": [...], ...}`` is a call with its arrays as nested lists
+of numbers, large arrays compressed; ``call`` names the form. ``{"plan": {...}}`` is the structure and seed from which
+a call was built; it gives a call for every kind and dtype.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from conformance.engine.form import Form
 from conformance.engine.specification import Specification
 from reference.config import numpy_dtype
 
-MAX_WRITTEN_NUMBERS = 200  # of an array that is written out
+MAX_WRITTEN_NUMBERS = 200  # of an array that is stored as a list
 
 Example = dict[str, Any]
 
 
 class BrokenExample(ValueError):
-    """Data that are no example; the message says what to correct."""
+    """Data that do not describe an example; the message names the error."""
 
 
 def config_data(config: Any) -> dict[str, Any]:
-    """Return the arguments of a configuration that are not the default."""
+    """Return the arguments of a configuration that differ from the default, and always kind and dtype."""
     given = {f.name: (getattr(config, f.name), f.default) for f in fields(config)}
     return {name: v for name, (v, default) in given.items() if v != default or name in ("kind", "dtype")}
 
 
 def array_data(array: np.ndarray) -> Any:
-    """Return nested lists of numbers; for many numbers their shape and compressed float64."""
+    """Return nested lists of numbers; for a large array its shape and compressed float64 numbers."""
     exact = np.asarray(array, np.float64)
     if exact.size <= MAX_WRITTEN_NUMBERS:
         return exact.tolist()
@@ -65,7 +65,7 @@ def example_of(form: Form, call: Any) -> Example:
 
 
 def call_of(specification: Specification, example: Example, kind: str, dtype: str) -> Any:
-    """Return the call of an example for a kind and dtype; None if it is for another. Raises BrokenExample."""
+    """Return the call of an example for a kind and dtype; None if the example is for another. Raises BrokenExample."""
     try:
         if "plan" in example:
             call = specification.planned(example["plan"], kind, dtype)
@@ -114,7 +114,7 @@ def entry(requirement: str, backend: str, kind: str, dtype: str, example: Exampl
 
 
 def python(name: str, value: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines that assign a dict, one item a line; nan and inf are names that the script defines."""
+    """Yield the lines that assign a dict, one item a line; the script must define the names nan and inf."""
     yield f"{name} = {{"
     for key, item in value.items():
         yield f"    {key!r}: {item!r},"

@@ -1,4 +1,4 @@
-"""A specification as a value: everything that the suite knows about the documentation of one family of operators."""
+"""A specification as a value: all that the suite knows about the documentation of one family of operators."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reference.precision import Arithmetic
 
 
 class Claims(Protocol):
-    """What a backend claims of a specification."""
+    """The claims of a backend about a specification."""
 
     kinds: Any
     dtypes: Any
@@ -31,7 +31,7 @@ class Claims(Protocol):
 
 
 class KnownFault(Protocol):
-    """A known departure from the documentation, which diagnosis puts in the backend's place."""
+    """A known departure from the documentation, which diagnosis compares with the backend."""
 
     id: str
     explanation: str
@@ -41,7 +41,7 @@ class KnownFault(Protocol):
 
 
 def every_claim(features: Any) -> Hashable:
-    """Return the claims themselves: examples depend on all of them."""
+    """Return the claims: examples depend on all of them."""
     return features
 
 
@@ -51,7 +51,7 @@ def no_faults(kind: str) -> Sequence[Any]:
 
 
 def no_composition(a: Any, b: Any) -> Any:
-    """Raise ValueError: faults of this specification do not go together."""
+    """Raise ValueError: two faults of this specification cannot be combined."""
     raise ValueError(f"{a.id} and {b.id} do not go together")
 
 
@@ -67,10 +67,10 @@ def no_plan(data: Mapping[str, Any], kind: str, dtype: str) -> Any:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Specification:
-    """One documentation, its requirements, and how a backend is put to them."""
+    """One documentation, its requirements, and the ways to put a backend to them."""
 
     name: str
-    """What reports and ``--specification`` call it: ``torch.nn``."""
+    """The name in reports and after ``--specification``: ``torch.nn``."""
     documentation: str
     """The address of the documentation."""
     catalogue: Catalogue
@@ -78,7 +78,7 @@ class Specification:
     features: type[Any]
     """The class of a backend's claims."""
     call_features: frozenset[str]
-    """The features that a single call can use; the others say what a backend can do besides."""
+    """The features that a single call can use; the others are claims about the backend as a whole."""
     forms: tuple[Form, ...]
     suite: str
     """The package whose modules ``test_...`` hold the checks."""
@@ -87,21 +87,21 @@ class Specification:
     oracle: Callable[[], Any]
     """Builds a right backend."""
     adapt: Callable[[Any], Any] = as_it_is
-    """The view of a backend that has the methods which the forms call, and claims of the class ``features``."""
+    """Returns a view of a backend with the methods that the forms call and with claims of the class ``features``."""
     faults: Callable[[str], Sequence[Any]] = no_faults
-    """The known faults that touch a kind."""
+    """Returns the known faults that touch a kind."""
     compose: Callable[[Any, Any], Any] = no_composition
-    """Builds a backend with two faults. Raises ValueError where they do not go together."""
+    """Builds a backend with two faults. Raises ValueError if they cannot be combined."""
     drawn_from: Callable[[Any], Hashable] = every_claim
-    """The part of a backend's claims on which drawn examples depend."""
+    """Returns the part of a backend's claims on which drawn examples depend."""
     planned: Callable[[Mapping[str, Any], str, str], Any] = no_plan
-    """The call that stored data of a plan describe. Raises KeyError, TypeError or ValueError."""
+    """Builds the call that stored data of a plan describe. Raises KeyError, TypeError or ValueError."""
     random_areas: frozenset[str] = frozenset()
-    """The areas whose numbers differ from one generator to the next, so that diagnosis says nothing about them."""
+    """The areas whose numbers depend on the random generator. Diagnosis skips them."""
     cost_of_area: Mapping[str, float] = field(default_factory=dict)
-    """What a check of an area costs beside others; 1 for those that are not there."""
+    """The relative cost of a check by area; 1 for areas that are missing."""
     cost_of_kind: Mapping[str, float] = field(default_factory=dict)
-    """What a check of a kind costs beside others; 1 for those that are not there."""
+    """The relative cost of a check by kind; 1 for kinds that are missing."""
 
     def __repr__(self) -> str:
         return f"Specification({self.name!r})"
@@ -141,7 +141,7 @@ class Specification:
 
     @cached_property
     def requirements(self) -> dict[str, Requirement]:
-        """Every requirement by its id: the entries of the catalogue, then those that checks bring, such as cases."""
+        """Every requirement by its id: the entries of the catalogue, then the checks' own entries, such as cases."""
         return dict(self.catalogue) | {check.requirement: check.entry for check in self.checks}
 
     def checks_of(self, requirement: str) -> list[Any]:
@@ -149,10 +149,10 @@ class Specification:
         return [check for check in self.checks if check.requirement == requirement]
 
     def combinations(self, features: Any, requirement: Requirement) -> list[tuple[str, str]]:
-        """Return the kinds and dtypes in which a requirement is put to a backend that claims these features.
+        """Return the pairs (kind, dtype) in which a requirement is put to a backend that claims these features.
 
-        There are none if the requirement does not apply. One of what is not claimed is put to the backend in the kinds
-        or dtypes that it does not claim.
+        The list is empty if the requirement does not apply. A requirement about unclaimed kinds or dtypes is put to the
+        backend in exactly these.
         """
         unless, most_steps = requirement.unless, getattr(features, "most_steps", None)
         if not all(features.claims(need) for need in requirement.needs):
@@ -167,11 +167,11 @@ class Specification:
         return [(kind, dtype) for kind in kinds for dtype in (dtypes if every else dtypes[:1])]
 
     def first_dtype(self, features: Any) -> str:
-        """Return the first claimed dtype: that of requirements which are checked in one."""
+        """Return the first claimed dtype, in which requirements that need one dtype only are checked."""
         return next(dtype for dtype in self.dtypes if dtype in features.dtypes)
 
     def cost(self, requirement: str, kind: str) -> float:
-        """Return what a check costs beside others, as far as that is known before it runs."""
+        """Return the estimated relative cost of a check."""
         area = self.requirements[requirement].area
         return self.cost_of_area.get(area, 1.0) * self.cost_of_kind.get(kind, 1.0)
 
@@ -182,7 +182,7 @@ class Specification:
         return next(form for form in self.forms if type(call) is form.call)
 
     def form(self, name: str) -> Form:
-        """Return the form of that name. Raises KeyError."""
+        """Return the form with a name. Raises KeyError."""
         found = [form for form in self.forms if form.name == name]
         if not found:
             raise KeyError(name)

@@ -15,7 +15,7 @@ import numpy as np
 from conformance.engine.compare import Failed
 
 ALPHA = 1e-15
-LEAST = 100  # draws for a frequency: fewer could decide nothing
+MIN_DRAWS = 100  # for a frequency: fewer could decide nothing
 
 
 def binomial_tail(successes: int, trials: int, probability: float) -> float:
@@ -48,10 +48,10 @@ def binomial_tail(successes: int, trials: int, probability: float) -> float:
 def expect_frequency(what: str, seen: np.ndarray, probability: float) -> None:
     """Raise Failed if independent booleans are true too rarely or too often for that probability.
 
-    Fewer than ``LEAST`` booleans fail as well. ``what`` names them in the message.
+    Fewer than ``MIN_DRAWS`` booleans fail as well. ``what`` names them in the message.
     """
     count, trials = int(np.count_nonzero(seen)), int(np.size(seen))
-    if trials < LEAST:
+    if trials < MIN_DRAWS:
         raise Failed(f"{what}: only {trials} can be told, too few for a frequency")
     chance = binomial_tail(count, trials, probability)
     if chance <= ALPHA:

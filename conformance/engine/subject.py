@@ -1,6 +1,6 @@
-"""A backend under test, for one specification, kind and dtype, and what surrounds every call of it.
+"""A backend under test, for one specification, kind and dtype, with time and watch around every call.
 
-An exception of the adapter, a refusal of what it claims, a wrong type: each becomes Failed with one sentence.
+An exception of the adapter, a refusal of a claimed feature and a wrong type each become Failed with one sentence.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from conformance.engine.compare import Failed, require_plain
 from conformance.engine.form import Call, Form
 from conformance.engine.specification import Specification
 
-LONGEST_MESSAGE = 300  # characters of an exception that are shown
+MAX_MESSAGE_CHARACTERS = 300  # of an exception
 
 
 class Broken(BaseException):
@@ -61,13 +61,13 @@ class Subject:
         kind: str,
         dtype: str,
         clock: Clock | None = None,
-        watch: Callable[[str], AbstractContextManager[None]] = nullcontext,
+        watch: Callable[[str], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self.specification, self.backend, self.kind, self.dtype = specification, backend, kind, dtype
         self.arithmetic = backend.features.arithmetic(kind, dtype)
         self.clock, self.watch = clock or Clock(), watch
         self.compares = True
-        """False where a law is run for the calls that it makes, not for their numbers."""
+        """False if a law runs to record its calls, and no numbers are compared."""
 
     @contextmanager
     def at_work(self, what: str) -> Iterator[None]:
@@ -82,7 +82,7 @@ class Subject:
 
     @contextmanager
     def calling(self, what: str) -> Iterator[None]:
-        """Surround a call that must be answered: every exception becomes Failed."""
+        """Surround a call that must return: every exception becomes Failed."""
         with self.at_work(what):
             try:
                 yield
@@ -94,7 +94,7 @@ class Subject:
                 raise Failed(f"{what} raised {type(error).__name__}: {one_line(error)}") from error
 
     def build(self, form: Form, call: Call) -> tuple[Any, dict[str, np.ndarray]]:
-        """Build what the call needs; return it and the copies of the parameters with which it was loaded."""
+        """Build the object of a call; return it and the copies of the parameters that it was given."""
         parameters = {name: value.copy() for name, value in call.parameters.items()}
         with self.calling(f"building {form.describe(call.config)}"):
             built = getattr(self.backend, form.build)(call.config, parameters)
@@ -102,19 +102,19 @@ class Subject:
 
 
 def one_line(error: BaseException) -> str:
-    """Return an exception's message on one line of bearable length."""
+    """Return an exception's message on one line of at most MAX_MESSAGE_CHARACTERS."""
     text = " ".join(str(error).split()) or "no message"
-    return text if len(text) <= LONGEST_MESSAGE else text[: LONGEST_MESSAGE - 3] + "..."
+    return text if len(text) <= MAX_MESSAGE_CHARACTERS else text[: MAX_MESSAGE_CHARACTERS - 3] + "..."
 
 
 def copied(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy arguments for the adapter alone: new arrays, and lists in place of tuples."""
+    """Copy arguments before the adapter gets them: new arrays, and lists in place of tuples."""
     fresh = {name: a.copy() if isinstance(a, np.ndarray) else a for name, a in arguments.items()}
     return {name: list(a) if isinstance(a, tuple) else a for name, a in fresh.items()}
 
 
 def changed(arguments: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
-    """Return the names of the arguments that differ from what they were."""
+    """Return the names of the arguments that differ from ``before``."""
     return [
         name
         for name, a in arguments.items()
@@ -127,9 +127,9 @@ def _same_bits(a: np.ndarray | None, b: np.ndarray | None) -> bool:
 
 
 def own_array(name: str, value: object, optional: bool = False) -> np.ndarray | None:
-    """Copy an array that the adapter returned: a backend may use its buffers again.
+    """Copy an array that the adapter returned, because a backend may use its buffers again.
 
-    Raises Failed for anything but a plain array of numbers, or None where it is ``optional``.
+    Raises Failed unless it is a plain array of numbers, or None and ``optional``.
     """
     if value is None and optional:
         return None

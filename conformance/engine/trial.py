@@ -1,9 +1,9 @@
-"""Trials: a call, the backend's result, the oracle's result, and what a law may ask of them."""
+"""Trials: a call, the backend's result, the oracle's result, and the comparisons that a law can make."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,10 @@ def whole(result: Results) -> Results:
 
 
 class Trial:
-    """A call put to a subject. Every check of the call shares what was computed once.
+    """A call put to a subject. All checks of the call share its results.
 
-    ``got`` is the backend's result, ``want`` the oracle's, ``allowed(replicas)`` the error that rounding explains.
+    ``got`` is the backend's result, ``want`` the oracle's result; ``allowed(replicas)`` is the error that rounding may
+    cause.
     """
 
     def __init__(self, subject: Subject, call: Any) -> None:
@@ -33,12 +34,12 @@ class Trial:
         self.form = subject.specification.form_of(call)
         self.margin: float | None = None
         self.steps: list[float] | None = None  # the largest margin at each step, where a whole output is compared
-        self.note = ""  # a remark on a trial that passes
+        self.note = ""  # a remark if the trial passes
         self._allowed: dict[int, Results] = {}
         self._returned: Results | str | None = None
 
     def other(self, call: Any) -> Any:
-        """Return a trial of another call by the same backend, which builds for it anew."""
+        """Return a trial of another call by the same backend, which builds another object for it."""
         return trial_of(self.subject, call)
 
     # --- results by name ------------------------------------------------------------------------------
@@ -76,7 +77,7 @@ class Trial:
 
     @property
     def built(self) -> Any:
-        """What the backend built for the call: its layer or cell, say."""
+        """The object that the backend built for the call, such as a layer."""
         return self._built[0]
 
     def build(self, arrange: Callable[[np.ndarray], np.ndarray] = np.copy) -> Any:
@@ -85,18 +86,18 @@ class Trial:
         return getattr(self.subject.backend, self.form.build)(self.call.config, parameters)
 
     def use(self, built: Any, arguments: Iterable[Any]) -> Any:
-        """Return what the form's method returns; exceptions pass through."""
+        """Call the form's method and return its value; exceptions pass through."""
         return getattr(built, self.form.ask)(*arguments)
 
     def ask(self, call: Call) -> Results:
-        """Return what the built object returns for a call, of any shape."""
+        """Return the built object's result for a call, of any shape."""
         built = self.built
         with self.subject.calling(self.form.ask):
             return self.form.receive(self.use(built, copied(call.arguments).values()))
 
     @property
     def returned(self) -> Results:
-        """What the backend returned for the call, of any shape; the same failure again if it raised."""
+        """The backend's result for the call, of any shape. Raises the same Failed each time if the call failed."""
         if self._returned is None:
             try:
                 self._returned = self.ask(self.call)
@@ -108,19 +109,19 @@ class Trial:
 
     @property
     def got(self) -> Results:
-        """What the backend returned for the call. Raises Failed if its shapes are not the documented ones."""
+        """The backend's result for the call. Raises Failed if its shapes are not the documented ones."""
         return self.shaped(self.returned, self.call)
 
     def run(self, **changes: Any) -> Results:
-        """Return the backend's result for the call's arguments but for ``changes``, of the documented shapes."""
+        """Return the backend's result for the call with ``changes``, of the documented shapes."""
         call = self.call.replace(**changes)
         return self.shaped(self.ask(call), call)
 
     def attempt(self, what: str = "the call", **changes: Any) -> Any:
-        """Make a call that the backend may refuse, in building or in use; return its result or its exception.
+        """Make the trial's call with ``changes``, which the backend may refuse; return its result or its exception.
 
-        The call is the trial's but for ``changes``, which are ``what`` in words; the result may have any shape. Raises
-        Failed where the process would end, and where the object of the call itself cannot be built.
+        ``what`` describes the changed call. The result may have any shape. Raises Failed if the process would end, and
+        if the object of the trial's own call cannot be built.
         """
         call = self.call.replace(**changes)
         another = call.config is not self.call.config or call.parameters is not self.call.parameters
@@ -134,10 +135,10 @@ class Trial:
             return refusal
 
     def rejects(self, what: str, **changes: Any) -> None:
-        """Require that the backend raises any error for the call with ``changes``, which are ``what`` in words."""
-        came = self.attempt(what, **changes)
-        if not isinstance(came, Exception):
-            raise Failed(f"{what}: accepted, and {describe_returned(came)} came back; expected an error")
+        """Require that the backend raises an error for the call with ``changes``; ``what`` describes that call."""
+        result = self.attempt(what, **changes)
+        if not isinstance(result, Exception):
+            raise Failed(f"{what}: accepted, and {describe_returned(result)} came back; expected an error")
 
     def arranged(self, arrange: Callable[[np.ndarray], np.ndarray]) -> Results:
         """Build and call once more with every array, parameters too, laid out in memory by ``arrange``."""
@@ -147,7 +148,7 @@ class Trial:
         return self.shaped(self.form.receive(used), self.call)
 
     def raw(self, *arguments: Any) -> tuple[np.ndarray, ...]:
-        """Return the very arrays that the backend hands out, not copies of them."""
+        """Return the very arrays that the backend returns, not copies of them."""
         with self.subject.calling("the call"):
             returned = self.use(self.built, arguments)
             self.form.receive(returned)
@@ -199,18 +200,18 @@ class Trial:
     # --- comparing ------------------------------------------------------------------------------------
 
     def agrees(self, got: Results | None = None, view: View = whole) -> None:
-        """Require the oracle's numbers. ``view`` takes the part of the whole that ``got`` shows."""
+        """Require the oracle's numbers. ``view`` takes the part of a whole result that ``got`` shows."""
         got = view(self.got) if got is None else got
         if self.subject.compares:
             self._compare(got, view(self.want), view)
 
     def same(self, got: Results, view: View = whole, *, other: str = "another call") -> None:
-        """Require that two results of the backend agree but for rounding: ``got``, and ``view`` of the call's own.
+        """Require that two results of the backend agree within rounding: ``got``, and ``view`` of ``self.got``.
 
-        Each may be off by what is allowed, so the limit is twice that. It is computed for the right numbers: where the
-        backend's own are others, rounding of the largest of them is allowed too, for something else is wrong.
-        ``other`` says in words how ``got`` was computed. Neither is what is expected of the other: a failure
-        shows both, and the right number.
+        Each may be off by the allowed error, so the limit is twice that error. The allowed error belongs to the right
+        numbers. If the backend's own numbers are wrong, the limit includes rounding of the largest of them: their
+        error is another requirement's failure. ``other`` describes the computation of ``got``. A failure shows both
+        numbers and the right one, because neither is the expected value of the other.
         """
         shown = self.named(view(self.got))
         if self.subject.compares:
@@ -218,7 +219,7 @@ class Trial:
             self._compare(got, own, view, other)
 
     def _element(self, view: View, shown: str, index: Element) -> str:
-        """Return which element of the whole result a view shows there: ``output[3, 0, 5], layer 0, ...``."""
+        """Describe the element of the whole result that a view shows at an index: ``output[3, 0, 5], layer 0, ...``."""
         numbered: Arrays = {}
         start = 0
         for name, array in self.named(self.want).items():
@@ -237,13 +238,14 @@ class Trial:
     def _compare(self, result: Results, want: Results, view: View, other: str = "") -> None:
         got, arithmetic = self.named(result), self.subject.arithmetic
 
-        def limit(replicas: int, name: str, own: np.ndarray) -> np.ndarray:
+        def limit(name: str, own: np.ndarray | None, replicas: int) -> np.ndarray:
             bound = self.named(view(self.allowed(replicas)))[name]
             assert bound is not None
             if not other:
                 return bound
             right = self.named(view(self.want))[name]
             assert right is not None
+            assert own is not None
             if margin(own, right, bound, arithmetic.largest).max(initial=0.0) <= 1:
                 return 2 * bound
             most = np.abs(own).max(initial=0.0, where=np.isfinite(own))
@@ -258,12 +260,12 @@ class Trial:
                 f"{self.form.of}{name}",
                 got[name],
                 expected,
-                lambda k, name=name, own=expected: limit(k, name, own),
+                partial(limit, name, expected),
                 arithmetic.largest,
-                lambda index, name=name: self._element(view, name, index),
+                partial(self._element, view, name),
                 (REPLICAS, *REPLICAS_ON_FAILURE),
                 self.by_step if name == "output" and view is whole else None,
-                (lambda index, name=name: three_numbers(name, index)) if other else None,
+                partial(three_numbers, name) if other else None,
             )
             self.margin = max(worst, self.margin or 0.0)
 
@@ -284,7 +286,7 @@ def _shape_or_none(expected: tuple[int, ...] | None) -> str:
 
 
 def describe_returned(returned: object) -> str:
-    """Say what an adapter returned for a call that it should have refused."""
+    """Describe an adapter's result for a call that it should have refused."""
     if hasattr(returned, "output"):
         return f"an output of {describe_shape_or_kind(returned.output)}"
     if isinstance(returned, tuple) and returned:
@@ -296,5 +298,5 @@ def describe_returned(returned: object) -> str:
 
 
 def trial_of(subject: Subject, call: Any) -> Any:
-    """Return a trial of a call, of the class that its form names."""
+    """Return a trial of a call, made by its form."""
     return subject.specification.form_of(call).trial(subject, call)

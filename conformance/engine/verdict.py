@@ -1,4 +1,4 @@
-"""Verdicts: what a check found."""
+"""Verdicts: the results of checks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Verdict:
     examples: int = 0
     """The number of examples judged."""
     margin: float | None = None
-    """The largest error as a fraction of what is allowed; None where no numbers are compared."""
+    """The largest error as a fraction of the allowed one; None where no numbers are compared."""
     steps: list[float] | None = None
     """The margin at each time step of the example with the largest margin."""
     failure: str = ""
@@ -25,9 +25,9 @@ class Verdict:
     note: str = ""
     """A remark on a check that passes."""
     diagnosis: list[dict[str, str]] = field(default_factory=list)
-    """The known faults that give the backend's own numbers, best first, as the report has them."""
+    """The known faults that give the backend's own numbers, best first: ``fault`` and ``explanation``."""
     common: str = ""
-    """Which elements of which calls are wrong, in words, as far as no fault explains it."""
+    """The calls and elements that are wrong, in words; empty if a fault explains the failure."""
     reproducer: str = ""
     """A standalone script."""
     replayed: str = ""
@@ -45,5 +45,5 @@ class Verdict:
         return not self.failure
 
     def fail(self, failure: Failed, call: Any) -> None:
-        """Note how the check fails, and on which call."""
+        """Set the failure and its call."""
         self.failure, self.example = str(failure), repr(call)

@@ -12,7 +12,7 @@ from zlib import crc32
 import numpy as np
 
 from conformance.engine.compare import Failed
-from conformance.engine.statistics import LEAST, expect_frequency
+from conformance.engine.statistics import MIN_DRAWS, expect_frequency
 from conformance.specifications.torch_nn.decides import decides
 from conformance.specifications.torch_nn.strategies import dropping, layers, many_masked
 from reference.parameters import layer_directions
@@ -203,7 +203,7 @@ def expect_fresh(trial, axis, name):
         pairs = {1: (np.arange(0, n - 1, 2), np.arange(1, n, 2)), half: (np.arange(half), np.arange(half) + half)}
         for distance, (first, second) in pairs.items():
             # The last mask has enough certain elements; a lower one has as many as the masks above happen to keep.
-            if k == len(masks) - 1 or np.count_nonzero(mine[first] & mine[second]) >= LEAST:
+            if k == len(masks) - 1 or np.count_nonzero(mine[first] & mine[second]) >= MIN_DRAWS:
                 what = f"{gap(k)}, {name} {distance} apart"
                 expect_unrelated(trial, what, mask[first], mine[first], mask[second], mine[second])
 
