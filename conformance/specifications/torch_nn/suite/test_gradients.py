@@ -132,7 +132,7 @@ def test_gradient_dtype(trial):
     expected = trial.call.x.dtype
     for name, array in trial.returned.items():
         if array.dtype != expected:
-            raise Failed(f"{trial.of}{name}: got dtype {array.dtype}, expected {expected}")
+            raise Failed(f"{trial.form.of}{name}: got dtype {array.dtype}, expected {expected}")
 
 
 # --- laws --------------------------------------------------------------------------------------------

@@ -239,11 +239,11 @@ def expect_repeated(trial, again):
         if first is None and second is None:
             continue
         if first is None or second is None or first.shape != second.shape:
-            raise Failed(f"{trial.of}{name}: the same call gave another shape the second time")
+            raise Failed(f"{trial.form.of}{name}: the same call gave another shape the second time")
         if first.tobytes() != second.tobytes():
             off = np.abs(first.astype(np.float64) - second.astype(np.float64)).max()
             raise Failed(
-                f"{trial.of}{name}: the same call gave other bits the second time, off by up to {off:.3g}; "
+                f"{trial.form.of}{name}: the same call gave other bits the second time, off by up to {off:.3g}; "
                 "a backend that may do so declares Features(deterministic=False)"
             )
 
