@@ -133,7 +133,9 @@ class HostProcess:
         return self.channel.receive()
 
     def wait(self) -> Ended:
-        """Kill the process's group and wait for it; return how it ended."""
+        """Wait a moment for a process that is ending, kill its group, and return how it ended."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(1)
         kill_group(self.pid)
         return Ended(how_it_ended(self.status_of_end()), printed=self.output.excerpt())
 
