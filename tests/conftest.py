@@ -23,6 +23,7 @@ MARKERS = {
     "test_diagnosis": "slow torch",
     "test_discrimination": "slow",
     "test_faults": "fast",
+    "test_function": "slow",
     "test_gate": "slow",
     "test_gradients": "torch",
     "test_habits": "fast",
