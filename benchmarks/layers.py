@@ -90,7 +90,7 @@ def growth(kind: str, axis: str, value: int) -> dict[str, Any]:
         _ = trial.want
 
     found = {"kind": kind, "axis": axis, "value": value, "oracle": 1e3 * seconds(oracle)}
-    return found | {"tolerance": 1e3 * seconds(lambda: trial._compute_allowed(8))}
+    return found | {"tolerance": 1e3 * seconds(lambda: trial._computed_allowed(8))}
 
 
 def yardstick() -> float:
