@@ -1,21 +1,13 @@
 """Refusals: invalid arguments raise an error, and a backend refuses features that it does not claim."""
 
-from collections.abc import Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 
-from conformance.backend import Unsupported
-from conformance.engine.compare import Failed, require_plain
-from conformance.engine.subject import copied, one_line
-from conformance.engine.trial import describe_returned
+from conformance.engine.compare import Failed
 from conformance.specifications.torch_nn.decides import decides
-from conformance.specifications.torch_nn.strategies import asking_for, cells, dropping, gradient_calls
-from conformance.specifications.torch_nn.suite.test_dropout import expect_trained, read_masks, seed_of
-from conformance.specifications.torch_nn.suite.test_initialization import documented_names, expect_within_bounds
+from conformance.specifications.torch_nn.strategies import cells
 from conformance.specifications.torch_nn.suite.test_shapes import batched
-from conformance.specifications.torch_nn.trials import as_gradients, as_result
 from reference.config import numpy_dtype
 from reference.parameters import parameter_shapes
 
@@ -357,132 +349,6 @@ def test_samples_of_a_cells_states(trial):
 @decides("REFUSE-CELL-STATE-SIZE", draw=cells)
 def test_size_of_a_cells_states(trial):
     expect_states_rejected(trial, "another hidden size", -1)
-
-
-# --- unclaimed features -------------------------------------------------------------------------------
-
-
-def expect_refused(trial, what):
-    """Raise Failed unless the backend raises Unsupported or returns right numbers, which the trial's note reports."""
-    came = trial.attempt(parameters=dict(trial.call.parameters))
-    if isinstance(came, Unsupported):
-        return
-    if isinstance(came, Exception):
-        raise Failed(
-            f"{what} is not claimed: got {type(came).__name__} ({one_line(came)}), expected Unsupported: "
-            "the call is valid, and the adapter is to say that it does not do it"
-        )
-    try:
-        result = trial.shaped(trial.form.receive(came), trial.call)
-        dtype = numpy_dtype(trial.call.config.dtype)
-        for name, array in zip(trial.form.results, result, strict=True):
-            if array is not None and array.dtype != dtype:
-                raise Failed(f"{name}: got dtype {array.dtype}, expected {dtype}")
-        trial.agrees(result)
-    except Failed as failure:
-        raise Failed(
-            f"{what} is not claimed and not refused: {describe_returned(came)} came back and is wrong: {failure}"
-        ) from None
-    trial.note = f"{what} is not claimed, and the numbers are right: it could be"
-
-
-def uses(feature):
-    return lambda call: feature in call.uses
-
-
-@decides("UNCLAIMED-MULTILAYER", draw=asking_for("multilayer"), when=uses("multilayer"))
-@decides("UNCLAIMED-BIDIRECTIONAL", draw=asking_for("bidirectional"), when=uses("bidirectional"))
-@decides("UNCLAIMED-NO-BIAS", draw=asking_for("no_bias"), when=uses("no_bias"))
-@decides("UNCLAIMED-BATCH-FIRST", draw=asking_for("batch_first"), when=uses("batch_first"))
-@decides("UNCLAIMED-UNBATCHED", draw=asking_for("unbatched"), when=uses("unbatched"))
-@decides("UNCLAIMED-PROJECTION", draw=asking_for("projection"), when=uses("projection"))
-@decides("UNCLAIMED-INITIAL-STATE", draw=asking_for("initial_state"), when=uses("initial_state"))
-@decides("UNCLAIMED-LENGTHS", draw=asking_for("lengths"), when=uses("lengths"))
-def test_an_unclaimed_feature(trial):
-    (feature,) = (f for f in trial.call.uses if not trial.subject.backend.features.claims(f))
-    expect_refused(trial, feature)
-
-
-@decides("UNCLAIMED-CELLS", draw=cells)
-def test_unclaimed_cells(trial):
-    expect_refused(trial, "cells")
-
-
-@decides("UNCLAIMED-KIND")
-def test_an_unclaimed_kind(trial):
-    expect_refused(trial, f"the kind {trial.subject.kind}")
-
-
-@decides("UNCLAIMED-DTYPE")
-def test_an_unclaimed_dtype(trial):
-    expect_refused(trial, f"the dtype {trial.subject.dtype}")
-
-
-def asked_for(trial, what, ask):
-    """Ask for an unclaimed feature; return the adapter's answer, or None if it raises Unsupported."""
-    try:
-        with trial.subject.at_work(what):
-            return ask(trial.build())
-    except Unsupported:
-        return None
-    except Failed:
-        raise
-    except Exception as error:
-        raise Failed(
-            f"{what} is not claimed: got {type(error).__name__} ({one_line(error)}), expected Unsupported"
-        ) from error
-
-
-@contextmanager
-def judging(trial, what):
-    """Judge the result of an unclaimed feature inside this context: Failed says so, a right result is noted."""
-    try:
-        yield
-    except Failed as failure:
-        raise Failed(f"{what} is not claimed and not refused, and what came is wrong: {failure}") from None
-    trial.note = f"{what} is not claimed, and what came is right: it could be"
-
-
-@decides("UNCLAIMED-PARAMETERS")
-def test_unclaimed_parameters(trial):
-    came = asked_for(trial, "parameters", lambda layer: layer.parameters())
-    if came is None:
-        return
-    with judging(trial, "parameters"):
-        expected = trial.call.parameters
-        if not isinstance(came, Mapping) or list(came) != list(expected):
-            raise Failed("what was read back has other names")
-        for name, value in expected.items():
-            require_plain(name, came[name])
-            if not np.array_equal(came[name], value):
-                raise Failed(f"{name} was read back with other values")
-
-
-@decides("UNCLAIMED-GRADIENTS", draw=gradient_calls)
-def test_unclaimed_gradients(trial):
-    came = asked_for(trial, "gradients", lambda layer: layer.gradients(*copied(trial.call.arguments).values()))
-    if came is not None:
-        with judging(trial, "gradients"):
-            trial.agrees(trial.shaped(as_gradients(came), trial.call))
-
-
-@decides("UNCLAIMED-DROPOUT", draw=dropping(upper="showing"), when=uses("multilayer"))
-def test_unclaimed_dropout(trial):
-    arguments, seed = copied(trial.call.arguments).values(), seed_of(trial)
-    came = asked_for(trial, "dropout", lambda layer: layer.forward_training(*arguments, seed=seed))
-    if came is not None:
-        with judging(trial, "dropout"):
-            got = trial.shaped(as_result(came), trial.call)
-            expect_trained(trial, got, read_masks(trial, got)[0])
-
-
-@decides("UNCLAIMED-INITIALIZATION")
-def test_unclaimed_initialization(trial):
-    backend, config = trial.subject.backend, trial.call.config
-    came = asked_for(trial, "initialization", lambda _: backend.initial_parameters(config, seed=0))
-    if came is not None:
-        with judging(trial, "initialization"):
-            expect_within_bounds(config, documented_names(came, config))
 
 
 # --- after a rejected call ----------------------------------------------------------------------------
