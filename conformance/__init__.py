@@ -17,12 +17,11 @@ from conformance.backend import (
     Result,
     Unsupported,
 )
+from conformance.version import __version__
 
 if TYPE_CHECKING:
     from conformance.runs.api import ConformanceError, check_backend, run
     from conformance.runs.items import parametrize_with_requirements
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Backend",

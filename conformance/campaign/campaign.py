@@ -17,7 +17,6 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from conformance import __version__
 from conformance.campaign.journal import Journal, Record, Total, merged
 from conformance.engine.drawing import BLOCK
 from conformance.engine.key import Key
@@ -25,6 +24,7 @@ from conformance.engine.verdict import Verdict
 from conformance.isolation.interrupt import Interrupt
 from conformance.runs.job import Job
 from conformance.runs.session import Session
+from conformance.version import __version__
 
 EXAMPLES = 5 * BLOCK  # of a check in a round, unless another number is asked for
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-import conformance
+from conformance import backend
 from conformance.engine.compare import margin
 from conformance.engine.serialization import Example, array_data, config_data, entry, example_of, python
 from conformance.engine.subject import Subject
@@ -136,7 +136,7 @@ def _numeric_body(subject: Subject, call: Any, expected: Example, tolerance: Exa
     body += [*python("config", config_data(call.config)), *python("parameters", data["parameters"])]
     body += [*python("arguments", arguments), *python("expected", expected), *python("tolerance", tolerance)]
     config_class = type(call.config)
-    public = getattr(conformance, config_class.__name__, None) is config_class
+    public = getattr(backend, config_class.__name__, None) is config_class
     module = "conformance" if public else config_class.__module__
     default = subject.specification.name == DEFAULT_SPECIFICATION
     adapter = ADAPTER.format(

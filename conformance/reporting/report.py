@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from conformance import __version__
 from conformance.engine.finding import Finding
 from conformance.engine.specification import Specification
+from conformance.version import __version__
 from reference.catalogue import Requirement
 
 LARGEST = sys.float_info.max

@@ -100,7 +100,7 @@ def merge(paths: Sequence[str]) -> tuple[list[Outcome], dict[str, Any]]:
 
 def piece_of(path: str) -> Piece:
     """A file's reports, as those of a shard of this suite. Raises BadReport."""
-    from conformance import __version__
+    from conformance.version import __version__
 
     reports = read(path)
     for report in reports:
