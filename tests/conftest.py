@@ -47,6 +47,8 @@ MARKERS = {
     "test_torch_onnx": "torch onnx slow",
     "test_versions": "fast",
 }
+collect_ignore = ["toy_specification"]  # its suite is for the runs that tests/test_specifications.py starts
+
 # Slow tests of fast files.
 SLOW = {
     "test_such_an_adapter_conforms_in_what_it_claims",
