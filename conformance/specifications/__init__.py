@@ -1,7 +1,7 @@
-"""The specifications that the suite knows: those of this package, and those of installed packages.
+"""The specifications that the suite can use: the packages below this one, and entry points of installed packages.
 
-A specification is a package of its own whose attribute ``SPECIFICATION`` is the value. A package elsewhere registers
-the value in the entry-point group ``rnn_conformance.specifications``.
+A specification is a package whose attribute ``SPECIFICATION`` is the value. Another distribution registers its value in
+the entry-point group ``rnn_conformance.specifications``.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ GROUP = "rnn_conformance.specifications"
 
 
 class UnknownSpecification(Exception):
-    """A name of no specification, or a registration that cannot be used; the message is one sentence."""
+    """An unknown name of a specification, or a broken registration; the message is one sentence."""
 
 
 @cache
 def every() -> dict[str, Specification]:
-    """Return every specification by its name: those of this package first. Raises UnknownSpecification."""
+    """Return every specification by its name, this package's own first. Raises UnknownSpecification."""
     modules = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
     found = [module.SPECIFICATION for module in modules]
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
@@ -47,7 +47,7 @@ def every() -> dict[str, Specification]:
 
 
 def named(name: str) -> Specification:
-    """Return the specification of a name. Raises UnknownSpecification."""
+    """Return the specification with a name. Raises UnknownSpecification."""
     known = every()
     if name not in known:
         raise UnknownSpecification(f"specification {name!r} is unknown: give one of {', '.join(known)}.")
@@ -60,12 +60,12 @@ def spoken_by(backend: Any) -> list[Specification]:
 
 
 def backend(name: str) -> Any:
-    """Import and build the backend of a name. Raises UnknownBackend."""
+    """Import and build the backend with a name. Raises UnknownBackend."""
     return registry.backend(name, {s.adapter: s.features for s in every().values()})
 
 
 def adapted(backend: Any, specification: Specification) -> Any:
-    """Return the backend as the specification calls it. Raises UnknownBackend where the two do not go together."""
+    """Return the specification's view of a backend. Raises UnknownBackend for a backend of another class."""
     if not isinstance(backend, specification.adapter):
         raise registry.UnknownBackend(
             f"backend {backend.name!r} is no {specification.adapter.__name__}: "

@@ -16,7 +16,7 @@ from reference.config import DTYPES
 
 
 def _faults(kind: str) -> Sequence[Any]:
-    from conformance.specifications.torch_nn.faults import faults  # many modules, needed only where something failed
+    from conformance.specifications.torch_nn.faults import faults  # many modules, needed only after a failure
 
     return faults(kind)
 
@@ -48,7 +48,7 @@ SPECIFICATION = TORCH_NN = Specification(
     drawn_from=_drawn_from,
     planned=planned,
     random_areas=frozenset({"dropout", "initialization"}),
-    # in the mean of seven backends' reports
+    # means over the reports of seven backends
     cost_of_area={
         "shapes": 0.6,
         "state": 0.9,

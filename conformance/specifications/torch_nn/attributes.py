@@ -1,4 +1,4 @@
-"""What distinguishes one call of a layer or cell from another, and where its wrong elements are."""
+"""Describe calls of layers and cells for diagnosis: their properties, and the places of their wrong elements."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def _of_any(call: Any, N: int) -> Attributes:
 
 
 def of_cell(call: CellCall) -> Attributes:
-    """Return the booleans and integers by which a cell's call may differ from another."""
+    """Return the properties in which calls of cells differ: booleans and integers by name."""
     return _of_any(call, 1 if call.unbatched else len(call.x)) | {"states": call.h is not None}
 
 
 def of_layer(call: LayerCall) -> Attributes:
-    """Return the booleans and integers by which a layer's call may differ from another."""
+    """Return the properties in which calls of layers differ: booleans and integers by name."""
     config, lengths = call.config, call.lengths
     return _of_any(call, call.N) | {
         "bidirectional": config.bidirectional,
@@ -60,7 +60,7 @@ def cost(call: LayerCall) -> int:
 
 
 def layer_elements(call: LayerCall, results: Judged) -> np.ndarray | None:
-    """Return which elements of the output are wrong, (T, N, D, O); None without an output."""
+    """Return whether each element of the output is wrong, (T, N, D, O); None without an output."""
     if "output" not in results:
         return None
     wrong = results["output"][1]
@@ -69,13 +69,13 @@ def layer_elements(call: LayerCall, results: Judged) -> np.ndarray | None:
 
 
 def cell_elements(call: CellCall, results: Judged) -> np.ndarray | None:
-    """Return which elements of h are wrong, (1, N, 1, H)."""
+    """Return whether each element of h is wrong, (1, N, 1, H)."""
     wrong = results["h"][1]
     return wrong.reshape(1, -1, 1, wrong.shape[-1])
 
 
 def ends(call: LayerCall) -> np.ndarray:
-    """Return the number of steps of each sample, (N,), or of all samples, ()."""
+    """Return the number of steps of each sample, (N,), or one number for all samples, ()."""
     return np.asarray(call.T if call.lengths is None else call.lengths)
 
 
@@ -83,7 +83,7 @@ def ends(call: LayerCall) -> np.ndarray:
 
 
 def first_wrong_of_layer(trial: Any, wrong: Mapping[str, np.ndarray]) -> str:
-    """Return where a layer goes wrong first, in the order of computation: the lowest layer, then the first step."""
+    """Return the first wrong place in the order of computation: the lowest layer, then the first step."""
     for count in range(1, trial.call.config.num_layers):
         below = trial.other(lowest_layers(trial.call, count))
         results = judged(below)

@@ -1,4 +1,4 @@
-"""The calls of torch.nn's layers, their gradients and cells: what a backend is asked for, as values."""
+"""Calls of torch.nn's layers, gradients and cells as values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from conformance.backend import CellConfig, LayerConfig
 
-# The features that a single call can use; the others say what a backend can do besides.
+# The features that a single call can use; the others are claims about the backend as a whole.
 CALL_FEATURES = frozenset(
     {"multilayer", "bidirectional", "no_bias", "batch_first", "unbatched", "projection", "initial_state", "lengths"}
 )
@@ -20,7 +20,7 @@ CALL_FEATURES = frozenset(
 class LayerCall:
     """One call of one layer: its configuration, parameters and arguments, as ``Layer.forward`` takes them.
 
-    ``masks`` are no argument of the backend: they tell the oracle what dropout kept, as ``reference.forward`` has them.
+    ``masks`` are for the oracle alone: the dropout masks that ``reference.forward`` takes.
     """
 
     config: LayerConfig
@@ -64,7 +64,7 @@ class LayerCall:
 
     @cached_property
     def uses(self) -> frozenset[str]:
-        """The names of the features that this call asks for."""
+        """The names of the features that this call uses."""
         config = self.config
         asked = {
             "multilayer": config.num_layers > 1,
@@ -79,7 +79,7 @@ class LayerCall:
         return frozenset(name for name, used in asked.items() if used)
 
     def replace(self, **changes: Any) -> LayerCall:
-        """The same call but for ``changes``."""
+        """Return the call with ``changes``."""
         return replace(self, **changes)
 
     def __repr__(self) -> str:
@@ -90,7 +90,7 @@ class LayerCall:
 
 @dataclass(frozen=True, eq=False)
 class GradientCall(LayerCall):
-    """A call of ``Layer.gradients``: that of ``forward``, and the cotangents of its results, None for zeros."""
+    """A call of ``Layer.gradients``: a call of ``forward`` and the cotangents of its results, None for zeros."""
 
     d_output: np.ndarray | None = None
     d_h_n: np.ndarray | None = None
@@ -103,7 +103,7 @@ class GradientCall(LayerCall):
 
     @property
     def cotangents(self) -> dict[str, np.ndarray]:
-        """Those that are given."""
+        """The given cotangents by name."""
         every = {name: getattr(self, name) for name in COTANGENTS}
         return {name: d for name, d in every.items() if d is not None}
 
@@ -113,8 +113,8 @@ class GradientCall(LayerCall):
         return super().arguments | {name: getattr(self, name) for name in COTANGENTS}
 
     @property
-    def result_shapes(self) -> dict[str, tuple[int, ...]]:
-        """By name the shapes of the gradients: those of what they belong to. An omitted state has none."""
+    def result_shapes(self) -> dict[str, tuple[int, ...]]:  # type: ignore[override]  # by name, a layer's in order
+        """The shape of each gradient by name, equal to its argument's shape; omitted states are left out."""
         given = {name: getattr(self, name) for name in ("x", "h_0", "c_0")}
         shapes = {name: a.shape for name, a in given.items() if a is not None}
         return shapes | {name: a.shape for name, a in self.parameters.items()}
@@ -148,13 +148,13 @@ class CellCall:
 
     @property
     def result_shapes(self) -> tuple[tuple[int, ...] | None, ...]:
-        """The documented shapes: no output, h', and c', None unless lstm."""
+        """The documented shapes of (no output, h', c'); c' is None unless lstm."""
         shape = (*self.x.shape[:-1], self.config.hidden_size)
         return None, shape, shape if self.config.kind == "lstm" else None
 
     @cached_property
     def uses(self) -> frozenset[str]:
-        """The names of the features that this call asks for."""
+        """The names of the features that this call uses."""
         asked = {
             "no_bias": not self.config.bias,
             "unbatched": self.unbatched,
@@ -163,7 +163,7 @@ class CellCall:
         return frozenset(name for name, used in asked.items() if used)
 
     def replace(self, **changes: Any) -> CellCall:
-        """The same call but for ``changes``."""
+        """Return the call with ``changes``."""
         return replace(self, **changes)
 
     def __repr__(self) -> str:
@@ -172,7 +172,7 @@ class CellCall:
 
 
 def describe(config: LayerConfig | CellConfig) -> str:
-    """A configuration as one would build it, arguments that have their default left out."""
+    """Return a configuration as a call of its class, without the arguments that have their default."""
     noun = "cell" if isinstance(config, CellConfig) else "layer"
     parts = [f"input_size={config.input_size}", f"hidden_size={config.hidden_size}"]
     defaults = type(config)(config.kind, 1, 1)

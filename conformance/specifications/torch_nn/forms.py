@@ -10,6 +10,7 @@ from conformance.specifications.torch_nn import attributes, locate
 from conformance.specifications.torch_nn.calls import COTANGENTS, CellCall, GradientCall, LayerCall, describe
 from conformance.specifications.torch_nn.strategies import cells, gradient_calls, layers
 from conformance.specifications.torch_nn.trials import (
+    CellResult,
     CellTrial,
     GradientTrial,
     LayerTrial,
@@ -85,7 +86,7 @@ CELL = Form(
     receive=as_cell_result,
     parts=lambda returned: returned,
     results=("output", "h", "c"),
-    oracle=lambda call, parameters, **given: Result(None, *evaluate_cell(call.config, parameters, **given)),
+    oracle=lambda call, parameters, **given: CellResult(None, *evaluate_cell(call.config, parameters, **given)),
     arrays=("x", "h", "c"),
     validate=_validate,
     locate=lambda call: locate.cell_place,

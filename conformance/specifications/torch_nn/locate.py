@@ -1,14 +1,18 @@
-"""Where an element of a result is, in words: layer, direction, step, sample, unit; gate and input."""
+"""Describe the place of an element of a result: layer, direction, step, sample, unit; gate and input."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from reference.config import LayerConfig
 from reference.parameters import GATES
 
 
-def layer_place(config, unbatched: bool) -> Callable[[str, tuple[int, ...]], str]:
-    """Says in words where an element of a layer's result is: layer, direction, step, sample, unit."""
+def layer_place(config: LayerConfig, unbatched: bool) -> Callable[[str, tuple[int, ...]], str]:
+    """Return a function that describes the place of an element of a layer's result.
+
+    The words are layer, direction, step, sample and unit.
+    """
     names = ("forward", "reverse") if config.bidirectional else ("forward",)
 
     def where(name: str, index: tuple[int, ...]) -> str:
@@ -29,8 +33,8 @@ def layer_place(config, unbatched: bool) -> Callable[[str, tuple[int, ...]], str
     return where
 
 
-def gradient_place(config, unbatched: bool) -> Callable[[str, tuple[int, ...]], str]:
-    """Says in words where an element of a gradient is, that is of what the gradient is with respect to."""
+def gradient_place(config: LayerConfig, unbatched: bool) -> Callable[[str, tuple[int, ...]], str]:
+    """Return a function that describes the place of an element of a gradient, in its argument or parameter."""
     state_place, gates = layer_place(config, unbatched), GATES[config.kind]
 
     def where(name: str, index: tuple[int, ...]) -> str:
@@ -52,6 +56,6 @@ def gradient_place(config, unbatched: bool) -> Callable[[str, tuple[int, ...]], 
 
 
 def cell_place(name: str, index: tuple[int, ...]) -> str:
-    """Says in words where an element of a cell's result is."""
+    """Describe the place of an element of a cell's result."""
     *lead, unit = index
     return f"sample {lead[0]}, unit {unit}" if lead else f"unit {unit}"

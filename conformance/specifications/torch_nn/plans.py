@@ -1,14 +1,14 @@
-"""Plans: the structure of a call and the seed of its arrays, for every kind and dtype alike.
+"""Plans: the structure of a call and the seed of its arrays, valid for every kind and dtype.
 
-Hypothesis draws plans, its draws being the most expensive part of an example; ``build(kind, dtype)`` makes the call.
-A projection, which lstm alone has, is left out for the other kinds.
+Hypothesis draws plans once for all kinds and dtypes, because drawing is the most expensive part of an example.
+``build(kind, dtype)`` makes the call. Only lstm has a projection; it is left out for the other kinds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,18 +17,19 @@ from conformance.specifications.torch_nn.calls import COTANGENTS, CellCall, Grad
 from reference.config import numpy_dtype
 from reference.parameters import GATES, parameter_shapes
 
-# How arrays are filled. The first is what shrinking ends at: halves and quarters, easy to read.
+# The ways to fill arrays. Shrinking ends at the first: halves and quarters, easy to read.
 REGIMES = ("readable", "ordinary", "ordinary", "ordinary", "strong", "saturating")
+Config = TypeVar("Config", LayerConfig, CellConfig)
 
 
 class Fill:
-    """Arrays from a seed, in one of ``REGIMES``."""
+    """A source of arrays from a seed, in one of ``REGIMES``."""
 
     def __init__(self, config: LayerConfig | CellConfig, regime: str, seed: int) -> None:
         self.config, self.regime = config, regime
         self.dtype = numpy_dtype(config.dtype)
         self.rng = np.random.Generator(np.random.SFC64(seed))
-        # A strong recurrence in a coarse format amplifies what rounding starts until nothing can be told apart.
+        # A strong recurrence in a coarse format amplifies rounding errors until right and wrong look alike.
         self.gain = 2.5 if regime == "strong" and config.dtype not in ("float16", "bfloat16") else 1.0
 
     def array(self, shape: tuple[int, ...], scale: float = 1.0) -> np.ndarray:
@@ -49,20 +50,22 @@ class Fill:
 
 
 def _contracting(weight: np.ndarray) -> np.ndarray:
-    """The matrix halved until it makes no vector larger: relu has no bound, and float16 ends at 65504."""
+    """Halve a matrix until it makes no vector larger: relu has no bound, and float16 ends at 65504."""
     largest = float(np.abs(weight.astype(np.float64)).sum(axis=1).max())
     halvings = max(0, int(np.ceil(np.log2(largest / 0.75))))
     return weight * weight.dtype.type(2.0**-halvings)
 
 
 def _power_of_two(scale: float) -> float:
-    return 2.0 ** np.round(np.log2(scale))
+    return float(2.0 ** np.round(np.log2(scale)))
 
 
-def of_kind(config: LayerConfig | CellConfig, kind: str, dtype: str) -> LayerConfig | CellConfig:
-    """The configuration drawn for lstm as one of that kind and dtype."""
-    unprojected = {"proj_size": 0} if kind != "lstm" and isinstance(config, LayerConfig) else {}
-    return replace(config, kind=kind, dtype=dtype, **unprojected)
+def of_kind(config: Config, kind: str, dtype: str) -> Config:
+    """Return a configuration drawn for lstm as one of another kind and dtype."""
+    changes: dict[str, Any] = {"kind": kind, "dtype": dtype}
+    if kind != "lstm" and isinstance(config, LayerConfig):
+        changes["proj_size"] = 0
+    return replace(config, **changes)
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class LayerPlan:
     upper: str = ""
 
     def build(self, kind: str, dtype: str) -> LayerCall:
-        """The call, its arrays filled from the seed."""
+        """Build the call and fill its arrays from the seed."""
         config = of_kind(self.config, kind, dtype)
         fill = Fill(config, self.regime, self.seed)
         T, N = self.T, self.N
@@ -103,26 +106,21 @@ class LayerPlan:
 
 @dataclass(frozen=True)
 class GradientPlan:
-    """The structure of a GradientCall: that of the layer's call, and which cotangents are given."""
+    """The structure of a GradientCall: the layer's plan and the names of the given cotangents."""
 
     layer: LayerPlan
     given: tuple[str, ...]
 
     def build(self, kind: str, dtype: str) -> GradientCall:
-        """The call, its arrays filled from the seed, the cotangents from one of their own."""
+        """Build the call; fill its arrays from the seed and the cotangents from another seed."""
         call = self.layer.build(kind, dtype)
         fill = Fill(call.config, self.layer.regime, self.layer.seed + 2**16)
         shapes = dict(zip(COTANGENTS, call.result_shapes, strict=True))
         cotangents = {name: None if shape is None else fill.array(shape) for name, shape in shapes.items()}
-        # without a c_n its cotangent gives way to that of h_n
-        given = self.given if shapes["d_c_n"] else tuple(n for n in self.given if n != "d_c_n") or ("d_h_n",)
-        return GradientCall(
-            call.config,
-            call.parameters,
-            **call.arguments,
-            values=call.values,
-            **{name: cotangents[name] for name in given},
-        )
+        # without c_n, d_h_n stands in for a lone d_c_n
+        names = self.given if shapes["d_c_n"] else tuple(n for n in self.given if n != "d_c_n") or ("d_h_n",)
+        given: dict[str, Any] = {name: cotangents[name] for name in names}
+        return GradientCall(call.config, call.parameters, **call.arguments, values=call.values, **given)
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,7 @@ class CellPlan:
     seed: int
 
     def build(self, kind: str, dtype: str) -> CellCall:
-        """The call, its arrays filled from the seed."""
+        """Build the call and fill its arrays from the seed."""
         config = of_kind(self.config, kind, dtype)
         fill = Fill(config, self.regime, self.seed)
         batch = () if self.N is None else (self.N,)
@@ -151,7 +149,7 @@ class CellPlan:
 
 
 def _lengths(rng: np.random.Generator, T: int, N: int) -> tuple[int, ...]:
-    """Ends in any order; one of the samples runs to T in three of four cases, all are shorter in the others."""
+    """Draw the lengths of N samples in any order; in three of four cases one sample has T steps, otherwise none."""
     lengths = rng.integers(1, T + 1, N)
     if rng.integers(4):
         lengths[rng.integers(N)] = T
@@ -160,8 +158,8 @@ def _lengths(rng: np.random.Generator, T: int, N: int) -> tuple[int, ...]:
     return tuple(int(n) for n in lengths)
 
 
-# To see one gate alone, the others are held: their rows of the weights are zero and their bias is so
-# large that the gate is 0 (-) or 1 (+) in every dtype. "u" holds a GRU's W_hn h + b_hn at 1, W_in x + b_in at 0.
+# To isolate one gate, the others are held: their rows of the weights are zero, and their bias is so large that
+# the gate is 0 (-) or 1 (+) in every dtype. "u" holds a GRU's W_hn h + b_hn at 1 and W_in x + b_in at 0.
 OPEN = 40.0
 ISOLATED = {
     ("lstm", "i"): {"f": "-", "g": "+", "o": "+"},  # c_t = i_t
@@ -192,23 +190,23 @@ AWAKE = 4.0
 
 
 def _blind(call: LayerCall) -> dict[str, np.ndarray]:
-    """The call's parameters, but the layers above the first do not see what they are fed."""
+    """Return the call's parameters with zero input weights in the layers above the first: they ignore their input."""
     later = [name for name in call.parameters if name.startswith("weight_ih") and "_l0" not in name]
     return call.parameters | {name: np.zeros_like(call.parameters[name]) for name in later}
 
 
 def _showing(call: LayerCall) -> dict[str, np.ndarray]:
-    """The call's parameters, but the layers above the first have no memory and show what they are fed.
+    """Return the call's parameters changed so that the layers above the first have no memory and show their input.
 
-    Unit j of direction d sees nothing but unit j of the layer below's direction d, times 1 - dropout, and is the
-    kind's nonlinearity of that and a bias. So each element of the output depends on one element of each mask, and
-    what was dropped below still differs from what is dropped here.
+    The only input of unit j in direction d is unit j in direction d of the layer below, times 1 - dropout; the unit is
+    the kind's nonlinearity of it plus a bias. So each element of the output depends on one element of each mask, and
+    an element that a lower mask dropped differs from one that this mask dropped.
     """
     config = call.config
     H, O, gates = config.hidden_size, config.output_size, GATES[config.kind]
     shown = {"lstm": "g", "gru": "n"}.get(config.kind, "h")
     parameters = dict(call.parameters)
-    if config.kind == "rnn_relu":  # where the first layer's units rest at 0 its mask shows nothing
+    if config.kind == "rnn_relu":  # the mask cannot be seen where the first layer's units are 0
         for name in (name for name in call.parameters if name.startswith("bias_ih_l0")):
             parameters[name] = parameters[name] + parameters[name].dtype.type(AWAKE)
     for name in (name for name in call.parameters if "_l0" not in name):
@@ -230,17 +228,17 @@ UPPER = {"blind": _blind, "showing": _showing}
 
 
 def planned(data: Mapping[str, Any], kind: str, dtype: str) -> LayerCall | CellCall:
-    """Build the call that stored data describe: a plan's arguments, and among them those of its configuration.
+    """Build the call that stored data describe: the arguments of a plan and of its configuration, in one mapping.
 
     ``given`` names the cotangents of a call for gradients. Raises KeyError, TypeError or ValueError.
     """
-    data = {"regime": "readable", "seed": 0} | dict(data)
-    given = data.pop("given", None)
-    config_class: Any = LayerConfig if "T" in data else CellConfig
-    arguments = {f.name: data.pop(f.name) for f in fields(config_class) if f.name in data}
+    left: dict[str, Any] = {"regime": "readable", "seed": 0} | dict(data)
+    given = left.pop("given", None)
+    config_class: Any = LayerConfig if "T" in left else CellConfig
+    arguments = {f.name: left.pop(f.name) for f in fields(config_class) if f.name in left}
     config = config_class(kind, dtype=dtype, **arguments)
-    data = {"N": None, "with_states": False} | data  # unbatched
-    if "T" not in data:
-        return CellPlan(config, **data).build(kind, dtype)
-    plan = LayerPlan(config, **({"with_lengths": False} | data))
+    left = {"N": None, "with_states": False} | left  # unbatched
+    if "T" not in left:
+        return CellPlan(config, **left).build(kind, dtype)
+    plan = LayerPlan(config, **({"with_lengths": False} | left))
     return (plan if given is None else GradientPlan(plan, tuple(given))).build(kind, dtype)

@@ -1,8 +1,8 @@
-"""What valid layers, inputs, states and lengths are, and how examples of them are drawn.
+"""Draw valid layers, inputs, states and lengths.
 
 Hypothesis draws the few integers and flags that matter and shrinks them; NumPy fills the arrays from a drawn seed.
-Values are never constant and almost never zero, axes differ in size, and sizes reach the edges: 1, odd, one past a
-multiple of 4, 8 and 16, sometimes past 32, 64 and 128.
+Values are never constant and almost never zero. Axes differ in size. Sizes include the edges: 1, odd numbers, one past
+a multiple of 4, 8 and 16, sometimes past 32, 64 and 128.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
@@ -22,13 +22,15 @@ from conformance.specifications.torch_nn.plans import REGIMES, CellPlan, Gradien
 SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16, 17)
 MODERATE = SIZES[:8]
 FEW = (1, 2, 3, 4)
-# Steps, samples, units. The first of each is what the first few examples have, whatever the profile.
+# Numbers of steps, samples, units. The first few examples of every profile use the first number.
 LONG, MANY, WIDE = (65, 33, 48, 80), (33, 40), (65, 129)
 VERY_LONG = (1000, 2000)  # steps
+Choose = Callable[..., Any]
+"""``choose(options, name="")`` returns one of the options; ``name`` is the argument of a configuration or call."""
 
 
 class Member(NamedTuple):
-    """A configuration of ``POOL``, with the steps, samples and form of its call, for a backend that fixes them."""
+    """A configuration of ``POOL``, with the steps, samples and layout of its call, for a backend that fixes them."""
 
     input_size: int
     hidden_size: int
@@ -43,8 +45,9 @@ class Member(NamedTuple):
     projection: bool = False
 
 
-# What a backend is asked for that says that it can build no more than these. Everything that a configuration has is
-# there and not there; the first three share what laws compare them with: a direction, a layer, a layout, a single step.
+# The configurations for a backend that declares a limit of at most this many. Each flag is true in some of them and
+# false in others. The first three share the layers that laws build for comparison: one direction, one layer, the other
+# layout, a single step.
 POOL = (
     Member(3, 5, 1, False, False, False, 3, 2, False, True),
     Member(3, 5, 1, True, False, False, 3, 4, False, True, projection=True),
@@ -52,19 +55,20 @@ POOL = (
     Member(5, 1, 2, True, True, False, 4, 3, False, False),
     Member(1, 4, 1, False, True, True, 2, 1, True, True),
 )
-LARGE = (POOL[1],)  # what is large in one respect is so in these
+LARGE = (POOL[1],)  # the members for calls that are large in one respect
 
 
 def pooled(features: Features) -> bool:
-    """Whether the configurations that a backend is asked for are those of ``POOL``."""
+    """Return whether the suite takes the backend's configurations from ``POOL``."""
     return features.configurations is not None and features.configurations <= len(POOL)
 
 
-def _chooser(draw, features: Features, large: bool = False):
-    """choose(options, name) for the parts of a configuration.
+def _chooser(draw: st.DrawFn, features: Features, large: bool = False) -> Choose:
+    """Return the function that chooses the arguments of a configuration.
 
-    Drawn one by one, or read off one of a limited number, by name one of ``POOL``; there what has no name there is the
-    first option. ``large``: the call is large in one respect.
+    It draws each argument, or takes all of them from one of a limited number of configurations. From a member of
+    ``POOL`` it takes the field with the argument's name, and without a name the first option. ``large`` says that the
+    call is large in one respect.
     """
     if features.configurations is None:
         return lambda options, _="": draw(st.sampled_from(options))
@@ -75,14 +79,14 @@ def _chooser(draw, features: Features, large: bool = False):
     return lambda options, _="": choice(options)
 
 
-def _freely(draw):
-    """choose(options, name) for what is no part of a configuration."""
+def _freely(draw: st.DrawFn) -> Choose:
+    """Return the function that draws arguments of calls, which are not part of a configuration."""
     return lambda options, _="": draw(st.sampled_from(options))
 
 
 @st.composite
-def _layers(draw, features: Features, reaches: tuple[str, ...]) -> LayerPlan:
-    def flag(feature: str, odds: tuple[bool, ...], choose) -> bool:
+def _layers(draw: st.DrawFn, features: Features, reaches: tuple[str, ...]) -> LayerPlan:
+    def flag(feature: str, odds: tuple[bool, ...], choose: Choose) -> bool:
         return features.claims(feature) and choose(odds, feature)
 
     freely = _freely(draw)
@@ -91,7 +95,7 @@ def _layers(draw, features: Features, reaches: tuple[str, ...]) -> LayerPlan:
     choose = _chooser(draw, features, large=reach in ("long", "very long", "wide"))
     I = choose(sizes, "input_size")
     H = choose(WIDE) if reach == "wide" else choose(sizes, "hidden_size")
-    # of few configurations every second one, so that some are bidirectional as well
+    # every second one of few configurations, so that some are bidirectional as well
     projections = (False, False, True) if features.configurations is None else (False, True)
     projected = H > 1 and flag("projection", projections, choose)
     config = LayerConfig(
@@ -115,51 +119,52 @@ def _layers(draw, features: Features, reaches: tuple[str, ...]) -> LayerPlan:
     regime = freely(REGIMES)
     seed = draw(st.integers(0, 2**16 - 1))
     if reach in ("long", "very long") and regime == "strong":
-        regime = "ordinary"  # after so many steps of a strong recurrence nothing can be told apart
+        regime = "ordinary"  # many steps of a strong recurrence would amplify rounding errors beyond all limits
     return LayerPlan(config, T, None if unbatched else N, with_lengths, with_states, regime, seed)
 
 
 def _bearable(steps: tuple[int, ...], features: Features) -> tuple[int, ...]:
-    """Those numbers of steps that a backend can be asked for, or the most that it can."""
+    """Return the numbers of steps within the backend's limit, or the limit if there is no such number."""
     most = features.most_steps
     return steps if most is None else tuple(n for n in steps if n <= most) or (most,)
 
 
 def layers(features: Features) -> st.SearchStrategy[LayerPlan]:
-    """Calls of layers which use claimed features only, one in six of them large in one respect.
+    """Draw calls of layers that use claimed features only, one in six of them large in one respect.
 
-    Where configurations come from the pool, in their samples alone: every law would need the other large ones built.
+    With configurations from the pool only the number of samples is large: other large calls would need more layers.
     """
     return _layers(features, ("small",) * 15 + (("many",) if pooled(features) else ("long", "many", "wide")))
 
 
 def long_layers(features: Features) -> st.SearchStrategy[LayerPlan]:
-    """Calls of more than 32 steps."""
+    """Draw calls of more than 32 steps."""
     return _layers(features, ("long",))
 
 
 def very_long_layers(features: Features) -> st.SearchStrategy[LayerPlan]:
-    """Calls of a thousand steps and more."""
+    """Draw calls of a thousand steps and more."""
     return _layers(features, ("very long",))
 
 
 def large_batches(features: Features) -> st.SearchStrategy[LayerPlan]:
-    """Calls of more than 32 samples."""
+    """Draw calls of more than 32 samples."""
     return _layers(features, ("many",))
 
 
 def wide_layers(features: Features) -> st.SearchStrategy[LayerPlan]:
-    """Calls of layers of more than 64 units."""
+    """Draw calls of layers of more than 64 units."""
     return _layers(features, ("wide",))
 
 
 def plain_layers(features: Features) -> st.SearchStrategy[LayerPlan]:
-    """Small calls of one layer in one direction, no projection, no lengths, time before batch."""
-    plain = dict.fromkeys(("multilayer", "bidirectional", "batch_first", "unbatched", "projection", "lengths"), False)
+    """Draw small calls of one layer in one direction, without projection or lengths, time before batch."""
+    left_out = ("multilayer", "bidirectional", "batch_first", "unbatched", "projection", "lengths")
+    plain: dict[str, Any] = dict.fromkeys(left_out, False)
     return _layers(replace(features, **plain), ("small",))
 
 
-# Which cotangents are given. The first is what shrinking ends at.
+# The names of the given cotangents. Shrinking ends at the first.
 GIVEN = (
     ("d_output",),
     ("d_h_n",),
@@ -175,17 +180,17 @@ def _gradient_calls(features: Features, reaches: tuple[str, ...]) -> st.SearchSt
 
 
 def gradient_calls(features: Features) -> st.SearchStrategy[GradientPlan]:
-    """Calls for gradients which use claimed features only; smaller than others, as gradients cost more."""
+    """Draw calls for gradients that use claimed features only; smaller ones, because gradients cost more."""
     return _gradient_calls(features, ("moderate",) * 19 + ("many",))
 
 
 def long_gradient_calls(features: Features) -> st.SearchStrategy[GradientPlan]:
-    """Calls for gradients through more than 32 steps."""
+    """Draw calls for gradients through more than 32 steps."""
     return _gradient_calls(features, ("long",))
 
 
 def isolated_gate(gate: str) -> Callable[[Features], st.SearchStrategy[LayerPlan]]:
-    """Draws plain calls, biases on, in which that gate alone decides the result."""
+    """Return a way to draw plain calls with biases in which one gate alone decides the result."""
 
     def draw(features: Features) -> st.SearchStrategy[LayerPlan]:
         plans = plain_layers(replace(features, no_bias=False))
@@ -196,10 +201,10 @@ def isolated_gate(gate: str) -> Callable[[Features], st.SearchStrategy[LayerPlan
 
 
 @st.composite
-def cells(draw, features: Features) -> CellPlan:
-    """Calls of cells which use claimed features only."""
+def cells(draw: st.DrawFn, features: Features) -> CellPlan:
+    """Draw calls of cells that use claimed features only."""
 
-    def flag(feature: str, odds: tuple[bool, ...], choose) -> bool:
+    def flag(feature: str, odds: tuple[bool, ...], choose: Choose) -> bool:
         return features.claims(feature) and choose(odds, feature)
 
     freely, choose = _freely(draw), _chooser(draw, features)
@@ -219,11 +224,11 @@ def cells(draw, features: Features) -> CellPlan:
 
 
 RATES = (0.5, 0.25, 0.1, 0.3, 0.75, 0.9)
-UNEVEN_RATES = (0.3, 0.2, 0.7, 0.75)  # none that is its own complement
+UNEVEN_RATES = (0.3, 0.2, 0.7, 0.75)  # without 0.5, which is its own complement
 
 
 def dropping(rates: tuple[float, ...] = RATES, upper: str = "") -> Callable[[Features], st.SearchStrategy]:
-    """Draws calls of layers with dropout, those above the first as ``UPPER`` has it."""
+    """Return a way to draw calls with dropout; ``upper`` in ``plans.UPPER`` changes the layers above the first."""
 
     def draw(features: Features) -> st.SearchStrategy[LayerPlan]:
         plans = layers(replace(features, no_bias=features.no_bias and not upper))
@@ -231,17 +236,17 @@ def dropping(rates: tuple[float, ...] = RATES, upper: str = "") -> Callable[[Fea
 
     def with_dropout(features: Features, plan: LayerPlan, rate: float) -> LayerPlan:
         config = plan.config
-        if features.configurations is not None:  # no more of them than there are without dropout
+        if features.configurations is not None:  # a rate for each, so that dropout adds no configurations
             rate = rates[(config.input_size + config.hidden_size + config.num_layers) % len(rates)]
         return replace(plan, config=replace(config, dropout=rate), upper=upper)
 
-    draw.__name__ = f"dropping_{upper or 'whatever'}_{len(rates)}"
+    draw.__name__ = f"dropping_{upper or 'any'}_{len(rates)}"
     return draw
 
 
 @st.composite
-def many_masked(draw, features: Features) -> LayerPlan:
-    """Calls of two or three layers whose results show thousands of elements of the masks."""
+def many_masked(draw: st.DrawFn, features: Features) -> LayerPlan:
+    """Draw calls of two or three layers whose results show thousands of elements of the masks."""
 
     def flag(feature: str) -> bool:
         return features.claims(feature) and draw(st.booleans())
@@ -263,8 +268,8 @@ def many_masked(draw, features: Features) -> LayerPlan:
 
 
 @st.composite
-def new_layers(draw, features: Features) -> LayerPlan:
-    """Layers of some tens of units, input_size, hidden_size and proj_size far apart; for what they start from."""
+def new_layers(draw: st.DrawFn, features: Features) -> LayerPlan:
+    """Draw layers of tens of units for initial values; input_size, hidden_size and proj_size are far apart."""
     H, I = draw(st.sampled_from(((16, 40), (33, 3), (24, 5))))
     config = LayerConfig(
         "lstm",
@@ -280,10 +285,11 @@ def new_layers(draw, features: Features) -> LayerPlan:
 
 @cache
 def asking_for(feature: str) -> Callable[[Features], st.SearchStrategy[LayerPlan]]:
-    """Draws small calls as if that feature were claimed besides; not each of them uses it."""
+    """Return a way to draw small calls as if that feature were claimed as well; not every call uses it."""
 
     def draw(features: Features) -> st.SearchStrategy[LayerPlan]:
-        return _layers(replace(features, **{feature: True}), ("small",))
+        claimed: dict[str, Any] = {feature: True}
+        return _layers(replace(features, **claimed), ("small",))
 
     draw.__name__ = f"asking_for_{feature}"
     return draw

@@ -1,9 +1,9 @@
-"""What laws of torch.nn may ask of a layer, its gradients or a cell."""
+"""Trials of torch.nn's layers, gradients and cells, with the methods that laws use."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,15 @@ from conformance.engine.form import Arrays
 from conformance.engine.subject import copied, own_array
 from conformance.engine.trial import Trial, trial_of
 from conformance.specifications.torch_nn.calls import CellCall
+
+
+class CellResult(NamedTuple):
+    """A cell's new state under the names of a layer's Result, so that laws treat both alike."""
+
+    output: None
+    """None: a cell's only result is its state."""
+    h_n: np.ndarray
+    c_n: np.ndarray | None = None
 
 
 class LayerTrial(Trial):
@@ -32,14 +41,14 @@ class LayerTrial(Trial):
         return trial_of(self.subject, call)
 
     def train(self, seed: int) -> Result:
-        """Return the backend's result for the call in training, of the documented shapes."""
+        """Return the backend's result for the call in training mode, of the documented shapes."""
         layer = self.layer
         with self.subject.calling("forward_training"):
             result = as_result(layer.forward_training(*copied(self.call.arguments).values(), seed=seed))
         return self.shaped(result, self.call)
 
     def initial_parameters(self, seed: int) -> dict[str, np.ndarray | None]:
-        """Return the parameters that the backend gives a new layer of the call's configuration."""
+        """Return the backend's initial parameters for a layer of the call's configuration."""
         with self.subject.calling("initial_parameters"):
             returned = self.subject.backend.initial_parameters(self.call.config, seed=seed)
             if not isinstance(returned, Mapping):
@@ -47,17 +56,17 @@ class LayerTrial(Trial):
             return {name: own_array(str(name), value) for name, value in returned.items()}
 
     def by_step(self, margins: np.ndarray) -> None:
-        """Note the largest margin at each step of an output, of any layout."""
+        """Store the largest margin at each step of an output, of any layout."""
         steps = 1 if self.call.config.batch_first and not self.call.unbatched else 0
         others = tuple(axis for axis in range(margins.ndim) if axis != steps)
         self.steps = margins.max(others, initial=0.0).tolist()
 
 
 class GradientTrial(LayerTrial):
-    """A call of a layer's gradients. Its results are mappings, by the names that ``result_shapes`` has."""
+    """A call of a layer's gradients. Its results are mappings by the names in ``result_shapes``."""
 
     def formed(self, arrays: Arrays) -> Any:
-        """Return the mapping itself."""
+        """Return the mapping."""
         return arrays
 
     @property
@@ -69,11 +78,11 @@ class GradientTrial(LayerTrial):
 
 
 class CellTrial(Trial):
-    """A call of a cell. Its results are (None, h', c'): a cell has no output beside its state."""
+    """A call of a cell. Its results are ``CellResult(None, h', c')``."""
 
     def formed(self, arrays: Arrays) -> Any:
-        """Return the arrays as a Result without an output."""
-        return Result(*arrays.values())  # type: ignore[arg-type]  # a cell has no output
+        """Return the arrays as a CellResult."""
+        return CellResult(*arrays.values())  # type: ignore[arg-type]  # the output is None, h an array
 
     @property
     def cell(self) -> Any:
@@ -82,7 +91,7 @@ class CellTrial(Trial):
 
 
 def as_result(returned: Any) -> Result:
-    """Copy the adapter's Result. Raises Failed if it is none."""
+    """Copy the adapter's Result. Raises Failed for another type."""
     if not (hasattr(returned, "output") and hasattr(returned, "h_n")):
         raise Failed(f"forward returned {type(returned).__name__}, expected a Result(output, h_n, c_n)")
     return Result(
@@ -92,16 +101,16 @@ def as_result(returned: Any) -> Result:
     )
 
 
-def as_cell_result(returned: Any) -> Result:
-    """Copy the adapter's (h, c) as Result(None, h, c). Raises Failed if it is none."""
+def as_cell_result(returned: Any) -> CellResult:
+    """Copy the adapter's (h, c) as CellResult(None, h, c). Raises Failed for another type."""
     if not (isinstance(returned, tuple) and len(returned) == 2):
         raise Failed(f"step returned {type(returned).__name__}, expected a tuple (h, c), c None unless lstm")
     h, c = own_array("h", returned[0]), own_array("c", returned[1], optional=True)
-    return Result(None, h, c)  # type: ignore[arg-type]  # a cell has no output
+    return CellResult(None, h, c)  # type: ignore[arg-type]  # h is not optional
 
 
 def as_gradients(returned: Any) -> dict[str, np.ndarray | None]:
-    """Copy the adapter's gradients by name. Raises Failed if it returned none."""
+    """Copy the adapter's gradients by name. Raises Failed for another type."""
     if not isinstance(returned, Mapping):
         raise Failed(f"gradients returned {type(returned).__name__}, expected a dict of arrays by name")
     return {str(name): own_array(f"the gradient of {name}", value) for name, value in returned.items()}

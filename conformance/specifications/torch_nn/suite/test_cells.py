@@ -7,6 +7,7 @@ from conformance.specifications.torch_nn.decides import decides
 from conformance.specifications.torch_nn.strategies import cells, plain_layers
 from conformance.specifications.torch_nn.suite.test_shapes import expect_shape
 from conformance.specifications.torch_nn.suite.test_state import expect_repeated, joined, optional
+from conformance.specifications.torch_nn.trials import CellResult
 
 
 @decides("CELL-EQUATION", draw=cells)
@@ -32,7 +33,7 @@ def test_cell_shapes(trial):
 def test_unbatched_cell(trial):
     call = trial.call
     batch = trial.other(call.replace(x=call.x[None], h=optional(call.h, None), c=optional(call.c, None))).got
-    trial.same(Result(None, batch.h_n[0], optional(batch.c_n, 0)), other="a batch of one")
+    trial.same(CellResult(None, batch.h_n[0], optional(batch.c_n, 0)), other="a batch of one")
     trial.agrees()
 
 
@@ -56,7 +57,7 @@ def test_a_sample_alone(trial):
     for n in {0, len(call.x) - 1}:
         one = slice(n, n + 1)
         got = trial.run(x=call.x[one], h=optional(call.h, one), c=optional(call.c, one))
-        trial.same(got, lambda r, one=one: Result(None, r.h_n[one], optional(r.c_n, one)), other="the sample alone")
+        trial.same(got, lambda r, one=one: CellResult(None, r.h_n[one], optional(r.c_n, one)), other="the sample alone")
 
 
 @decides("CELL-REPEATED-CALL", draw=cells)
