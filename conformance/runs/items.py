@@ -97,6 +97,7 @@ def parametrize_with_requirements(backend: Any, profile: str = "standard", **opt
     """Make a test ``def test_...(requirement)`` run once for each requirement, kind and dtype that a backend claims.
 
     The test calls ``requirement.check()``. ``backend``, ``profile`` and ``options`` are those of ``conformance.run``.
+    The first check runs all that are collected, in the suite's order; each process of pytest-xdist runs them by itself.
     Raises ValueError, one sentence, for an option or a backend that cannot be used.
     """
     run = LazyRun(backend, profile, options)
