@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from conformance.reporting.reading import BadReport, Report
+from conformance.reporting.reading import WORDS, BadReport, Report
 from conformance.reporting.report import Row, percent
-from conformance.reporting.site.matrix import WORDS
 
 UNRESOLVED = ("failed", "blocked")
 UNCLAIMED = ("not_claimed", None)  # None: not in the report

@@ -12,6 +12,13 @@ from typing import Any
 from conformance.reporting.report import Row, conforms, percent
 
 SCHEMA = 1
+WORDS = {  # for each status
+    "failed": "failed",
+    "blocked": "blocked",
+    "known_failure": "known failure",
+    "passed": "passed",
+    "not_claimed": "not claimed",
+}
 BEYOND = 1e300  # margins of that size stand for infinity: a difference where none is allowed
 
 

@@ -13,13 +13,6 @@ from conformance.reporting.reading import BadReport, Report
 from conformance.reporting.report import Row
 
 WORST_FIRST = ("failed", "blocked", "known_failure", "passed", "not_claimed")
-WORDS = {
-    "failed": "failed",
-    "blocked": "blocked",
-    "known_failure": "known failure",
-    "passed": "passed",
-    "not_claimed": "not claimed",
-}
 MARKS = {"failed": "✗", "blocked": "◌", "known_failure": "△", "passed": "✓", "not_claimed": "–"}
 MEANINGS = {
     "failed": "departs from the documentation",

@@ -8,8 +8,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from conformance.reporting import order
 from conformance.reporting.changes import Comparison
-from conformance.reporting.reading import BEYOND, Report, counted, margin_told
-from conformance.reporting.site.matrix import MARKS, MEANINGS, WORDS, WORST_FIRST, Area, documented_at, matrix
+from conformance.reporting.reading import BEYOND, WORDS, Report, counted, margin_told
+from conformance.reporting.site.matrix import MARKS, MEANINGS, WORST_FIRST, Area, documented_at, matrix
 from conformance.reporting.site.picture import longest_worst, margins, margins_picture, steps_picture
 
 DOCUMENTATION = "https://docs.pytorch.org/docs/stable/generated/"

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from textwrap import shorten
 
 from conformance.reporting.changes import Change, Comparison
-from conformance.reporting.reading import Report, counted
+from conformance.reporting.reading import WORDS, Report, counted
 from conformance.reporting.report import Row
-from conformance.reporting.site.matrix import MARKS, WORDS, Area, matrix
+from conformance.reporting.site.matrix import MARKS, Area, matrix
 
 MOST_LISTED = 20  # requirements under one heading: a step summary is to be read
 LONGEST = 400  # characters of a text
