@@ -8,7 +8,7 @@ import pytest
 
 import reference
 from conformance import CellConfig, Features, LayerConfig, Unsupported
-from conformance.backends.once import LENGTH, Once
+from conformance.backends.cross_process_cache import LENGTH, CrossProcessCache
 from conformance.engine.drawing import Plans
 from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.plans import Fill
@@ -141,22 +141,22 @@ def in_a_fork(work):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forks")
 def test_what_one_process_computed_another_does_not(tmp_path):
-    once, log = Once(), tmp_path / "log"
+    cache, log = CrossProcessCache(), tmp_path / "log"
 
     def compute():
         with log.open("a") as file:
             file.write("computed\n")
         return b"a model"
 
-    in_a_fork(lambda: once("key", compute))
-    in_a_fork(lambda: once("key", compute))
-    assert once("key", compute) == b"a model"
-    assert once("another", lambda: b"another model") == b"another model"
+    in_a_fork(lambda: cache("key", compute))
+    in_a_fork(lambda: cache("key", compute))
+    assert cache("key", compute) == b"a model"
+    assert cache("another", lambda: b"another model") == b"another model"
     assert log.read_text() == "computed\n"
 
 
 def test_what_raised_raises_again():
-    once, calls = Once(), []
+    cache, calls = CrossProcessCache(), []
 
     def fails():
         calls.append(1)
@@ -164,18 +164,18 @@ def test_what_raised_raises_again():
 
     for _ in range(2):
         with pytest.raises(RuntimeError, match=r"^ValueError: not exported$"):
-            once("key", fails)
+            cache("key", fails)
     assert len(calls) == 1
 
 
 def test_a_record_that_its_writer_did_not_finish_is_none():
-    once = Once()
-    assert once("first", lambda: 1) == 1
-    os.pwrite(once.file, LENGTH.pack(1000) + b"the beginning", once.read)
-    assert once("second", lambda: 2) == 2
-    once.known.clear()
-    once.read = 0
-    assert [once(key, lambda: None) for key in ("first", "second")] == [1, 2]
+    cache = CrossProcessCache()
+    assert cache("first", lambda: 1) == 1
+    os.pwrite(cache.file, LENGTH.pack(1000) + b"the beginning", cache.read)
+    assert cache("second", lambda: 2) == 2
+    cache.known.clear()
+    cache.read = 0
+    assert [cache(key, lambda: None) for key in ("first", "second")] == [1, 2]
 
 
 # --- drawn configurations -----------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from torch import nn
 from torch.onnx._internal.exporter import _registration
 
 from conformance import Backend, Cell, CellConfig, Features, Layer, LayerConfig, Result, Unsupported
-from conformance.backends.once import Once
+from conformance.backends.cross_process_cache import CrossProcessCache
 from conformance.backends.torch_eager import DTYPES, cell_module, layer_module
 from conformance.backends.torch_onnx import ARITHMETIC, VERSION, Arrays, Form, refuse, session, state_names
 from conformance.backends.torch_snippets import compute_source, module_source
@@ -104,7 +104,7 @@ class Graphs:
     """The sessions of onnxruntime of all exported layers and cells of a backend."""
 
     def __init__(self) -> None:
-        self.models, self.sessions = Once(), {}
+        self.models, self.sessions = CrossProcessCache(), {}
 
     def __call__(self, config: LayerConfig | CellConfig, form: Form, steps: int | None):
         """Return the session for a configuration, form of call and number of steps.

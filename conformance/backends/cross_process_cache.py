@@ -19,7 +19,7 @@ except ImportError:  # systems without fork
 LENGTH = struct.Struct("<Q")
 
 
-class Once:
+class CrossProcessCache:
     """Results by key, shared by this process and all processes forked from it.
 
     Each result is computed once, by the first process that needs it. The results are kept in an unnamed file that the
