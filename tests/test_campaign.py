@@ -13,6 +13,7 @@ from conformance.campaign.campaign import clock_time, duration, round_seed
 from conformance.campaign.example_database import opened
 from conformance.engine.drawing import Plans
 from conformance.engine.example_key import key_of, name_of
+from conformance.engine.key import Key
 from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.strategies import layers
 from tests.exploring import ONE, THOROUGH, explored, rows_of, started, until
@@ -93,7 +94,7 @@ def test_killed_and_resumed_a_campaign_loses_nothing(tmp_path):
     assert "FOUND" not in printed, "it is not found anew"
     assert rows["FORWARD-EQUATION"]["status"] == "failed"
     assert rows["FORWARD-EQUATION"]["reproducer"]
-    assert rows["SHAPE-DTYPE"]["examples"] > before.totals["SHAPE-DTYPE", "rare", "gru", "float32"].examples
+    assert rows["SHAPE-DTYPE"]["examples"] > before.totals[Key("SHAPE-DTYPE", "rare", "gru", "float32")].examples
     told = json.loads((tmp_path / "run" / "report.json").read_text("utf-8"))["campaign"]
     numbers = [line["round"] for line in told["rounds"]]
     assert numbers == list(range(1, len(numbers) + 1)), "it goes on with the next round"
