@@ -1,6 +1,6 @@
-"""The pytest plugin: hooks, and nothing else.
+"""The pytest plugin: pytest's hooks only.
 
-Registered under the name ``conformance.plugin``, by the entry point of an installed wheel or by the checkout's
+It is registered under the name ``conformance.plugin``, by the entry point of an installed wheel or by the checkout's
 conftest.py. Without a test of the suite in the run it does nothing.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from conformance.runs.job import Job
     from conformance.runs.session import Session
 
-MAX_PROCESSES = 8  # as conformance.isolation.pool has it, which costs an import
+MAX_PROCESSES = 8  # a copy of conformance.isolation.pool.MAX_PROCESSES, whose import takes time
 STATE = pytest.StashKey["PluginState"]()
-FINDING = pytest.StashKey["Finding | None"]()  # of an item; None where the suite itself failed
+FINDING = pytest.StashKey["Finding | None"]()  # of an item; None if the suite itself failed
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -137,7 +137,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 class PluginState:
-    """What the plugin knows of a run of pytest: the session, once it is prepared, or why there is none."""
+    """The plugin's state in a run of pytest: the session once it is prepared, or the error that prevents it."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
@@ -164,7 +164,7 @@ class PluginState:
             settings, self.exploration = explored(settings, option, distributed or bool(option("numprocesses", None)))
             names = option("--backend") or registry.installed_defaults()
             if not names and option("collectonly"):
-                names = ["reference"]  # to list the tests there need be no framework
+                names = ["reference"]  # so that tests can be listed without a framework
             if not names:
                 raise UsageError(
                     "no backend was named and neither torch nor onnxruntime is installed: "
@@ -196,7 +196,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
         from conformance.engine.profiles import PROFILES
 
-        for profile in PROFILES.values():  # so that Hypothesis's own option knows their names
+        for profile in PROFILES.values():  # Hypothesis's own option must accept their names
             settings.register_profile(
                 profile.name, max_examples=profile.examples, derandomize=profile.derandomize, deadline=None
             )
@@ -217,7 +217,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     if session is None:
         return []
     settings = session.settings
-    backends = ", ".join(f"{those[0].backend.name} ({those[0].backend.version})" for those in session.by_backend)
+    firsts = [speakers[0].backend for speakers in session.by_backend]
+    backends = ", ".join(f"{backend.name} ({backend.version})" for backend in firsts)
     shard = f", shard {settings.shard}" if settings.shard else ""
     return [f"conformance: {backends}; profile {settings.profile.name}, seed {settings.seed}{shard}"]
 
@@ -238,7 +239,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def job_of(item: pytest.Item) -> Job | None:
-    """Return the item's job, None for a test that is not of the suite."""
+    """Return the item's job, None for a test from elsewhere."""
     callspec = getattr(item, "callspec", None)
     job = callspec.params.get("trial") if callspec else None
     return job if hasattr(job, "subject") and hasattr(job, "key") else None
@@ -256,14 +257,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for module in (module for specification in session.specifications for module in specification.modules):
         if getattr(module, "broken", None) is not None:
             raise pytest.UsageError(f"{module.broken}")
-    # A test of the suite that no backend's claims call for has no job; pytest would call it skipped.
+    # A test of the suite without a job, because no backend claims its features: pytest would count it as skipped.
     items[:] = [i for i in items if job_of(i) is not None or not hasattr(getattr(i, "function", None), "checks")]
     place = {id(item): session.place(job) for item in items if (job := job_of(item)) is not None}
     left_out = [item for item in items if place.get(id(item), 0) is None]
-    if left_out:  # the other shards'
+    if left_out:  # by this shard
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if place.get(id(item), 0) is not None]
-    items.sort(key=lambda item: place.get(id(item), -1))
+    position = {item: at for item, at in place.items() if at is not None}
+    items.sort(key=lambda item: position.get(id(item), -1))
     from conformance.campaign.hypofuzz import under_hypofuzz
 
     if under_hypofuzz():
@@ -271,7 +273,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 class FuzzedFunction(pytest.Function):
-    """A test under HypoFuzz, which makes the key of its examples of this name: one without paths."""
+    """A test under HypoFuzz, whose examples' key depends on ``nodeid``: a name without paths."""
 
     @property
     def nodeid(self) -> str:
@@ -279,18 +281,18 @@ class FuzzedFunction(pytest.Function):
 
 
 def _make_fuzzable(items: list[pytest.Item]) -> None:
-    """Make the tests of the suite ones that HypoFuzz collects; it leaves the others out."""
+    """Change the tests of the suite so that HypoFuzz collects them; it ignores the others."""
     from conformance.campaign.hypofuzz import fuzzable
 
     for item in items:
         job = job_of(item)
-        if job is not None and (test := fuzzable(job)) is not None:
+        if isinstance(item, pytest.Function) and job is not None and (test := fuzzable(job)) is not None:
             item.__class__, item.obj = FuzzedFunction, test
             item.add_marker("hypothesis")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    if "conformance.runs.items" in sys.modules:  # a test of the user's has the suite's requirements
+    if "conformance.runs.items" in sys.modules:  # a user's test may be parametrized with requirements
         sys.modules["conformance.runs.items"].expect_items(session.items)
 
 
@@ -317,7 +319,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     assert state.session is not None
     finding: Finding | None = None
     try:
-        # The suite's own warnings are errors where it is developed; an adapter may warn as it likes.
+        # In this project warnings are errors, but adapters may warn.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if state.campaign is None:
@@ -335,16 +337,16 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 def _warn(item: pytest.Item, state: PluginState) -> None:
-    """Say once that the database failed, in pytest's summary of warnings and never as an error."""
+    """Report once that the database failed, in pytest's summary of warnings and never as an error."""
     problem = state.exploration.database.news() if state.exploration else ""
     if problem:
         message = warnings.WarningMessage(pytest.PytestWarning(problem), pytest.PytestWarning, "", 0)
-        told = {"warning_message": message, "when": "runtest", "nodeid": item.nodeid, "location": None}
-        item.ihook.pytest_warning_recorded.call_historic(kwargs=told)
+        recorded = {"warning_message": message, "when": "runtest", "nodeid": item.nodeid, "location": None}
+        item.ihook.pytest_warning_recorded.call_historic(kwargs=recorded)
 
 
 def _properties(job: Job, finding: Finding | None) -> list[tuple[str, Any]]:
-    """Return what JUnit's XML says of a check beside its outcome."""
+    """Return the properties of a check in JUnit's XML."""
     found: dict[str, Any] = dict(job.key._asdict())
     found["status"] = "failed" if finding is None else str(finding.status)
     if finding is not None:
@@ -353,20 +355,17 @@ def _properties(job: Job, finding: Finding | None) -> list[tuple[str, Any]]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     report = yield
-    if call.when == "call" and FINDING in item.stash:
-        job, finding = job_of(item), item.stash[FINDING]
-        # it travels from xdist's processes as a report's attribute
+    if call.when == "call" and FINDING in item.stash and (job := job_of(item)) is not None:
+        finding = item.stash[FINDING]
+        # xdist's processes send it as a report's attribute
         report.conformance = json.dumps(_broken(job) if finding is None else finding.as_json())
     return report
 
 
-def _broken(job: Any) -> dict[str, Any]:
+def _broken(job: Job) -> dict[str, Any]:
     """Return the finding of a job in which the suite itself failed."""
     from conformance.engine.finding import Finding, Status
 
-    message = "the suite itself failed; see the traceback"
-    key = job.key
-    place = (key.requirement, key.backend, key.kind, key.dtype, key.specification)
-    return Finding(*place, status=Status.FAILED, message=message).as_json()
+    return Finding.at(job.key, Status.FAILED, message="the suite itself failed; see the traceback").as_json()

@@ -18,7 +18,7 @@ from conformance.engine.finding import Finding, Status
 from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
 from conformance.reporting.changes import compare, direction, pairs
-from conformance.reporting.reading import BEYOND, BadReport, read
+from conformance.reporting.reading import MAX_FINITE_MARGIN, BadReport, read
 from conformance.reporting.report import Row
 from conformance.reporting.site.matrix import Cell, columns, documented_at, matrix
 from conformance.reporting.site.page import data, page
@@ -418,7 +418,7 @@ def test_every_row_of_a_report_is_behind_its_cell(made):
             status, examples, margin, *rest = next(cell for cell in cells if cell[:2] == place)[2:]
             assert inside["statuses"][status]["key"] == found.status
             assert examples == found.examples
-            assert margin == found.margin or min(margin, found.margin) > BEYOND
+            assert margin == found.margin or min(margin, found.margin) > MAX_FINITE_MARGIN
             text, faults, reproducer = rest + [0, [], 0][len(rest) :]
             assert inside["texts"][text] == found.message
             assert [inside["faults"][fault][0] for fault in faults] == [fault["fault"] for fault in found.diagnosis]

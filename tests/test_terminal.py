@@ -12,9 +12,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from conformance.backend import Backend, Features
+from conformance.backend import Features
+from conformance.engine.finding import Finding, Status
+from conformance.engine.key import Key
 from conformance.reporting.report import Outcome, Row
-from conformance.reporting.terminal import MOST_TOLD, Progress, minutes, summary
+from conformance.reporting.terminal import MAX_FAILURE_PARAGRAPHS, Progress, minutes, summary
+from conformance.specifications.torch_nn import TORCH_NN
 from tests.test_gate import WRONG
 from tests.test_plugin import ROOT, run
 from tests.test_shards import NARROW
@@ -91,6 +94,7 @@ def test_junit_has_what_a_check_is_and_found(project, tmp_path):
     shape = found["SHAPE-OUTPUT", "gru"]
     assert shape == {
         "requirement": "SHAPE-OUTPUT",
+        "specification": "torch.nn",
         "backend": "right",
         "kind": "gru",
         "dtype": "float32",
@@ -101,12 +105,12 @@ def test_junit_has_what_a_check_is_and_found(project, tmp_path):
     assert any(float(one["margin"]) > 0 for one in found.values() if "margin" in one)
 
 
-class Mine(Backend):
-    name, version, features = "mine", "1", Features()
-
-
 def outcome(*rows):
-    return Outcome(Mine(), list(rows), True, {})
+    return Outcome("mine", "1", {"torch.nn": Features()}, list(rows), True, {}, areas=TORCH_NN.areas)
+
+
+def finding(status, message=""):
+    return Finding.at(Key("A", "x", "gru", "float32"), status, message=message)
 
 
 def row(id_, status="failed", message="off by 1\nmore", **found):
@@ -137,7 +141,7 @@ def test_nothing_is_longer_than_a_screen(report, told):
     lines = list(summary([outcome(*rows)], report))
     assert len(lines) < 50
     assert max(map(len, lines)) < 300
-    assert sum(line.startswith("  FAILED ") for line in lines) == MOST_TOLD + 1
+    assert sum(line.startswith("  FAILED ") for line in lines) == MAX_FAILURE_PARAGRAPHS + 1
     assert any(line.endswith(f"and 28 more; {told}") for line in lines)
     assert sum(f"and 30 more, {told}" in line for line in lines) == 2, "known and noted"
 
@@ -166,11 +170,11 @@ def test_the_time_that_is_left_goes_by_what_the_checks_cost():
     progress = Progress(Reporter(), {"cheap": 1.0, "dear": 3.0}, lambda: now[0])
     progress.expect(["a.py::test[cheap]", "a.py::test[dear]", "a.py::test_other"])
     now[0] += 10
-    progress.ended("a.py::test[cheap]", ("A", "x", "gru", "float32"), {"status": "passed", "message": ""})
+    progress.ended("a.py::test[cheap]", finding(Status.PASSED))
     assert progress.line() == " 25% 1 of 2 checks, 0:10, about 0:30 left"
     progress.running("a.py::test[dear]" + "x" * 80)
     assert max(map(len, progress.reporter.out.getvalue().split("\r"))) < 60
-    progress.ended("a.py::test[dear]", ("A", "x", "gru", "float32"), {"status": "failed", "message": "no"})
+    progress.ended("a.py::test[dear]", finding(Status.FAILED, "no"))
     assert "FAILED A (gru float32): no\n" in progress.reporter.out.getvalue()
     progress.end()
     assert progress.reporter.out.getvalue().endswith("\r\r")

@@ -1,1 +1,1 @@
-"""Reports, the terminal, the page."""
+"""Reports, their comparison, the terminal's summary and the page."""

@@ -1,4 +1,4 @@
-"""A run held against an earlier report: the gate fails on what got worse, and on nothing else."""
+"""Compare a run with an earlier report, the baseline: the gate fails only for changes for the worse."""
 
 from __future__ import annotations
 
@@ -6,31 +6,39 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import shorten
+from typing import Any
 
 from conformance.reporting.changes import Change, Comparison, compare
 from conformance.reporting.reading import BadReport, Report, counted, read
-from conformance.reporting.terminal import LONGEST, MOST_LINES, MOST_TOLD, cut, named, told
+from conformance.reporting.terminal import (
+    MAX_FAILURE_PARAGRAPHS,
+    MAX_LIST_LINES,
+    MAX_TEXT_CHARACTERS,
+    cut,
+    failure_lines,
+    named,
+)
 
-SUITE = ("version", "catalogue")  # of a report's suite: what is asked at all hangs on them
+SUITE = ("version", "catalogue")  # the keys of a report's suite that decide the requirements
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A backend that both reports have: its comparison, and what of the worse does not fail the gate, and why."""
+    """A backend in both reports: its comparison, and the changes for the worse that are excused."""
 
     comparison: Comparison
 
     @property
     def other_suite(self) -> bool:
-        """Whether the two runs asked different things of the backend."""
+        """Whether the two runs had different requirements."""
         old, new = self.comparison.old.suite, self.comparison.new.suite
         return any(old.get(name) != new.get(name) for name in SUITE)
 
     def excuse(self, change: Change) -> str:
-        """Why a change for the worse does not fail the gate; empty if it does.
+        """Return the reason why a change for the worse does not fail the gate; empty if it does.
 
-        A known failure has been owned to, with reason and issue. Under another suite or catalogue a requirement that
-        the baseline has not, or has with another statement, says nothing about what the backend did before.
+        A known failure is excused by its entry with reason and issue. With another suite or catalogue, a requirement
+        that the baseline lacks or states differently cannot have got worse.
         """
         if change.status == "known_failure":
             return "a known failure now"
@@ -48,11 +56,11 @@ class Judged:
 
     @property
     def worse(self) -> list[Change]:
-        """What fails the gate."""
+        """The changes that fail the gate."""
         return [change for change in self.comparison.worse if not self.excuse(change)]
 
     def lines(self, report: str | None) -> Iterator[str]:
-        """What got worse, a paragraph each, then what did not count, then what got better."""
+        """Yield a paragraph for each failure, then the other changes for the worse, the excused and the better ones."""
         old, new = self.comparison.old, self.comparison.new
         yield f"{new.name} ({new.version}; in the baseline {old.version})"
         if self.comparison.caution:
@@ -60,35 +68,37 @@ class Judged:
         blocked = [change.id for change in self.worse if change.status == "blocked"]
         failed = [change for change in self.worse if change.status == "failed"]
         less = [change for change in self.worse if change.status not in ("failed", "blocked")]
-        for change in failed[:MOST_TOLD]:
-            yield f"  WORSE {_told(change)}"
-            yield from (f"    {line}" for line in told(change.now[0]))
-        yield from cut([f"  WORSE {_told(change)}" for change in (*failed[MOST_TOLD:], *less)], MOST_LINES, report)
+        for change in failed[:MAX_FAILURE_PARAGRAPHS]:
+            yield f"  WORSE {_line(change)}"
+            if (row := change.now[0]) is not None:
+                yield from (f"    {line}" for line in failure_lines(row))
+        rest = (*failed[MAX_FAILURE_PARAGRAPHS:], *less)
+        yield from cut([f"  WORSE {_line(change)}" for change in rest], MAX_LIST_LINES, report)
         if blocked:
             yield f"  WORSE {counted(len(set(blocked)), 'requirement')} blocked by what failed: {named(blocked)}"
-        excused = [f"  not counted, {why}: {_told(c)}" for c in self.comparison.worse if (why := self.excuse(c))]
-        yield from cut(excused, MOST_LINES, report)
-        yield from cut([f"  better {_told(change)}" for change in self.comparison.better], MOST_LINES, report)
+        excused = [f"  not counted, {why}: {_line(c)}" for c in self.comparison.worse if (why := self.excuse(c))]
+        yield from cut(excused, MAX_LIST_LINES, report)
+        yield from cut([f"  better {_line(change)}" for change in self.comparison.better], MAX_LIST_LINES, report)
 
 
 @dataclass(frozen=True)
 class Gate:
-    """All backends of a run held against the baseline."""
+    """The comparison of all backends of a run with the baseline."""
 
     judged: tuple[Judged, ...]
     new: tuple[Report, ...]
-    """Those that the baseline has not: each is held against nothing, and has to pass."""
+    """The reports on backends that the baseline lacks: each has to conform."""
     missing: tuple[str, ...]
-    """Those that the baseline has and the run has not."""
+    """The names of the backends that only the baseline has."""
 
     @property
     def worse(self) -> int:
-        """How many requirements and backends got worse."""
+        """The number of requirements and backends that got worse."""
         own = [row.id for report in self.new for row in report.rows if row.status in ("failed", "blocked")]
         return sum(len({change.id for change in one.worse}) for one in self.judged) + len(set(own)) + len(self.missing)
 
     def lines(self, report: str | None = None) -> Iterator[str]:
-        """The gate in words, at most a screen a backend."""
+        """Yield the gate in words, at most a screen for each backend."""
         for one in self.judged:
             yield from one.lines(report)
         for mine in self.new:
@@ -105,13 +115,13 @@ class Gate:
             yield "Against the baseline nothing got worse."
 
 
-def _told(change: Change) -> str:
-    where = shorten(", ".join(change.where), LONGEST, placeholder="...")
+def _line(change: Change) -> str:
+    where = shorten(", ".join(change.where), MAX_TEXT_CHARACTERS, placeholder="...")
     return f"{change.id} ({where}): {change.before}, now {change.after}"
 
 
 def baseline(path: str, profile: str | None = None) -> list[Report]:
-    """The reports that a run in that profile may be held against. Raises BadReport."""
+    """Read the reports of a baseline for a run in that profile. Raises BadReport if they cannot serve as one."""
     reports = read(path)
     for report in reports:
         if "shard" in report.suite:
@@ -127,7 +137,7 @@ def baseline(path: str, profile: str | None = None) -> list[Report]:
 
 
 def judge(old: Sequence[Report], new: Sequence[Report]) -> Gate:
-    """The newer reports held against the older."""
+    """Compare newer reports with older ones."""
     before = {report.name: report for report in old}
     now = {report.name for report in new}
     return Gate(
@@ -137,7 +147,7 @@ def judge(old: Sequence[Report], new: Sequence[Report]) -> Gate:
     )
 
 
-def add_to(commands) -> None:
+def add_to(commands: Any) -> None:
     """Add the command ``compare`` to the subparsers of the command line."""
     parser = commands.add_parser(
         "compare",
@@ -151,7 +161,7 @@ def add_to(commands) -> None:
 
 
 def run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    """The command: ends with its exit status."""
+    """Run the command and exit with its status."""
     try:
         new = baseline(arguments.new)
         for profile in {report.suite["profile"] for report in new}:

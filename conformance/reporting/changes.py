@@ -1,8 +1,8 @@
-"""Two runs of a backend compared: what got worse, what got better."""
+"""Compare two runs of a backend: the requirements that got worse, and the ones that got better."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from conformance.reporting.reading import WORDS, BadReport, Report
@@ -10,12 +10,14 @@ from conformance.reporting.report import Row, percent
 
 UNRESOLVED = ("failed", "blocked")
 UNCLAIMED = ("not_claimed", None)  # None: not in the report
-MARGIN_MOVED = 0.1  # a tenth of the tolerance: less is not worth a line
+MIN_MARGIN_CHANGE = 0.1  # a tenth of the tolerance: smaller changes are not reported
+Pair = tuple[Row | None, Row | None]
+"""The older and the newer row of a requirement, kind and dtype; None where a report has no such row."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is different, for the kinds and dtypes of one requirement that differ alike: both sides in words."""
+    """One change of a requirement, for all kinds and dtypes that changed in the same way; both sides in words."""
 
     id: str
     statement: str
@@ -28,17 +30,17 @@ class Change:
     def where(self) -> tuple[str, ...]:
         """The kinds and dtypes."""
         rows = (now or was for was, now in zip(self.was, self.now, strict=True))
-        return tuple(f"{row.kind} {row.dtype}" for row in rows)
+        return tuple(f"{row.kind} {row.dtype}" for row in rows if row is not None)
 
     @property
     def status(self) -> str | None:
-        """What it is now; None where it is not in the newer report."""
-        return self.now[0] and self.now[0].status
+        """The status in the newer report; None if the requirement is not in it."""
+        return _status(self.now[0])
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two reports, the older first, and what is different, by whether it is better or worse."""
+    """Two reports, the older first, and their changes: worse, better, neither, and margins."""
 
     old: Report
     new: Report
@@ -59,7 +61,7 @@ class Comparison:
 
     @property
     def title(self) -> str:
-        """Which runs they are."""
+        """The names and versions of the two runs."""
         if self.old.name != self.new.name:
             return f"{self.old.name} ({self.old.version}) and {self.new.name} ({self.new.version})"
         versions = [self.old.version, self.new.version]
@@ -67,52 +69,55 @@ class Comparison:
 
     @property
     def caution(self) -> str:
-        """Why the two runs are not quite alike; empty if they are."""
+        """A sentence on the differences between the two runs' settings; empty without differences."""
         return "" if self.old.run == self.new.run else f"The runs differ: {self.old.run}, then {self.new.run}."
 
 
 def compare(old: Report, new: Report) -> Comparison:
-    """Every row of either run that differs, alike ones in one Change."""
+    """Compare two reports row by row; rows of a requirement that changed in the same way make one Change."""
     before, after = ({(row.id, row.kind, row.dtype): row for row in report.rows} for report in (old, new))
-    groups: dict[str, dict[tuple[str, ...], list]] = {"worse": {}, "better": {}, "other": {}, "margins": {}}
+    groups: dict[str, dict[tuple[str, str, str], list[Pair]]] = {"worse": {}, "better": {}, "other": {}, "margins": {}}
     for key in dict.fromkeys([*after, *before]):
         was, now = before.get(key), after.get(key)
         change = _change(was, now)
         if change is not None:
-            group, told = change
-            groups[group].setdefault((key[0], *told), []).append((was, now))
-    return Comparison(
-        old,
-        new,
-        **{
-            group: tuple(
-                Change(id_, (rows[-1][1] or rows[-1][0]).statement, *words, *zip(*rows, strict=True))
-                for (id_, *words), rows in found.items()
-            )
-            for group, found in groups.items()
-        },
-    )
+            group, words = change
+            groups[group].setdefault((key[0], *words), []).append((was, now))
+    worse, better, other, margins = (tuple(_changes(found)) for found in groups.values())
+    return Comparison(old, new, worse, better, other, margins)
+
+
+def _changes(found: Mapping[tuple[str, str, str], Sequence[Pair]]) -> Iterator[Change]:
+    for (id_, before, after), pairs_ in found.items():
+        last = pairs_[-1][1] or pairs_[-1][0]
+        assert last is not None
+        was, now = (tuple(pair[side] for pair in pairs_) for side in (0, 1))
+        yield Change(id_, last.statement, before, after, was, now)
 
 
 def _change(was: Row | None, now: Row | None) -> tuple[str, tuple[str, str]] | None:
-    """The group that the change of a row belongs to, with both sides in words; None if nothing changed."""
+    """Return the group of a row's change, with both sides in words; None if nothing changed."""
     if was is None or now is None or was.status != now.status:
-        told = tuple("not in the report" if row is None else WORDS[row.status] for row in (was, now))
-        return direction(was and was.status, now and now.status), told
+        before, after = ("not in the report" if row is None else WORDS[row.status] for row in (was, now))
+        return direction(_status(was), _status(now)), (before, after)
     if now.status != "passed":
         return None
-    if now.examples < was.examples:  # the same verdict on less is not the same verdict
+    if now.examples < was.examples:  # the same verdict on fewer examples says less
         return "worse", (f"passed {was.examples:,} examples", f"passed {now.examples:,}")
-    if None not in (was.margin, now.margin) and abs(now.margin - was.margin) >= MARGIN_MOVED:
+    if was.margin is not None and now.margin is not None and abs(now.margin - was.margin) >= MIN_MARGIN_CHANGE:
         return "margins", (percent(was.margin), percent(now.margin))
     return None
 
 
-def direction(was: str | None, now: str | None) -> str:
-    """``better``, ``worse`` or ``other``, of two different statuses, None for a row that is not there.
+def _status(row: Row | None) -> str | None:
+    return None if row is None else row.status
 
-    A failure that becomes a known one is neither, and so is what is passed by the newer run alone. What is claimed no
-    longer or no longer run is worse, whatever it was.
+
+def direction(was: str | None, now: str | None) -> str:
+    """Return ``better``, ``worse`` or ``other`` for two different statuses; None stands for a missing row.
+
+    Other: a failure that becomes a known failure, and a requirement that only the newer run has and passes. Worse: a
+    requirement that is no longer claimed or no longer run.
     """
     if now == "passed":
         return "other" if was is None else "better"
@@ -124,7 +129,7 @@ def direction(was: str | None, now: str | None) -> str:
 
 
 def pairs(old: Sequence[Report], new: Sequence[Report]) -> list[tuple[Report, Report]]:
-    """Reports of the same backend, or the only ones of each side. Raises BadReport if there are none."""
+    """Pair reports on the same backend, or the only report of each side. Raises BadReport without a pair."""
     if len(old) == len(new) == 1:
         return [(old[0], new[0])]
     found = [(was, now) for now in new for was in old if was.name == now.name]

@@ -1,4 +1,4 @@
-"""The order in which reports are shown: that of the specifications for what they know, then as it comes."""
+"""Order the parts of reports as their specifications do; unknown names come last, in the order of their rows."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ def _spoken(rows: Sequence[Row]) -> list[Specification]:
     return [s for s in specifications.every().values() if s.name in names]
 
 
-def _ordered(rows: Sequence[Row], known: Callable[[Specification], Iterable[str]], came: Iterable[str]) -> list[str]:
-    present = dict.fromkeys(came)
+def _ordered(rows: Sequence[Row], known: Callable[[Specification], Iterable[str]], found: Iterable[str]) -> list[str]:
     first = [name for s in _spoken(rows) for name in known(s)]
-    return list(dict.fromkeys([*first, *present]))
+    return list(dict.fromkeys([*first, *found]))
 
 
 def kinds(rows: Sequence[Row]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Reports read back from their JSON files, checked against the schema of the contract."""
+"""Read reports from their JSON files and check them against the schema of the contract."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ from typing import Any
 from conformance.reporting.report import Row, conforms, percent
 
 SCHEMA = 1
-WORDS = {  # for each status
+MAX_ERROR_CHARACTERS = 200  # of a schema error
+WORDS = {  # by status
     "failed": "failed",
     "blocked": "blocked",
     "known_failure": "known failure",
     "passed": "passed",
     "not_claimed": "not claimed",
 }
-BEYOND = 1e300  # margins of that size stand for infinity: a difference where none is allowed
+MAX_FINITE_MARGIN = 1e300  # larger margins stand for infinity: a difference where the allowed error is 0
 
 
 class BadReport(Exception):
-    """A file that is no report, or reports that cannot stand together. One sentence: which, and what is wrong."""
+    """A file that is no report, or reports that do not belong together; the message is one sentence."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What one run found about one backend: the object of the contract, its rows as Row."""
+    """The report of one run about one backend: the object of the contract, its rows as Row."""
 
     name: str
     version: str
     suite: dict[str, Any]
     features: dict[str, Any]
     claims: dict[str, dict[str, Any]]
-    """What the backend claims, by the name of the specification."""
+    """The backend's claims by the name of the specification."""
     rows: tuple[Row, ...]
     summary: dict[str, Any]
 
@@ -45,15 +46,15 @@ class Report:
 
     @property
     def complete(self) -> bool:
-        """Whether everything was run that the backend claims."""
+        """Whether every requirement that the backend claims was run."""
         return self.summary.get("complete", True)
 
     @property
     def run(self) -> str:
-        """Which suite it was and how hard it looked, in words."""
+        """The suite and its settings in words."""
         names = ("version", "catalogue", "profile", "seed", "shard")
-        told = (f"{name} {self.suite[name]}" for name in names if name in self.suite)
-        return ", ".join(told).replace("version", "suite", 1)
+        parts = (f"{name} {self.suite[name]}" for name in names if name in self.suite)
+        return ", ".join(parts).replace("version", "suite", 1)
 
     @property
     def failing(self) -> list[str]:
@@ -76,12 +77,12 @@ class Report:
 
 
 def counted(number: int, noun: str) -> str:
-    """``1 requirement``, ``2 requirements``."""
+    """Write a number and its noun: ``1 requirement``, ``2 requirements``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def read(path: str | Path) -> list[Report]:
-    """The reports of a file, which holds one or a list of them. Raises BadReport."""
+    """Read the reports of a file, which holds one report or a list. Raises BadReport."""
     try:
         return reports_of(Path(path).read_text("utf-8"), str(path))
     except OSError as error:
@@ -91,7 +92,7 @@ def read(path: str | Path) -> list[Report]:
 
 
 def reports_of(text: str, path: str) -> list[Report]:
-    """The same of the text of a file. Raises BadReport."""
+    """Read the reports in the text of a file. Raises BadReport, which names ``path``."""
     try:
         data = json.loads(text, parse_constant=_no_number)
     except ValueError as error:
@@ -103,7 +104,7 @@ def reports_of(text: str, path: str) -> list[Report]:
 
 
 def read_all(paths: Iterable[str | Path]) -> list[Report]:
-    """The reports of all files, in their order. Raises BadReport."""
+    """Read the reports of several files, in their order. Raises BadReport."""
     return [report for path in paths for report in read(path)]
 
 
@@ -120,8 +121,10 @@ def _report(data: Any, place: str) -> Report:
 
     error = best_match(_validator().iter_errors(data))
     if error is not None:
-        told = error.message if len(error.message) <= 200 else f"{error.message[:200]}..."
-        raise BadReport(f"{place} is not a conformance report: at {error.json_path}: {told}.")
+        text = error.message
+        if len(text) > MAX_ERROR_CHARACTERS:
+            text = f"{text[:MAX_ERROR_CHARACTERS]}..."
+        raise BadReport(f"{place} is not a conformance report: at {error.json_path}: {text}.")
     names = [field.name for field in fields(Row)]
     rows = tuple(Row(**{name: raw[name] for name in names if name in raw}) for raw in data["requirements"])
     backend, summary = data["backend"], data["summary"]
@@ -141,12 +144,12 @@ def _report(data: Any, place: str) -> Report:
 
 
 @lru_cache(maxsize=1)
-def _validator():
+def _validator() -> Any:
     from jsonschema import Draft202012Validator
 
     return Draft202012Validator(json.loads(Path(__file__).with_name("report.schema.json").read_text("utf-8")))
 
 
-def margin_told(margin: float | None) -> str:
-    """A margin in words; infinity, a difference where none is allowed, too."""
-    return "beyond any" if margin is not None and margin > BEYOND else percent(margin)
+def margin_text(margin: float | None) -> str:
+    """Return a margin in words, also an infinite one."""
+    return "beyond any" if margin is not None and margin > MAX_FINITE_MARGIN else percent(margin)

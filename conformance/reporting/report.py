@@ -1,4 +1,4 @@
-"""The report: what was found, as JSON for machines."""
+"""The report: the findings of a run as JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from conformance.engine.specification import Specification
 from conformance.version import __version__
 from reference.catalogue import Requirement
 
-LARGEST = sys.float_info.max
+MAX_FLOAT = sys.float_info.max  # JSON has no infinity
 
 
 @dataclass
@@ -60,29 +60,29 @@ class Row:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON data; a margin that is infinite (a difference where none is allowed) is the largest float."""
+        """Return the row as JSON data. An infinite margin, a difference with no allowed error, becomes MAX_FLOAT."""
         data = asdict(self)
         if self.margin is not None:
-            data["margin"] = min(self.margin, LARGEST)
+            data["margin"] = min(self.margin, MAX_FLOAT)
         data["seconds"] = round(self.seconds, 4)
         if self.steps is None:
             del data["steps"]
         else:
-            data["steps"] = [min(float(f"{margin:.3g}"), LARGEST) for margin in self.steps]
+            data["steps"] = [min(float(f"{margin:.3g}"), MAX_FLOAT) for margin in self.steps]
         return data
 
 
 @dataclass
 class Outcome:
-    """Everything that a run found about one backend."""
+    """The results of a run about one backend."""
 
     name: str
     version: str
     claims: dict[str, Any]
-    """What the backend claims, by the name of the specification."""
+    """The backend's claims by the name of the specification."""
     rows: list[Row]
     complete: bool
-    """Whether everything was run that the backend claims."""
+    """Whether every requirement that the backend claims was run."""
     seconds: dict[str, float]
     unmatched: tuple[str, ...] = ()
     """The known failures that match no requirement of the run."""
@@ -95,7 +95,7 @@ class Outcome:
         return self.complete and not any(row.status in ("failed", "blocked") for row in self.rows)
 
     def as_json(self, suite: dict[str, Any]) -> dict[str, Any]:
-        """The object of the contract, schema 1, of a run of that suite."""
+        """Return the object of the contract, schema 1; ``suite`` is the description of the run's suite."""
         counted = Counter(row.status for row in self.rows)
         claims = {name: features.as_json() for name, features in self.claims.items()}
         return {
@@ -124,20 +124,20 @@ class Outcome:
 
 
 def catalogues(specifications: Sequence[Specification]) -> str:
-    """Return the version of the catalogue; with several specifications, of each."""
+    """Return the version of the catalogue, or the versions of several specifications' catalogues with their names."""
     if len(specifications) == 1:
         return specifications[0].catalogue.version
     return ", ".join(f"{s.name} {s.catalogue.version}" for s in specifications)
 
 
 def suite_of(catalogue: str, profile: str, examples: int, seed: int, shard: str = "") -> dict[str, Any]:
-    """Return which suite it is and how hard it looks; ``shard`` is ``1/2`` for the first of two."""
+    """Return the description of a run's suite and settings; ``shard`` is ``1/2`` for the first of two."""
     suite = {"version": __version__, "catalogue": catalogue, "profile": profile, "examples": examples, "seed": seed}
     return suite | ({"shard": shard} if shard else {})
 
 
 def as_text(outcomes: list[Outcome], suite: dict[str, Any]) -> str:
-    """The report's JSON, a requirement on a line: an object for one backend, a list of them for several."""
+    """Write the report's JSON, one requirement on a line: an object for one backend, a list of objects for several."""
     texts = []
     for outcome in outcomes:
         data = outcome.as_json(suite)
@@ -148,13 +148,13 @@ def as_text(outcomes: list[Outcome], suite: dict[str, Any]) -> str:
 
 
 def conforms(known: int) -> str:
-    """The verdict on a backend that conforms, and what it is known not to do."""
+    """Return the verdict on a backend that conforms, with the number of its known failures."""
     but = f" but for {known} known failure{'' if known == 1 else 's'}" if known else ""
     return f"conforms in all that it claims{but}"
 
 
 def percent(margin: float | None) -> str:
-    """A margin as one reads it: how much of the tolerance was used."""
+    """Write a margin as a share of the tolerance, or as a multiple from ten on."""
     if margin is None:
         return "-"
     return f"{margin:.0%}" if margin < 10 else f"{margin:.2g} x"

@@ -1,4 +1,4 @@
-"""What a reader of the terminal sees: a line that moves while the run goes on, and a summary that fits a screen."""
+"""The run on a terminal: a line of progress, and a summary that fits a screen."""
 
 from __future__ import annotations
 
@@ -12,38 +12,39 @@ from typing import Any
 from conformance.engine.finding import Finding, Status
 from conformance.reporting.report import Outcome, Row, conforms, percent
 
-MOST_TOLD = 4  # failing requirements with a paragraph each, in pytest's list of failures and in ours
-MOST_LINES = 10  # of any other list
-MOST_NAMED = 8  # ids in a line
-LONGEST = 200  # characters of a text
-PATIENCE = 3.0  # seconds before the time that is left is told: the first checks say little
+MAX_FAILURE_PARAGRAPHS = 4  # failing requirements with a paragraph each, in pytest's list of failures and in ours
+MAX_LIST_LINES = 10  # of any other list
+MAX_NAMED_IDS = 8  # in a line
+MAX_TEXT_CHARACTERS = 200
+ESTIMATE_AFTER_SECONDS = 3.0  # before that the remaining time cannot be estimated
 
 
 def and_more(number: int, report: str | None) -> str:
-    """What ends a list that was cut."""
+    """Return the last line of a list that was cut."""
     return f"and {number} more, {source(report)}"
 
 
 def source(report: str | None) -> str:
-    """Where all of it is."""
+    """Return the place of the whole list."""
     return f"see {report}" if report else "--conformance-report FILE keeps all"
 
 
 def cut(lines: Sequence[str], most: int, report: str | None) -> Iterator[str]:
-    """The first of these lines, and how many there are besides."""
+    """Yield the first ``most`` lines, then the number of the others."""
     yield from lines[:most]
     if len(lines) > most:
         yield and_more(len(lines) - most, report)
 
 
 def named(ids: Iterable[str]) -> str:
-    """The first of these ids, and how many there are besides."""
+    """Return the first MAX_NAMED_IDS of different ids, and the number of the others."""
     ids = list(dict.fromkeys(ids))
-    return ", ".join(ids[:MOST_NAMED]) + (f" and {len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else "")
+    more = len(ids) - MAX_NAMED_IDS
+    return ", ".join(ids[:MAX_NAMED_IDS]) + (f" and {more} more" if more > 0 else "")
 
 
 def alike(rows: Iterable[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]]:
-    """The rows by what they have in common, in the order of the first of each."""
+    """Group the rows by a key, in the order of each group's first row."""
     groups: dict[Any, list[Row]] = {}
     for row in rows:
         groups.setdefault(key(row), []).append(row)
@@ -51,20 +52,20 @@ def alike(rows: Iterable[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]
 
 
 def where(rows: Iterable[Row]) -> str:
-    """Kinds and dtypes of the rows: ``lstm float32, gru float32``."""
+    """Return the kinds and dtypes of the rows: ``lstm float32, gru float32``."""
     return ", ".join(f"{row.kind} {row.dtype}" for row in rows)
 
 
-def told(row: Row) -> Iterator[str]:
-    """What is wrong, in at most three lines: what was stated, what came, which fault that is."""
-    yield shorten(row.statement, LONGEST, placeholder="...")
-    yield shorten(row.message.splitlines()[0], LONGEST, placeholder="...")
+def failure_lines(row: Row) -> Iterator[str]:
+    """Yield at most three lines on a failure: the statement, the message, the fault that explains it."""
+    yield shorten(row.statement, MAX_TEXT_CHARACTERS, placeholder="...")
+    yield shorten(row.message.splitlines()[0], MAX_TEXT_CHARACTERS, placeholder="...")
     for fault in row.diagnosis[:1]:
         yield f"these are the numbers of {fault['explanation']}"
 
 
 def summary(outcomes: Sequence[Outcome], report: str | None = None) -> Iterator[str]:
-    """The lines of the summary: failures first, a paragraph a requirement, then a table for each backend."""
+    """Yield the lines of the summary: a paragraph for each failing requirement, then a table for each backend."""
     for outcome in outcomes:
         yield from failures(outcome, report)
     for outcome in outcomes:
@@ -73,19 +74,19 @@ def summary(outcomes: Sequence[Outcome], report: str | None = None) -> Iterator[
 
 
 def failures(outcome: Outcome, report: str | None) -> Iterator[str]:
-    """The requirements that failed, and those that could say nothing for that."""
+    """Yield the lines on the requirements that failed, and on the requirements that these block."""
     by_id = alike((row for row in outcome.rows if row.status == "failed"), lambda row: row.id)
     blocked = [row.id for row in outcome.rows if row.status == "blocked"]
     if not by_id and not blocked:
         return
     yield f"{outcome.name} ({outcome.version})"
-    for id_, those in list(by_id.items())[:MOST_TOLD]:
-        yield f"  FAILED {id_} ({where(those)})"
-        yield from (f"    {line}" for line in told(those[0]))
-        if those[0].reproducer:
-            yield f"    reproducer: {those[0].reproducer}"
-    if len(by_id) > MOST_TOLD:
-        rest = list(by_id)[MOST_TOLD:]
+    for id_, rows in list(by_id.items())[:MAX_FAILURE_PARAGRAPHS]:
+        yield f"  FAILED {id_} ({where(rows)})"
+        yield from (f"    {line}" for line in failure_lines(rows[0]))
+        if rows[0].reproducer:
+            yield f"    reproducer: {rows[0].reproducer}"
+    if len(by_id) > MAX_FAILURE_PARAGRAPHS:
+        rest = list(by_id)[MAX_FAILURE_PARAGRAPHS:]
         yield f"  FAILED besides: {named(rest)}; {source(report)}"
     if blocked:
         count = len(set(blocked))
@@ -94,7 +95,7 @@ def failures(outcome: Outcome, report: str | None) -> Iterator[str]:
 
 
 def table(outcome: Outcome, report: str | None) -> Iterator[str]:
-    """A line for each area, what is known and noted, and the verdict."""
+    """Yield a line for each area, the notes and known failures, and the verdict."""
     rows = outcome.rows
     yield f"{outcome.name} ({outcome.version})"
     yield (
@@ -114,19 +115,22 @@ def table(outcome: Outcome, report: str | None) -> Iterator[str]:
     if outcome.seconds:
         yield "  time: " + ", ".join(f"{name} {s:.1f} s" for name, s in outcome.seconds.items())
     noted = alike((row for row in rows if row.status == "passed" and row.message), lambda row: row.message)
-    notes = [f"  noted: {shorten(m, LONGEST, placeholder='...')} ({where(those)})" for m, those in noted.items()]
-    yield from cut(notes, MOST_LINES, report)
+    notes = [
+        f"  noted: {shorten(message, MAX_TEXT_CHARACTERS, placeholder='...')} ({where(group)})"
+        for message, group in noted.items()
+    ]
+    yield from cut(notes, MAX_LIST_LINES, report)
     known = [row for row in rows if row.status == "known_failure"]
     reasons = [
-        f"  known: {id_} ({where(those)}): {shorten(reason, LONGEST, placeholder='...')}"
-        for (id_, reason), those in alike(known, lambda row: (row.id, row.message.splitlines()[0])).items()
+        f"  known: {id_} ({where(group)}): {shorten(reason, MAX_TEXT_CHARACTERS, placeholder='...')}"
+        for (id_, reason), group in alike(known, lambda row: (row.id, row.message.splitlines()[0])).items()
     ]
-    yield from cut(reasons, MOST_LINES, report)
+    yield from cut(reasons, MAX_LIST_LINES, report)
     yield f"  {outcome.name} {verdict(outcome)}."
 
 
 def verdict(outcome: Outcome) -> str:
-    """What is to be said of the backend, after its name."""
+    """Return the verdict on the backend, to follow its name."""
     failed = len({row.id for row in outcome.rows if row.status == "failed"})
     if outcome.conformant:
         return conforms(len({row.id for row in outcome.rows if row.status == "known_failure"}))
@@ -136,20 +140,20 @@ def verdict(outcome: Outcome) -> str:
 
 
 def unmatched(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """The known failures of a run that are those of nothing."""
+    """Yield a line for each entry of known failures that matches nothing."""
     for entry in dict.fromkeys(entry for outcome in outcomes for entry in outcome.unmatched):
         yield f"known failure {entry} matches no requirement of this run: mend or remove it."
 
 
 @contextmanager
-def screenful(reporter, report: str | None) -> Iterator[None]:
-    """pytest's own lists of failures cut after the first of the suite's, its count of them left as it is."""
+def screenful(reporter: Any, report: str | None) -> Iterator[None]:
+    """Cut pytest's lists of failures after the suite's first MAX_FAILURE_PARAGRAPHS; leave its count unchanged."""
     failed = reporter.stats.get("failed", [])
     ours = [one for one in failed if hasattr(one, "conformance")]
-    if len(ours) <= MOST_TOLD or reporter.config.get_verbosity() > 0:
+    if len(ours) <= MAX_FAILURE_PARAGRAPHS or reporter.config.get_verbosity() > 0:
         yield
         return
-    hidden = {id(one) for one in ours[MOST_TOLD:]}
+    hidden = {id(one) for one in ours[MAX_FAILURE_PARAGRAPHS:]}
     reporter.stats["failed"] = [one for one in failed if id(one) not in hidden]
     try:
         yield
@@ -158,12 +162,13 @@ def screenful(reporter, report: str | None) -> Iterator[None]:
 
 
 class Progress:
-    """One line at the foot of a terminal: how far the run is, what failed so far, and how long it takes yet.
+    """A line at the foot of a terminal: the checks done, the failures so far, the time spent and the time left.
 
-    reporter is pytest's; costs are those of the checks by the name of their trial.
+    ``reporter`` is pytest's terminal reporter; ``costs`` holds the relative cost of each check by the name of its
+    trial.
     """
 
-    def __init__(self, reporter, costs: Mapping[str, float], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, reporter: Any, costs: Mapping[str, float], clock: Callable[[], float] = time.monotonic) -> None:
         self.reporter, self.costs, self.clock = reporter, costs, clock
         self.started: float | None = None
         self.count = self.done = 0
@@ -171,41 +176,42 @@ class Progress:
         self.failed: list[str] = []
 
     def expect(self, tests: Iterable[str]) -> None:
-        """These tests are going to be run; their names end in the name of the trial, in brackets."""
+        """Set the tests that are going to run; a test's name ends in the name of its trial, in brackets."""
         costs = [self.costs[name] for name in map(trial_name, tests) if name in self.costs]
         self.count, self.cost, self.started = len(costs), sum(costs), self.clock()
 
     def running(self, test: str) -> None:
-        """That test begins."""
+        """Show the test that starts."""
         if self.started is not None and (name := trial_name(test)) in self.costs:
             self._write(f"{self.line()} - {name}")
 
     def ended(self, test: str, finding: Finding) -> None:
-        """Count a test that has ended, and show its failure if it is one of the first."""
+        """Count a test that has ended; show its failure if it is among the first MAX_FAILURE_PARAGRAPHS."""
         self.done += 1
         self.spent += self.costs.get(trial_name(test), 0.0)
         if finding.status is Status.FAILED:
             self.failed.append(finding.requirement)
-            if len(set(self.failed)) <= MOST_TOLD and self.failed.count(finding.requirement) == 1:
+            if len(set(self.failed)) <= MAX_FAILURE_PARAGRAPHS and self.failed.count(finding.requirement) == 1:
                 self._write("")
-                first = shorten(finding.message.splitlines()[0], LONGEST, placeholder="...")
+                first = shorten(finding.message.splitlines()[0], MAX_TEXT_CHARACTERS, placeholder="...")
                 self.reporter.write("\r")
                 where = f"{finding.kind} {finding.dtype}"
                 self.reporter.write_line(f"FAILED {finding.requirement} ({where}): {first}", red=True)
 
     def line(self) -> str:
-        """The line as it is now."""
+        """Return the current line."""
+        assert self.started is not None
         passed = self.clock() - self.started
         parts = [f"{self.done} of {self.count} checks"]
         if self.failed:
             parts.append(f"{len(self.failed)} failed")
         parts.append(minutes(passed))
-        if self.spent and passed >= PATIENCE:
+        if self.spent and passed >= ESTIMATE_AFTER_SECONDS:
             parts.append(f"about {minutes(passed * (self.cost - self.spent) / self.spent)} left")
         return f"{self.spent / self.cost if self.cost else 1:4.0%} " + ", ".join(parts)
 
     def end(self) -> None:
-        """Leave nothing behind."""
+        """Erase the line."""
         if self.started is not None:
             self._write("")
             self.reporter.write("\r", flush=True)
@@ -217,12 +223,12 @@ class Progress:
 
 
 def trial_name(test: str) -> str:
-    """The name of the trial that a test's name ends in."""
+    """Return the name of the trial at the end of a test's name."""
     return test[test.find("[") + 1 : -1] if test.endswith("]") else ""
 
 
 def minutes(seconds: float) -> str:
-    """``1:05`` or ``2:00:10``."""
+    """Write seconds as ``1:05`` or ``2:00:10``."""
     whole = round(seconds)
     hours, rest = divmod(whole, 3600)
     return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"

@@ -1,1 +1,1 @@
-"""A run from its settings to its findings."""
+"""Runs, from their settings to their findings."""

@@ -14,15 +14,15 @@ from conformance.engine.finding import Finding, Status
 from conformance.isolation.system import available
 from conformance.reporting.baseline import Gate
 from conformance.reporting.report import Outcome
-from conformance.reporting.terminal import summary, told, unmatched
+from conformance.reporting.terminal import failure_lines, summary, unmatched
 from conformance.runs.session import Session
 from conformance.runs.settings import Settings, UsageError
 
-MAX_TOLD_FAILURES = 4  # with a paragraph each in the message of a ConformanceError
+MAX_SHOWN_FAILURES = 4  # with a paragraph each in the message of a ConformanceError
 
 
 class ConformanceError(AssertionError):
-    """The backend does not conform; ``report`` has the findings, the message tells the failures."""
+    """A backend that does not conform; ``report`` has the findings, and the message describes the failures."""
 
     def __init__(self, message: str, report: Report) -> None:
         super().__init__(message)
@@ -30,7 +30,7 @@ class ConformanceError(AssertionError):
 
 
 class Report:
-    """What a run found about one backend."""
+    """A run's findings about one backend."""
 
     def __init__(self, session: Session, findings: dict[Any, Finding]) -> None:
         self._text_of = session.text
@@ -38,19 +38,19 @@ class Report:
         self.findings: tuple[Finding, ...] = tuple(findings.values())
         """A finding for each requirement, kind and dtype, in the order of the run."""
         self.gate: Gate | None = session.gate(self.text)
-        """The run held against the baseline, if one was given."""
+        """The comparison with the baseline; None without a baseline."""
 
     @property
     def failures(self) -> tuple[Finding, ...]:
-        """The findings of what failed."""
+        """The findings whose status is failed."""
         return tuple(finding for finding in self.findings if finding.status is Status.FAILED)
 
     @property
     def conformant(self) -> bool:
-        """Whether the backend conforms in all that it claims; known failures are left aside.
+        """Whether the backend conforms in all that it claims, apart from known failures.
 
-        Against a baseline: whether no requirement got worse. An entry of known failures that matches nothing is a
-        failure, as it is on the command line.
+        With a baseline: whether no requirement got worse. As on the command line, an entry of known failures that
+        matches nothing counts as a failure.
         """
         entries = not any(outcome.unmatched for outcome in self._outcomes)
         if self.gate is not None:
@@ -63,7 +63,7 @@ class Report:
         return self._text_of(self._outcomes)
 
     def save(self, path: str | Path) -> None:
-        """Write the file of ``--conformance-report``. Raises OSError where it cannot be written."""
+        """Write the file of ``--conformance-report``. Raises OSError if it cannot be written."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(self.text, "utf-8")
 
@@ -81,8 +81,11 @@ class Report:
         if self.conformant:
             return
         failed = {row.id: row for outcome in self._outcomes for row in outcome.rows if row.status == "failed"}
-        parts = ["\n".join([f"FAILED {id_} ({row.kind} {row.dtype})", *(f"  {line}" for line in told(row))])
-                 for id_, row in list(failed.items())[:MAX_TOLD_FAILURES]]  # fmt: skip
+        shown = list(failed.items())[:MAX_SHOWN_FAILURES]
+        parts = [
+            "\n".join([f"FAILED {id_} ({row.kind} {row.dtype})", *(f"  {line}" for line in failure_lines(row))])
+            for id_, row in shown
+        ]
         message = "\n".join([*parts, f"{self}"])
         raise ConformanceError(f"the backend does not conform\n{message}", self)
 
@@ -90,18 +93,18 @@ class Report:
 def run(backend: Any, profile: str = "standard", **options: Any) -> Report:
     """Put a backend to every requirement that its claims call for, and return the report.
 
-    ``backend`` is what follows ``--backend`` on the command line, or a ``Backend`` subclass, an instance, or a function
-    without arguments that returns one. ``options`` are those of the command line by keyword: specification,
-    known_failures (a path or several), baseline, shard, report (a path), examples, seed, isolation ("process" or
-    "none"), timeout (seconds), memory (GiB), processes. A class or function that a new process can import runs in
-    processes of its own; an instance, or one that is defined inside a function or a script, runs in this process.
-    Raises ValueError, one sentence, for an option or a backend that cannot be used.
+    ``backend`` is a NAME as after ``--backend`` on the command line, or a ``Backend`` subclass, an instance, or a
+    function without arguments that returns an instance. ``options`` are the command line's options by keyword:
+    specification, known_failures (a path or several), baseline, shard, report (a path), examples, seed, isolation
+    ("process" or "none"), timeout (seconds), memory (GiB), processes. A class or function that a new process can import
+    runs in separate processes. An instance runs in this process, and so does a class or function that is defined inside
+    a function or a script. Raises ValueError, one sentence, for an option or a backend that cannot be used.
     """
     session = prepared(backend, profile, options)
     try:
         jobs = session.jobs()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an adapter may warn as it likes
+            warnings.simplefilter("ignore")  # adapters may warn
             session.start(jobs)
             findings = {job.key: session.finding(job) for job in jobs}
         report = Report(session, findings)
@@ -113,7 +116,7 @@ def run(backend: Any, profile: str = "standard", **options: Any) -> Report:
 
 
 def check_backend(backend: Any, profile: str = "standard", **options: Any) -> Report:
-    """Run a backend as ``run`` does and return the report. Raises ConformanceError where it does not conform."""
+    """Run a backend as ``run`` does and return the report. Raises ConformanceError if it does not conform."""
     report = run(backend, profile, **options)
     report.raise_failures()
     return report
@@ -150,7 +153,7 @@ def _shown(backend: Any) -> str:
 
 
 def importable_name(backend: Callable[..., Any] | Any) -> str | None:
-    """Return the NAME by which another process finds a class or function, ``module:attribute``; None if it cannot."""
+    """Return the NAME ``module:attribute`` under which another process can import a class or function, or None."""
     module, qualname = getattr(backend, "__module__", None), getattr(backend, "__qualname__", None)
     if not callable(backend) or not module or not qualname or "<" in qualname or module == "__main__":
         return None

@@ -1,4 +1,4 @@
-"""What a failing implementer reads, and where the script that shows the failure lies."""
+"""Write the message of a failure, and the script that reproduces it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from conformance.runs.job import Job
 
 @dataclass(frozen=True)
 class FailureWriter:
-    """Writes the message and the reproducer of a failure.
+    """The writer of a failure's message and reproducer.
 
-    ``folder`` is named in messages as it stands; ``asked(job)`` is the NAME under which the backend was asked for;
-    ``again(verdict)`` are the options that find the failure again, beside backend and test.
+    ``folder`` is the reproducers' folder as messages name it; ``asked(job)`` returns the backend's NAME after
+    ``--backend``; ``again(verdict)`` returns the further options that find the failure again.
     """
 
     folder: Path
@@ -26,12 +26,12 @@ class FailureWriter:
     again: Callable[[Verdict], str]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_place", self.folder.absolute())  # an adapter or a test may change the folder
+        object.__setattr__(self, "_place", self.folder.absolute())  # an adapter may change the working folder
 
     def message(self, job: Job, verdict: Verdict) -> str:
-        """Return first what is wrong, then what was expected, and of which layer."""
-        told = sentences(verdict.diagnosis, verdict.common)
-        parts = [verdict.failure, *(f"  diagnosis: {sentence}" for sentence in told)]
+        """Return the failure, its diagnosis, its call, and the requirement with its source."""
+        diagnosed = sentences(verdict.diagnosis, verdict.common)
+        parts = [verdict.failure, *(f"  diagnosis: {sentence}" for sentence in diagnosed)]
         if verdict.example:
             parts.append(f"  smallest failing call: {verdict.example}")
         parts += [
@@ -45,7 +45,7 @@ class FailureWriter:
         return "\n".join(parts)
 
     def reproducer(self, job: Job, verdict: Verdict) -> str:
-        """Write the script and, beside it, the entry for a file of known failures; return the script's path."""
+        """Write the script and, next to it, the entry for a file of known failures; return the script's path."""
         if not verdict.reproducer:  # a crash, or a case
             write_reproducer(verdict, job.subject, job.requirement)
         name = re.sub(r"[^\w-]+", "-", str(job)).lower() + ".py"

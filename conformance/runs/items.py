@@ -17,7 +17,7 @@ from conformance.runs.session import Session
 
 
 def settle_item(finding: Finding) -> None:
-    """End a test of pytest as its finding has it: passed, skipped, xfailed or failed."""
+    """End a pytest test with the outcome of its finding: passed, skipped, xfailed or failed."""
     if finding.status is Status.BLOCKED and finding.prerequisite:
         pytest.skip(finding.message)
     if finding.status is Status.KNOWN_FAILURE:
@@ -28,38 +28,38 @@ def settle_item(finding: Finding) -> None:
 
 
 class LazyRun:
-    """One decorated test's run: prepared when its items are collected, run when the first is checked.
+    """The run of one decorated test: prepared at collection, started by the first check.
 
-    Jobs run in the order of the suite, whatever the order of the items: prerequisites come first.
+    Jobs run in the suite's order, prerequisites first; the order of the items has no effect.
     """
 
-    every: list[LazyRun] = []  # noqa: RUF012  of this process
+    every: list[LazyRun] = []  # noqa: RUF012  shared on purpose: all runs of this process
 
     def __init__(self, backend: Any, profile: str, options: dict[str, Any]) -> None:
         self.session: Session = prepared(backend, profile, options)
         self.jobs: list[Job] = self.session.jobs()
         self.expected: list[Job] | None = None
-        """The jobs that pytest will ask for, None for all."""
+        """The jobs that pytest is going to check, None for all."""
         self._findings: dict[Job, Finding] = {}
         self.every.append(self)
         atexit.register(self.session.close)
 
     def expect(self, jobs: Iterable[Job]) -> None:
-        """Run these jobs alone."""
+        """Restrict the run to these jobs."""
         wanted = set(jobs)
         self.expected = [job for job in self.jobs if job in wanted]
 
     @cached_property
     def _left(self) -> list[Job]:
-        """The jobs that have not run yet, the next one last; making the list starts them."""
+        """The jobs that have not run yet, the next one last; the first access starts them."""
         jobs = self.jobs if self.expected is None else self.expected
         self.session.start(jobs)
         return list(reversed(jobs))
 
     def finding(self, job: Job) -> Finding:
-        """Return the finding of a job, once those before it have run."""
+        """Run the jobs up to this one and return its finding."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an adapter may warn as it likes
+            warnings.simplefilter("ignore")  # adapters may warn
             while job not in self._findings:
                 following = self._left.pop()
                 self._findings[following] = self.session.finding(following)
@@ -96,8 +96,8 @@ class RequirementItem:
 def parametrize_with_requirements(backend: Any, profile: str = "standard", **options: Any) -> Callable[[Any], Any]:
     """Make a test ``def test_...(requirement)`` run once for each requirement, kind and dtype that a backend claims.
 
-    The test calls ``requirement.check()``. ``backend``, ``profile`` and ``options`` are those of ``conformance.run``.
-    The first check runs all that are collected, in the suite's order; each process of pytest-xdist runs them by itself.
+    The test calls ``requirement.check()``. ``backend``, ``profile`` and ``options`` are as in ``conformance.run``. The
+    first check runs all collected requirements in the suite's order; each process of pytest-xdist runs them by itself.
     Raises ValueError, one sentence, for an option or a backend that cannot be used.
     """
     run = LazyRun(backend, profile, options)
@@ -106,7 +106,7 @@ def parametrize_with_requirements(backend: Any, profile: str = "standard", **opt
 
 
 def expect_items(items: Iterable[pytest.Item]) -> None:
-    """Tell each run of this process which of its requirements pytest is going to check."""
+    """Restrict each run of this process to the requirements that pytest is going to check."""
     asked: dict[LazyRun, list[Job]] = {run: [] for run in LazyRun.every}
     for item in items:
         callspec = getattr(item, "callspec", None)

@@ -1,4 +1,4 @@
-"""Jobs: a check and the subject that is put to it."""
+"""Jobs: each a check and the subject that is put to it."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ class Job:
 
     check: Any
     number: int
-    """The position of the check among those that decide its requirement."""
+    """The position of the check among the checks of its requirement."""
     subject: Subject
     backend_index: int
     """The position of the backend in the run."""
 
     @property
     def requirement(self) -> Requirement:
-        """The requirement that it decides."""
+        """The requirement that the check decides."""
         return self.check.entry
 
     @property
     def key(self) -> Key:
-        """What is put to whom."""
+        """The requirement and the subject."""
         subject = self.subject
         name = subject.backend.name
         return Key(self.requirement.id, name, subject.kind, subject.dtype, subject.specification.name)
 
     @property
     def exemplified(self) -> list[Requirement]:
-        """The requirements that a case is an example of; none of other checks."""
+        """The requirements that a case is an example of; empty for other checks."""
         catalogue = self.subject.specification.catalogue
         return [catalogue[name] for name in getattr(self.check, "names", ())]
 

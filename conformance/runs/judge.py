@@ -1,11 +1,11 @@
-"""The judge: verdicts, known failures and prerequisites become findings."""
+"""Turn verdicts, known failures and prerequisites into findings."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from conformance.engine.finding import Finding, Status
 from conformance.engine.key import Key
@@ -18,17 +18,17 @@ from conformance.runs.runner import Runner
 
 
 class Verdicts(Protocol):
-    """Where a campaign keeps its verdicts; a run takes them from a runner."""
+    """The stored verdicts of a campaign; a run gets its verdicts from a runner."""
 
     def blocked(self, key: Key) -> str | None:
         """Return the failed prerequisite for which the key was not run."""
 
     def verdict(self, key: Key) -> tuple[Verdict, bool]:
-        """Return the verdict, and whether the backend was asked at all."""
+        """Return the verdict, and whether the backend ran."""
 
 
 class Judge:
-    """Turns the verdicts on jobs into findings, in the order of the run: prerequisites come first."""
+    """The judge of a run's jobs, in its order: prerequisites come first."""
 
     def __init__(self, prerequisites: Prerequisites, known: Sequence[KnownFailure], writer: FailureWriter) -> None:
         self.prerequisites, self.known, self.writer = prerequisites, tuple(known), writer
@@ -52,15 +52,15 @@ class Judge:
         return blocked(job.key, cause) if cause is not None else self.found(job, *verdicts.verdict(job.key))
 
     def found(self, job: Job, verdict: Verdict, asked: bool) -> Finding:
-        """Return the finding of a verdict; note a failure for what builds on it, and write its reproducer."""
+        """Return the finding of a verdict. Record a failure as a cause that blocks, and write its reproducer."""
         known = self.known_failure(job.key)
         status, message = self._status(job, verdict, asked, known)
         if status is Status.FAILED and not verdict.passed:
             self.prerequisites.failed(job.key)
         reproducer = self.writer.reproducer(job, verdict) if not verdict.passed and asked else None
-        return Finding(
-            *self._place(job.key),
-            status=status,
+        return Finding.at(
+            job.key,
+            status,
             examples=verdict.examples,
             margin=verdict.margin,
             message=message,
@@ -68,10 +68,6 @@ class Judge:
             reproducer=reproducer,
             steps=None if verdict.steps is None else tuple(verdict.steps),
         )
-
-    @staticmethod
-    def _place(key: Key) -> tuple[Any, ...]:
-        return key.requirement, key.backend, key.kind, key.dtype, key.specification
 
     def _status(self, job: Job, verdict: Verdict, asked: bool, known: KnownFailure | None) -> tuple[Status, str]:
         """Return the status and the message."""

@@ -1,7 +1,7 @@
-"""Known failures: departures that are known, with reason and issue, and strict about both.
+"""Known failures: listed departures, each with a reason and an issue, both required.
 
-An entry may keep an example of the failure. It is replayed before anything is drawn, so that whether the entry still
-holds does not depend on what is drawn.
+An entry may keep an example of the failure. The suite replays it before it draws others, so that the entry does not
+depend on the drawn examples.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ KEYS = ("requirement", "specification", "backend", "kind", "dtype", "reason", "i
 
 
 class BrokenFile(Exception):
-    """A known-failures file that cannot be used; the message is one sentence that says what to correct."""
+    """A known-failures file that cannot be used; the message is one sentence that names the error."""
 
 
 @dataclass(frozen=True)
 class KnownFailure:
-    """One entry: what it matches, why it fails, and where that is discussed."""
+    """One entry: the keys that it matches, the reason of the failure, and the issue that discusses it."""
 
     requirement: str
     reason: str
@@ -38,7 +38,7 @@ class KnownFailure:
     example: Example | None = field(default=None, hash=False)
 
     def matches(self, key: Key) -> bool:
-        """Return whether the entry speaks of that key."""
+        """Return whether the entry matches a key."""
         pairs = (
             (self.specification, key.specification),
             (self.backend, key.backend),
@@ -53,7 +53,7 @@ class KnownFailure:
 
 
 def read(path: str | Path, specifications: Mapping[str, Specification]) -> list[KnownFailure]:
-    """Return the entries of a file, which speak of these specifications. Raises BrokenFile, naming file and entry."""
+    """Return the entries of a file. Raises BrokenFile, naming file and entry."""
     try:
         data = tomllib.loads(Path(path).read_text("utf-8"))
     except OSError as error:
@@ -88,7 +88,7 @@ def _entry(entry: dict[str, Any], folder: Path, place: str, known: Mapping[str, 
 
 
 def _example(entry: dict[str, Any], folder: Path, place: str, specification: Specification) -> Example:
-    """Return the example of an entry, read from a JSON file beside it if it is a path. Raises BrokenFile."""
+    """Return the example of an entry; read it from a JSON file in ``folder`` if it is a path. Raises BrokenFile."""
     example = entry["example"]
     try:
         if isinstance(example, str):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from graphlib import TopologicalSorter
-from typing import Any
 
 from conformance.engine.finding import Finding, Status
 from conformance.engine.key import Key
@@ -16,7 +15,7 @@ BySpecification = Mapping[str, ByRequirement]
 
 
 def ranks(requirements: ByRequirement) -> dict[str, int]:
-    """Return a rank for each requirement: the lowest that is above those of its prerequisites."""
+    """Return a rank for each requirement: 0 without prerequisites, otherwise one more than their highest rank."""
     found: dict[str, int] = {}
     for id_ in TopologicalSorter({r.id: r.builds_on for r in requirements.values()}).static_order():
         found[id_] = 1 + max((found[other] for other in requirements[id_].builds_on), default=-1)
@@ -24,20 +23,23 @@ def ranks(requirements: ByRequirement) -> dict[str, int]:
 
 
 class Prerequisites:
-    """The failures of a run so far, and what they block. ``requirements`` are those of each specification by id."""
+    """The failures of a run so far, and the requirements that they block.
+
+    ``requirements`` holds every requirement by the name of its specification and by its id.
+    """
 
     def __init__(self, requirements: BySpecification) -> None:
         self.requirements = requirements
         self._causes: dict[Key, dict[str, str]] = {}  # a key without its dtype -> dtype -> first cause
 
     def failed(self, key: Key) -> None:
-        """Note a failure."""
+        """Record a failure."""
         self._note(key, key.requirement)
 
     def cause(self, key: Key) -> str | None:
-        """Return the failed requirement that this one, directly or not, builds on; None if there is none.
+        """Return the failed requirement that this one builds on, directly or indirectly, or None.
 
-        A requirement that is checked in one dtype stands for all of them.
+        A failure of a requirement that is checked in one dtype only counts for all dtypes.
         """
         requirements = self.requirements[key.specification]
         for other in requirements[key.requirement].builds_on:
@@ -55,17 +57,13 @@ class Prerequisites:
 
 
 def blocked(key: Key, cause: str) -> Finding:
-    """Return the finding where nothing is run, because of that cause."""
+    """Return the finding of a key that was not run because of a failed prerequisite."""
     message = f"not run: it builds on {cause}, which failed"
-    return Finding(*_fields(key), status=Status.BLOCKED, message=message, prerequisite=cause)
-
-
-def _fields(key: Key) -> tuple[Any, ...]:
-    return key.requirement, key.backend, key.kind, key.dtype, key.specification
+    return Finding.at(key, Status.BLOCKED, message=message, prerequisite=cause)
 
 
 def replay(results: dict[Key, Finding], order: Iterable[Key], requirements: BySpecification) -> None:
-    """Make the results of separate runs those of one, which goes in that order and skips what is blocked."""
+    """Change the results of separate runs to the results of one run in that order, which skips blocked requirements."""
     prerequisites = Prerequisites(requirements)
     for key in order:
         cause = prerequisites.cause(key)
@@ -76,9 +74,9 @@ def replay(results: dict[Key, Finding], order: Iterable[Key], requirements: BySp
 
 
 def settle(results: dict[Key, Finding], requirements: BySpecification) -> None:
-    """Mark as blocked what failed because of another failure, in a run whose parts did not know of each other."""
+    """Mark failures behind a failed prerequisite as blocked, in a run whose parts did not know of each other."""
     prerequisites = Prerequisites(requirements)
-    rank = {name: ranks(those) for name, those in requirements.items()}
+    rank = {name: ranks(by_id) for name, by_id in requirements.items()}
     for key in sorted(results, key=lambda key: rank[key.specification][key.requirement]):
         found = results[key]
         if found.status not in (Status.FAILED, Status.BLOCKED):

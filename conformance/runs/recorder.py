@@ -1,6 +1,6 @@
-"""What a run of pytest recorded: its findings as they are reported, the progress, the report, the exit status.
+"""Record a run of pytest: its findings, the progress, the report, the exit status.
 
-The plugin registers it in the process that the user started: under pytest-xdist the tests are run in others.
+The plugin registers the recorder in the process that the user started; under pytest-xdist others run the tests.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 
 class Recorder:
-    """Hooks of pytest around a run; ``state`` is the plugin's, which holds the session."""
+    """Pytest's hooks around a run; ``state`` is the PluginState, which holds the session."""
 
     def __init__(self, config: pytest.Config, state: Any) -> None:
         self.config, self.state = config, state
         self.results: dict[Key, Finding] = {}
-        self.elsewhere = 0  # failures of other tests, of fixtures, of a process of xdist
+        self.elsewhere = 0  # failures of other tests, of fixtures and of xdist's processes
         self.progress: Progress | None = None
         self.outcomes: list[Outcome] = []
         self.gate: Gate | None = None
 
     @property
     def path(self) -> str | None:
-        """Where the report is written, as the user named it."""
+        """The report's path in the user's words, None without a report."""
         return self.config.getoption("--conformance-report")
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Show the test that begins."""
+        """Show the name of the test that starts."""
         if self.progress is not None:
             self.progress.running(nodeid)
 
@@ -68,7 +68,7 @@ class Recorder:
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         checks = all(hasattr(getattr(item, "function", None), "checks") for item in session.items)
         if self.state.asked and reporter is not None and checks:
-            reporter.showfspath = False  # the checks of a module are not run one after the other
+            reporter.showfspath = False  # checks of different modules alternate
         self.expect([item.nodeid for item in session.items])
 
     @pytest.hookimpl(optionalhook=True)
@@ -77,7 +77,7 @@ class Recorder:
         self.expect(ids)
 
     def expect(self, tests: list[str]) -> None:
-        """Show the progress of these tests from now on, where somebody may be looking at a terminal."""
+        """Show the progress of these tests from now on if the output is a terminal."""
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         option, session = self.config.option, self.state.session
         quiet = self.config.get_verbosity() != 0 or option.capture == "no" or option.usepdb or option.collectonly
@@ -97,7 +97,7 @@ class Recorder:
         state = self.state
         if not (state.asked or self.results) or self.config.getoption("collectonly") or state.problem is not None:
             return
-        ours = state.session or state.prepare()  # the latter under xdist, of the default backends
+        ours = state.session or state.prepare()  # xdist's main process has no session if no backend is named
         campaign = state.campaign.as_json() if state.campaign else None
         self.outcomes = ours.outcomes(ours.settled(self.results), campaign)
         text = ours.text(self.outcomes)
@@ -108,12 +108,12 @@ class Recorder:
         session.exitstatus = self.exit_status(session.exitstatus)
 
     def exit_status(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
-        """Return pytest's status where it says more than whether tests failed; else the gate's, or the files'."""
+        """Return the exit status: pytest's unless it is 0 or 1, then 1 if the gate or a known-failures file fails."""
         if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             return status
         if self.gate is not None:
             status = pytest.ExitCode.TESTS_FAILED if self.gate.worse or self.elsewhere else pytest.ExitCode.OK
-        # The merge decides whether the entries of a shard's file match nothing.
+        # For a shard only the merge can decide whether an entry matches nothing.
         session = self.state.session
         return pytest.ExitCode.TESTS_FAILED if session.unmatched and session.settings.shard is None else status
 

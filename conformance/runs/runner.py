@@ -1,4 +1,4 @@
-"""Runners: they put a job to the backend, in this process or in one of its own, and return the verdict."""
+"""Runners put a job to its backend, in this process or in a worker, and return the verdict."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from conformance.isolation.task import Task
 from conformance.runs.job import Job
 from conformance.runs.known_failures import KnownFailure
 
-_adding_up = threading.Lock()
+_clock_lock = threading.Lock()
 
 
 class Drawn:
-    """The seed, the profile and the plans of a run or of one of a campaign's rounds."""
+    """The seed, the profile and the plans of a run, or of one round of a campaign."""
 
     def __init__(self, profile: Profile, seed: int, database: ExampleDatabase | None = None) -> None:
         self.profile, self.seed, self.database = profile, seed, database
@@ -31,17 +31,19 @@ class Drawn:
 
 
 class Runner(Protocol):
-    """Puts jobs to their backend."""
+    """A way to put jobs to their backend."""
+
+    drawn: Drawn
 
     def run(self, job: Job, known: KnownFailure | None) -> tuple[Verdict, bool]:
-        """Return the verdict, and whether the backend was asked at all.
+        """Return the verdict, and whether the backend ran.
 
-        Where ``known`` is the known failure that the job is, its example is replayed first, and a hang does not count.
+        ``known`` is the job's known failure: its example is replayed first, and a hang is not counted.
         """
 
 
 class InProcessRunner:
-    """Runs jobs in this process. The examples that a job shares with others of its subject are kept until the next."""
+    """The runner in this process. It keeps the examples of a subject until a job of another subject runs."""
 
     def __init__(self, drawn: Drawn) -> None:
         self.drawn = drawn
@@ -49,7 +51,7 @@ class InProcessRunner:
         self._subject: Subject | None = None
 
     def forget(self) -> None:
-        """Keep no examples for the next job."""
+        """Drop the examples."""
         self._diagnostician = self._subject = None
 
     def run(self, job: Job, known: KnownFailure | None) -> tuple[Verdict, bool]:
@@ -62,7 +64,7 @@ class InProcessRunner:
 
 
 class WorkerRunner:
-    """Runs jobs in an isolated backend; the examples are drawn here, by ``draw``."""
+    """The runner of an isolated backend. This process draws the examples, through ``draw``."""
 
     def __init__(
         self,
@@ -73,7 +75,7 @@ class WorkerRunner:
         self.drawn, self.isolated, self.draw = drawn, isolated, draw
 
     def run(self, job: Job, known: KnownFailure | None) -> tuple[Verdict, bool]:
-        """Return the verdict, and whether the backend was asked at all."""
+        """Return the verdict, and whether the backend ran."""
         subject, drawn = job.subject, self.drawn
         task = Task(
             job.key.specification,
@@ -96,8 +98,8 @@ class WorkerRunner:
             verdict, asked = self.isolated.run(task, block, clock, known is not None)
             refusal = any(named.area == "refusals" for named in (job.requirement, *job.exemplified))
             if not verdict.passed and refusal:
-                self.isolated.end_worker()  # what takes a wrong argument may have written past its memory
+                self.isolated.end_worker()  # a kernel that accepts a wrong argument may have written out of bounds
             return verdict, asked
         finally:
-            with _adding_up:
+            with _clock_lock:
                 subject.clock.seconds.update(clock.seconds)

@@ -16,7 +16,7 @@ from reference.catalogue import Requirement
 
 @dataclass(frozen=True)
 class Speaker:
-    """A backend and a specification that is put to it; ``backend`` has the claims of that specification."""
+    """A backend and a specification that it is put to; ``backend`` has its claims for that specification."""
 
     specification: Specification
     backend: Any
@@ -24,14 +24,14 @@ class Speaker:
 
 
 def requirements_of(specifications: Iterable[Specification]) -> dict[str, dict[str, Requirement]]:
-    """Return every requirement by its id, by the name of its specification."""
+    """Return every requirement by the name of its specification and by its id."""
     return {specification.name: specification.requirements for specification in specifications}
 
 
 def keys_of(speakers: Sequence[Speaker]) -> list[Key]:
-    """Return everything that a run puts to these backends, in its order.
+    """Return the keys of a run of these backends, in its order.
 
-    One kind and dtype of a backend after the other: its examples are shared, then let go. Prerequisites come first.
+    A kind and dtype of a backend runs as one block, because its checks share examples. Prerequisites come first.
     """
     keys = []
     for speaker in speakers:
@@ -49,7 +49,7 @@ def keys_of(speakers: Sequence[Speaker]) -> list[Key]:
 
 
 def costs_of(specifications: Iterable[Specification], keys: Iterable[Key]) -> list[float]:
-    """Return what each check costs beside others, as far as that is known before it runs."""
+    """Return the estimated relative cost of each check."""
     known = {specification.name: specification for specification in specifications}
     return [known[key.specification].cost(key.requirement, key.kind) for key in keys]
 
@@ -62,9 +62,9 @@ def outcome(
     unmatched: Iterable[str] = (),
     campaign: dict[str, Any] | None = None,
 ) -> Outcome:
-    """Return what the results say of one backend, of which ``speakers`` are the specifications.
+    """Return the outcome of one backend; ``speakers`` are its entries, one for each specification.
 
-    The outcome is complete if there is a result for everything that was asked of the backend.
+    The outcome is complete if there is a result for every key of the backend in ``asked``.
     """
     rows = [row for speaker in speakers for row in _rows(speaker, results)]
     backend = speakers[0].backend
@@ -87,7 +87,7 @@ def _rows(speaker: Speaker, results: Mapping[Key, Finding]) -> Iterable[Row]:
                 found = results.get(Key(requirement.id, backend.name, kind, dtype, specification.name))
                 if found is not None:
                     yield Row.of(requirement, found)
-            # What is asked for where it is not claimed says nothing about where it is.
+            # A requirement about unclaimed features has no row where they are claimed.
             if not requirement.unless and kind not in (mine for mine, _ in where):
-                fields = (requirement.id, backend.name, kind, first, specification.name)
-                yield Row.of(requirement, Finding(*fields, status=Status.NOT_CLAIMED))
+                key = Key(requirement.id, backend.name, kind, first, specification.name)
+                yield Row.of(requirement, Finding.at(key, Status.NOT_CLAIMED))

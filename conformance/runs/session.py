@@ -1,6 +1,6 @@
-"""A run, from its settings to the outcome of each backend: the flow that every caller shares.
+"""A run, from its settings to the outcome of each backend: the flow that all callers share.
 
-The plugin, ``conformance.run``, campaigns and shards prepare a session, ask it for the finding of each job, close it.
+The plugin, ``conformance.run`` and campaigns make a session, get the finding of each job from it, and close it.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from conformance.runs.settings import Settings, UsageError
 
 
 class Session:
-    """One run. Raises UsageError where it cannot be made as it was asked for.
+    """One run. Raises UsageError if its settings or backends cannot be used.
 
-    ``asked`` are the NAMEs of the backends, or backends built in this process, by the name that messages give them.
-    ``database`` keeps failing examples. ``again(verdict)`` are the options that find a failure again.
-    ``collects_only`` starts no process in reserve.
+    ``asked`` holds the NAMEs of the backends, or backends built in this process by their name in messages.
+    ``database`` keeps failing examples. ``again(verdict)`` returns the options that find a failure again.
+    With ``collects_only`` no process is started in reserve.
     """
 
     def __init__(
@@ -73,10 +73,10 @@ class Session:
         writer = FailureWriter(settings.reproducers, self._asked_name, again or self.again)
         self.judge = Judge(self.prerequisites(), self.known, writer)
 
-    # --- what there is to do --------------------------------------------------------------------------
+    # --- backends and keys ----------------------------------------------------------------------------
 
     def _speakers(self, asked: Sequence[str] | Mapping[str, Any], collects_only: bool) -> list[Speaker]:
-        """Build the backends, here or in processes of their own, and return them as each specification calls them."""
+        """Build the backends, here or in separate processes; return a speaker for each of their specifications."""
         settings = self.settings
         try:
             if isinstance(asked, Mapping) or settings.isolation == "none":
@@ -87,7 +87,7 @@ class Session:
             if not collects_only:
                 pool.start_reserve()
             for specification in settings.specifications:
-                _ = specification.modules  # while the backends import what they need
+                _ = specification.modules  # imported while the backends start
             return [s for index, isolated in enumerate(pool.first) for s in self._described(index, isolated)]
         except (registry.UnknownBackend, specifications.UnknownSpecification) as error:
             raise UsageError(f"{error}") from None
@@ -98,13 +98,14 @@ class Session:
         return self._some(found, backend.name)
 
     def _described(self, index: int, isolated: IsolatedBackend) -> list[Speaker]:
-        told = isolated.description
+        described = isolated.description
+        name, version, claims = described.name, described.version, described.claims
         found = [
-            Speaker(s, RemoteBackend(told.name, told.version, told.claims[s.name], isolated.name), index)
+            Speaker(s, RemoteBackend(name, version, claims[s.name], isolated.name), index)
             for s in self.settings.specifications
-            if s.name in told.claims
+            if s.name in claims
         ]
-        return self._some(found, told.name)
+        return self._some(found, name)
 
     def _some(self, found: list[Speaker], backend: str) -> list[Speaker]:
         if not found:
@@ -113,7 +114,7 @@ class Session:
         return found
 
     def _require_names(self) -> None:
-        names = [those[0].backend.name for those in self.by_backend]
+        names = [speakers[0].backend.name for speakers in self.by_backend]
         for name in names:
             if names.count(name) > 1:
                 raise UsageError(f"two of the backends call themselves {name!r}: run them one by one.")
@@ -126,7 +127,7 @@ class Session:
 
     @property
     def specifications(self) -> list[Specification]:
-        """The specifications that are put to some backend."""
+        """The specifications that at least one backend is put to."""
         spoken = {id(speaker.specification) for speaker in self.speakers}
         return [s for s in self.settings.specifications if id(s) in spoken]
 
@@ -139,7 +140,7 @@ class Session:
             raise UsageError(f"--baseline: {error}") from None
 
     def _known_failures(self) -> list[KnownFailure]:
-        """Read the known failures of the shipped adapters, then those of the settings."""
+        """Read the known failures of the shipped adapters, then the files of the settings."""
         shipped = [path for name in self.asked if (path := registry.known_failures(name)) is not None]
         known: list[KnownFailure] = []
         try:
@@ -159,11 +160,11 @@ class Session:
             raise UsageError(f"--shard {shard}: {error}") from None
 
     def costs(self, keys: Iterable[Key]) -> list[float]:
-        """Return what each check costs beside others."""
+        """Return the estimated relative cost of each check."""
         return costs_of(self.specifications, keys)
 
     def prerequisites(self) -> Prerequisites:
-        """Return prerequisites of which none has failed yet."""
+        """Return the prerequisites of the run's requirements, without failures."""
         return Prerequisites(requirements_of(self.specifications))
 
     # --- jobs -----------------------------------------------------------------------------------------
@@ -173,11 +174,11 @@ class Session:
         return {key: place for place, key in enumerate(self.keys)}
 
     def place(self, job: Job) -> int | None:
-        """Return the position of a job in the order of the run; None if it is another shard's."""
+        """Return the position of a job in the order of the run; None if it belongs to another shard."""
         return self._places.get(job.key)
 
     def jobs_of(self, check: Any, number: int) -> Iterator[Job]:
-        """Yield the jobs of a check, for every backend, kind and dtype, other shards' too."""
+        """Yield the jobs of a check for every backend, kind and dtype, including other shards' jobs."""
         for speaker in self.speakers:
             if not any(check is mine for mine in speaker.specification.checks_of(check.requirement)):
                 continue
@@ -189,7 +190,7 @@ class Session:
         return [job for check in law.checks for job in self.jobs_of(check, self._number(check))]
 
     def _number(self, check: Any) -> int:
-        """Return the position of a check among those that decide its requirement, 0 where no backend is put to it."""
+        """Return the position of a check among the checks of its requirement; 0 if no backend is put to it."""
         for specification in self.specifications:
             for number, mine in enumerate(specification.checks_of(check.requirement)):
                 if mine is check:
@@ -208,7 +209,7 @@ class Session:
         return sorted((job for job in found if job.key in self._places), key=lambda job: self._places[job.key])
 
     def subject(self, speaker: Speaker, kind: str, dtype: str) -> Subject:
-        """Return the subject of a speaker, kind and dtype, the same one for every check."""
+        """Return the subject of a speaker, kind and dtype, which all its checks share."""
         index = speaker.backend_index
         place = (index, speaker.specification.name, kind, dtype)
         if place not in self._subjects:
@@ -219,7 +220,7 @@ class Session:
     # --- running --------------------------------------------------------------------------------------
 
     def start(self, jobs: Sequence[Job]) -> None:
-        """Run the jobs ahead, if several processes do."""
+        """Start the jobs in several processes, if the run has several."""
         if self.pool is not None and self.pool.processes > 1 and jobs:
             self._scheduler = Scheduler(jobs, self.pool, _unit, self._judged)
 
@@ -227,13 +228,13 @@ class Session:
         return self.judge.judge(job, WorkerRunner(self.drawn, isolated, draw))
 
     def finding(self, job: Job) -> Finding:
-        """Return the finding of a job; jobs are asked for in the order in which they were started."""
+        """Return the finding of a job. Callers must take the jobs in the order in which they were started."""
         if self._scheduler is not None:
             return self._scheduler.found(job)
         return self.judge.judge(job, self.runner(job))
 
     def runner(self, job: Job) -> Runner:
-        """Return what puts a job to its backend in the caller's thread."""
+        """Return the runner that puts a job to its backend in the caller's thread."""
         index = job.backend_index
         if index not in self._runners:
             pool = self.pool
@@ -243,10 +244,10 @@ class Session:
         return self._runners[index]
 
     def draw_from(self, seed: int) -> None:
-        """Draw the examples from another seed from here on."""
+        """Draw further examples from another seed."""
         self.drawn = Drawn(self.drawn.profile, seed, self.database)
         for runner in self._runners.values():
-            runner.drawn = self.drawn  # type: ignore[attr-defined]  # both runners have it
+            runner.drawn = self.drawn
             if isinstance(runner, InProcessRunner):
                 runner.forget()
 
@@ -260,15 +261,15 @@ class Session:
     # --- the result -----------------------------------------------------------------------------------
 
     def settled(self, results: dict[Key, Finding]) -> dict[Key, Finding]:
-        """Return the results, those blocked that failed because of another failure."""
+        """Mark failures behind a failed prerequisite as blocked, and return the results."""
         settle(results, requirements_of(self.specifications))
         return results
 
     def outcomes(self, results: Mapping[Key, Finding], campaign: dict[str, Any] | None = None) -> list[Outcome]:
-        """Return what the results say of each backend."""
+        """Return the outcome of each backend."""
         return [
-            outcome(those, results, self.keys, self.seconds(those[0].backend_index), self.unmatched, campaign)
-            for those in self.by_backend
+            outcome(speakers, results, self.keys, self.seconds(speakers[0].backend_index), self.unmatched, campaign)
+            for speakers in self.by_backend
         ]
 
     def seconds(self, index: int) -> Mapping[str, float]:
@@ -284,7 +285,7 @@ class Session:
         return as_text(outcomes, suite)
 
     def gate(self, text: str) -> Gate | None:
-        """Hold the report's text against the baseline, if there is one."""
+        """Compare the report's text with the baseline; return None without a baseline."""
         return None if self.baseline is None else judge(self.baseline, reports_of(text, "this run"))
 
     # --- words ----------------------------------------------------------------------------------------
@@ -293,7 +294,7 @@ class Session:
         return self.asked[job.backend_index]
 
     def again(self, verdict: Verdict) -> str:
-        """Return the options that find a failure again, beside backend and test."""
+        """Return the options that find a failure again; the backend and the test are not among them."""
         profile, drawn = self.settings.profile, self.drawn
         options = f"--hypothesis-profile {profile.name}"
         if verdict.recalled and self.database is not None:

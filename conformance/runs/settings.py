@@ -1,4 +1,4 @@
-"""The settings of a run, from pytest's options or from keywords. Every wrong value is one sentence."""
+"""The settings of a run, from pytest's options or from keywords. A wrong value raises an error of one sentence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from conformance.runs.shards import Shard
 
 ISOLATIONS = ("process", "none")
 SEED_BOUND = 2**31
-REPRODUCERS = Path(".conformance", "reproducers")  # where there is no report
+REPRODUCERS = Path(".conformance", "reproducers")  # for runs without a report
 
 # The options of a run: the keyword of ``conformance.run``, and the option of the command line.
 FLAGS = {
@@ -38,19 +38,19 @@ DEFAULT_TIMEOUT_SECONDS = 60.0
 
 
 class UsageError(Exception):
-    """A run that cannot be made as it was asked for; the message is one sentence that says what to do."""
+    """Options or backends that cannot be used; the message is one sentence that says what to change."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a run looks at its backends."""
+    """The options of a run."""
 
     profile: Profile
     seed: int
     specifications: tuple[Specification, ...]
-    """Those that were chosen; a backend is put to those of them that it speaks."""
+    """The chosen specifications; each backend is put to the ones that it supports."""
     report: Path | None = None
-    """Where the report is written; absolute."""
+    """The absolute path of the report."""
     reproducers: Path = REPRODUCERS
     """The folder of the scripts that show failures, as messages name it."""
     known_failures: tuple[Path, ...] = ()
@@ -62,7 +62,7 @@ class Settings:
     memory: float | None = None
     """GiB to which a backend's process may grow; None for the default."""
     processes: int = 1
-    """How many of a backend's processes run at a time."""
+    """The number of a backend's processes that run at a time."""
 
     @classmethod
     def of(
@@ -73,9 +73,9 @@ class Settings:
         isolation: str | None = None,
         processes: int | None = None,
     ) -> Settings:
-        """Check the options that were given by keyword; None stands for the default. Raises UsageError.
+        """Check options by keyword and return the settings; None stands for a default. Raises UsageError.
 
-        ``spelled(keyword)`` is the name of an option in messages; ``isolation`` and ``processes`` are the defaults.
+        ``spelled(keyword)`` returns the name of an option in messages; ``isolation`` and ``processes`` are defaults.
         """
         unknown = sorted(set(given) - set(FLAGS))
         if unknown:
@@ -149,7 +149,7 @@ def _specifications(names: Any) -> tuple[Specification, ...]:
 
 
 def _several(value: Any) -> Sequence[Any]:
-    """Return one value or several as a sequence, none for None."""
+    """Return one value or several as a sequence; an empty one for None."""
     if value is None:
         return ()
     return (value,) if isinstance(value, (str, Path)) else tuple(value)

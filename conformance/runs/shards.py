@@ -1,4 +1,4 @@
-"""A run on several machines: which part of it a shard is, and the reports of all shards made one again."""
+"""Split a run into shards for several machines, and merge the reports of the shards."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from conformance.runs.selection import Speaker, costs_of, keys_of, outcome, requ
 
 @dataclass(frozen=True)
 class Shard:
-    """One of ``count`` parts of a run, the first is 1."""
+    """One of ``count`` parts of a run; the first has index 1."""
 
     index: int
     count: int
@@ -33,16 +33,16 @@ class Shard:
 
     @classmethod
     def of(cls, text: str) -> Shard:
-        """``1/2``. Raises ValueError."""
+        """Parse ``1/2``. Raises ValueError."""
         match = re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,5})", text)
         if not match or int(match[1]) > int(match[2]):
             raise ValueError(f"{text!r} is no shard: write i/n, such as 1/4 for the first of four.")
         return cls(int(match[1]), int(match[2]))
 
     def part(self, keys: Sequence[Key], costs: Sequence[float]) -> list[Key]:
-        """Return the keys of this shard: a stretch, so that examples are shared, of about equal cost, never none.
+        """Return the keys of this shard: at least one, in one stretch so that checks share examples, of equal cost.
 
-        ``costs`` are those of the keys. Raises ValueError where there are more shards than keys.
+        ``costs`` holds a number for each key. Raises ValueError if there are more shards than keys.
         """
         if self.count > len(keys):
             raise ValueError(f"there are only {counted(len(keys), 'check')} to split.")
@@ -57,7 +57,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Piece:
-    """The reports of one shard, and the file that they are from."""
+    """The reports of one shard and their file."""
 
     path: str
     shard: Shard
@@ -69,7 +69,7 @@ class Piece:
 
 
 def merge(paths: Sequence[str]) -> tuple[list[Outcome], dict[str, Any]]:
-    """What one run would have found of which these are the shards, and its suite. Raises BadReport."""
+    """Return the outcomes of the whole run of these shards, and its suite. Raises BadReport."""
     pieces = sorted((piece_of(path) for path in paths), key=lambda piece: piece.shard.index)
     for one, other in combinations(pieces, 2):
         require_one_run(one, other)
@@ -79,8 +79,8 @@ def merge(paths: Sequence[str]) -> tuple[list[Outcome], dict[str, Any]]:
         which = "shard " + missing[0] if len(missing) == 1 else "shards " + ", ".join(missing)
         raise BadReport(f"{which} of the run {'is' if len(missing) == 1 else 'are'} missing.")
     speakers = [_speakers(place, report) for place, report in enumerate(here.reports)]
-    asked = keys_of([speaker for those in speakers for speaker in those])
-    spoken = {speaker.specification.name: speaker.specification for those in speakers for speaker in those}
+    asked = keys_of([speaker for of_backend in speakers for speaker in of_backend])
+    spoken = {s.specification.name: s.specification for of_backend in speakers for s in of_backend}
     costs = costs_of(spoken.values(), asked)
     results: dict[Key, Finding] = {}
     for piece in pieces:
@@ -88,18 +88,18 @@ def merge(paths: Sequence[str]) -> tuple[list[Outcome], dict[str, Any]]:
     replay(results, asked, requirements_of(spoken.values()))
     return [
         outcome(
-            those,
+            of_backend,
             results,
             asked,
             added(piece.reports[place].summary.get("seconds", {}) for piece in pieces),
             here.reports[place].summary.get("unmatched_known_failures", ()),
         )
-        for place, those in enumerate(speakers)
+        for place, of_backend in enumerate(speakers)
     ], here.suite
 
 
 def piece_of(path: str) -> Piece:
-    """A file's reports, as those of a shard of this suite. Raises BadReport."""
+    """Read the reports of a shard, which this suite must have run. Raises BadReport."""
     from conformance.version import __version__
 
     reports = read(path)
@@ -121,7 +121,7 @@ def piece_of(path: str) -> Piece:
 
 
 def require_one_run(one: Piece, other: Piece) -> None:
-    """Raises BadReport unless these are two shards of one run."""
+    """Raise BadReport unless these are two shards of one run."""
     both = f"{one.path} and {other.path}"
     for name in sorted({*one.suite, *other.suite}):
         mine, theirs = one.suite.get(name), other.suite.get(name)
@@ -136,18 +136,18 @@ def require_one_run(one: Piece, other: Piece) -> None:
         raise BadReport(f"{both} are of different runs: backends {', '.join(names[0])} and {', '.join(names[1])}.")
     for mine, theirs in zip(one.reports, other.reports, strict=True):
         if mine.version != theirs.version:
-            told = f"{mine.name} in version {mine.version} and in {theirs.version}"
+            difference = f"{mine.name} in version {mine.version} and in {theirs.version}"
         elif mine.features != theirs.features:
-            told = f"{mine.name} claims other features"
+            difference = f"{mine.name} claims other features"
         elif mine.summary.get("unmatched_known_failures") != theirs.summary.get("unmatched_known_failures"):
-            told = "with other known failures"
+            difference = "with other known failures"
         else:
             continue
-        raise BadReport(f"{both} are of different runs: {told}.")
+        raise BadReport(f"{both} are of different runs: {difference}.")
 
 
 def _speakers(place: int, report: Report) -> list[Speaker]:
-    """Return the backend of a report as each specification of this suite that it was put to. Raises BadReport."""
+    """Return the backend of a report as a speaker for each of its specifications. Raises BadReport."""
     found = []
     for name, claims in report.claims.items():
         try:
@@ -160,26 +160,22 @@ def _speakers(place: int, report: Report) -> list[Speaker]:
 
 
 def results_of(piece: Piece, wanted: Sequence[Key]) -> dict[Key, Finding]:
-    """Return what a shard found, by key. Raises BadReport unless that is just what it was to find."""
+    """Return the findings of a shard by key. Raises BadReport unless their keys are ``wanted``."""
     found: dict[Key, Finding] = {}
     for report in piece.reports:
         for row in report.rows:
             if row.status != Status.NOT_CLAIMED:
                 key = Key(row.id, report.name, row.kind, row.dtype, row.specification)
-                found[key] = Finding(
-                    row.id,
-                    report.name,
-                    row.kind,
-                    row.dtype,
-                    row.specification,
+                found[key] = Finding.at(
+                    key,
                     Status(row.status),
-                    row.examples,
-                    row.margin,
-                    row.message,
-                    tuple(row.diagnosis),
-                    row.reproducer,
-                    None if row.steps is None else tuple(row.steps),
-                    row.seconds,
+                    examples=row.examples,
+                    margin=row.margin,
+                    message=row.message,
+                    diagnosis=tuple(row.diagnosis),
+                    reproducer=row.reproducer,
+                    steps=None if row.steps is None else tuple(row.steps),
+                    seconds=row.seconds,
                 )
     expected = set(wanted)
     for key in found:
@@ -191,16 +187,16 @@ def results_of(piece: Piece, wanted: Sequence[Key]) -> dict[Key, Finding]:
     return found
 
 
-def added(those: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    """The sums by name."""
+def added(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Add up seconds by name."""
     sums: dict[str, float] = {}
-    for seconds in those:
+    for seconds in parts:
         for name, value in seconds.items():
             sums[name] = sums.get(name, 0.0) + value
     return sums
 
 
-def add_to(commands) -> None:
+def add_to(commands: Any) -> None:
     """Add the command ``merge`` to the subparsers of the command line."""
     parser = commands.add_parser(
         "merge",
@@ -214,7 +210,7 @@ def add_to(commands) -> None:
 
 
 def run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    """The command: ends with its exit status."""
+    """Run the command and exit with its status."""
     from conformance.reporting.site.command import write
     from conformance.reporting.terminal import summary, unmatched
 

@@ -1,18 +1,20 @@
-"""``python -m conformance report``: reads the reports, writes the page, the summary and the badge."""
+"""``python -m conformance report``: read reports, write the page, the summary and the badge."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from conformance.reporting.changes import compare, pairs
-from conformance.reporting.reading import BadReport, read, read_all
+from conformance.reporting.changes import Comparison, compare, pairs
+from conformance.reporting.reading import BadReport, Report, read, read_all
 from conformance.reporting.site.matrix import columns
 from conformance.reporting.site.summary import badge, markdown
 
 
-def add_to(commands) -> None:
+def add_to(commands: Any) -> None:
     """Add the command to the subparsers of the command line."""
     parser = commands.add_parser(
         "report",
@@ -31,7 +33,7 @@ def add_to(commands) -> None:
 
 
 def run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    """Do what was asked. What cannot be done ends with exit status 2 and one sentence."""
+    """Run the command. Exit with status 2 and one sentence if an argument or a report cannot be used."""
     if not (arguments.html or arguments.markdown or arguments.badge):
         parser.error("nothing to write: add --html DIR, --markdown FILE or --badge FILE.")
     if not (arguments.reports or arguments.compare):
@@ -53,7 +55,7 @@ def run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
         parser.exit(2, f"{parser.prog}: {error}\n")
 
 
-def _page(reports, comparisons) -> str:
+def _page(reports: Sequence[Report], comparisons: Sequence[Comparison]) -> str:
     try:
         from conformance.reporting.site.page import page
     except ModuleNotFoundError as error:
@@ -64,7 +66,7 @@ def _page(reports, comparisons) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file and the folders that it is in. Raises BadReport where that is not possible."""
+    """Write a file and make its folders. Raises BadReport if that fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")

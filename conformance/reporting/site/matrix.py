@@ -1,4 +1,4 @@
-"""The matrix of requirements by backend: the rows of each cell folded into one status."""
+"""The matrix of requirements by backend; a cell shows one status for all its rows."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """What one requirement came to on one backend: the worst of its rows."""
+    """The rows of one requirement and backend; the cell shows their worst status."""
 
     rows: tuple[Row, ...]
 
     @cached_property
     def status(self) -> str | None:
-        """The worst status of the rows; None without any."""
+        """The worst status of the rows; None without rows."""
         return worst(row.status for row in self.rows)
 
     @property
     def part(self) -> str:
-        """How many of the rows have that status, unless all do."""
+        """The share of the rows with that status, ``2/3``; empty if all have it."""
         of_it = sum(row.status == self.status for row in self.rows)
         return "" if of_it == len(self.rows) else f"{of_it}/{len(self.rows)}"
 
 
 @dataclass(frozen=True)
 class Line:
-    """One requirement: a cell for each report."""
+    """One requirement with a cell for each report."""
 
     id: str
     area: str
@@ -62,18 +62,18 @@ class Area:
     lines: tuple[Line, ...]
 
     def counts(self, column: int) -> list[tuple[str, int]]:
-        """How many requirements have which status on that backend, the worst first."""
+        """Return pairs (status, number of requirements) for one backend, the worst status first."""
         found = Counter(line.cells[column].status for line in self.lines)
         return [(status, found[status]) for status in WORST_FIRST if found[status]]
 
 
 def worst(statuses: Iterable[str]) -> str | None:
-    """The status that a cell shows for these."""
+    """Return the worst of the statuses; None without statuses."""
     return min(statuses, key=WORST_FIRST.index, default=None)
 
 
 def matrix(reports: Sequence[Report]) -> list[Area]:
-    """The areas in the catalogue's order, then those that it does not know; requirements likewise."""
+    """Return the areas with their requirements, in the catalogue's order; unknown areas and requirements come last."""
     rows_of_all = [row for report in reports for row in report.rows]
     entries = order.entries(rows_of_all)
     places = {id_: place for place, id_ in enumerate(entries)}
@@ -82,7 +82,7 @@ def matrix(reports: Sequence[Report]) -> list[Area]:
         for row in report.rows:
             found.setdefault(row.id, [[] for _ in reports])[column].append(row)
     areas: dict[str, list[Line]] = {}
-    for id_ in sorted(found, key=lambda id_: places.get(id_, len(places))):  # stable: others as they came
+    for id_ in sorted(found, key=lambda id_: places.get(id_, len(places))):  # stable: unknown ones keep their order
         rows = next(rows for rows in reversed(found[id_]) if rows)
         entry, first = entries.get(id_), rows[0]
         line = Line(
@@ -99,21 +99,25 @@ def matrix(reports: Sequence[Report]) -> list[Area]:
 
 
 def columns(reports: Sequence[Report]) -> tuple[list[Report], list[tuple[Report, Report]]]:
-    """The reports that are columns, one a backend, and the pairs to compare: where a backend comes twice.
+    """Return the last report of each backend, for the columns, and the pairs of reports of a backend to compare.
 
-    Raises BadReport if one comes more often.
+    Raises BadReport if a backend has more than two reports.
     """
     by_name: dict[str, list[Report]] = {}
     for report in reports:
         by_name.setdefault(report.name, []).append(report)
-    for name, those in by_name.items():
-        if len(those) > 2:
-            raise BadReport(f"backend {name} has {len(those)} reports: give at most two, the older first.")
-    return [those[-1] for those in by_name.values()], [tuple(those) for those in by_name.values() if len(those) == 2]
+    for name, of_backend in by_name.items():
+        if len(of_backend) > 2:
+            raise BadReport(f"backend {name} has {len(of_backend)} reports: give at most two, the older first.")
+    pairs = [(of_backend[0], of_backend[1]) for of_backend in by_name.values() if len(of_backend) == 2]
+    return [of_backend[-1] for of_backend in by_name.values()], pairs
 
 
 def documented_at(source: str) -> list[str]:
-    """The documentation's pages that a source names; ``torch.nn.RNN, LSTM: Inputs`` names two. None of an address."""
+    """Return the names of the documentation's pages in a source: two in ``torch.nn.RNN, LSTM: Inputs``.
+
+    The list is empty for an address.
+    """
     names = []
     for match in re.finditer(r"(torch(?:\.[A-Za-z_]+)+)((?:, (?:RNN|LSTM|GRU)(?:Cell)?)*)", source):
         names += [match[1], *(f"torch.nn.{name}" for name in match[2].split(", ") if name)]

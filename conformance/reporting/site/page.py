@@ -1,14 +1,16 @@
-"""The page: one HTML file with everything in it, the matrix as a table, the rows behind its cells as data."""
+"""The page: one HTML file, with the matrix as a table and the rows of its cells as data."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from conformance.reporting import order
 from conformance.reporting.changes import Comparison
-from conformance.reporting.reading import BEYOND, WORDS, Report, counted, margin_told
+from conformance.reporting.reading import MAX_FINITE_MARGIN, WORDS, Report, counted, margin_text
+from conformance.reporting.report import Row
 from conformance.reporting.site.matrix import MARKS, MEANINGS, WORST_FIRST, Area, documented_at, matrix
 from conformance.reporting.site.picture import longest_worst, margins, margins_picture, steps_picture
 
@@ -16,7 +18,7 @@ DOCUMENTATION = "https://docs.pytorch.org/docs/stable/generated/"
 
 
 def page(reports: Sequence[Report], comparisons: Sequence[Comparison] = ()) -> str:
-    """The page of these reports, a column each, and of what changed between runs."""
+    """Return the page with a column for each report, and with the changes between runs."""
     environment = Environment(
         loader=PackageLoader("conformance.reporting.site"),
         autoescape=lambda name: name.endswith(".html"),
@@ -24,7 +26,7 @@ def page(reports: Sequence[Report], comparisons: Sequence[Comparison] = ()) -> s
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"counted": counted, "margin": margin_told}
+    environment.filters |= {"counted": counted, "margin": margin_text}
     areas = matrix(reports)
     drawn = [
         (report, shown, margins_picture(shown, f"m{n}"))
@@ -54,7 +56,7 @@ def page(reports: Sequence[Report], comparisons: Sequence[Comparison] = ()) -> s
 
 
 class Numbered:
-    """Values by number, each once: what many rows share is written once."""
+    """Different values with their numbers, so that the page holds each value once."""
 
     def __init__(self) -> None:
         self.values: dict[Hashable, int] = {}
@@ -63,21 +65,21 @@ class Numbered:
         return self.values.setdefault(value, len(self.values))
 
 
-def data(reports: Sequence[Report], areas: Sequence[Area]) -> dict:
-    """What the page's script shows: the requirements, and the rows of each cell.
+def data(reports: Sequence[Report], areas: Sequence[Area]) -> dict[str, Any]:
+    """Return the data of the page's script: the requirements, and the rows of each cell.
 
-    A row is [kind, dtype, status, examples, margin, message, faults, reproducer], the first three and the last
-    three numbers into lists of their own.
+    A row is [kind, dtype, status, examples, margin, message, faults, reproducer]. The first three and the last three
+    are indices into lists.
     """
     texts, faults = Numbered(), Numbered()
     every_row = [row for report in reports for row in report.rows]
     kinds, dtypes = order.kinds(every_row), order.dtypes(every_row)
 
-    def row(r) -> list:
-        margin = None if r.margin is None else float(f"{min(r.margin, 10 * BEYOND):.4g}")
+    def row(r: Row) -> list[Any]:
+        margin = None if r.margin is None else float(f"{min(r.margin, 10 * MAX_FINITE_MARGIN):.4g}")
         found = [faults((fault["fault"], fault["explanation"])) for fault in r.diagnosis]
         place = [kinds.index(r.kind), dtypes.index(r.dtype), WORST_FIRST.index(r.status)]
-        rest = [texts(r.message), found, texts(r.reproducer or "")]
+        rest: list[Any] = [texts(r.message), found, texts(r.reproducer or "")]
         while rest and rest[-1] in (empty, []):
             rest.pop()
         return [*place, r.examples, margin, *rest]

@@ -1,4 +1,4 @@
-"""How close a backend comes to its tolerance, as SVG drawn by Matplotlib that is at home in the page."""
+"""Draw a backend's margins with Matplotlib, as SVG in the style of the page."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from conformance.reporting import order
-from conformance.reporting.reading import Report, margin_told
+from conformance.reporting.reading import Report, margin_text
 from conformance.reporting.report import Row
 
-# Colours stand for the page's own: dark or light is its affair.
+# Placeholders for the page's colours, which depend on its dark or light mode.
 INK, FAINT, MARK, WRONG = "#000001", "#000002", "#000003", "#000004"
 VARIABLES = {INK: "--ink", FAINT: "--line", MARK: "--accent", WRONG: "--failed"}
 STYLE = {
@@ -31,11 +32,11 @@ STYLE = {
     "xtick.color": INK,
     "ytick.color": INK,
 }
-BEYOND = 1.04  # where what is beyond the tolerance is drawn
-ENOUGH_STEPS = 8  # fewer show no course
-MOST_POINTS = 125
-SHOWN = 1e9  # larger margins are drawn there
-WIDTH, ROW, PANEL, REST = 4.6, 0.21, 0.95, 0.62  # inches
+BEYOND_X = 1.04  # the place of the mark for margins above 1, in margins
+MIN_STEPS = 8  # fewer steps are not worth a picture
+MAX_POINTS = 125
+MAX_DRAWN_MARGIN = 1e9  # larger margins are drawn at this height
+WIDTH_INCHES, ROW_INCHES, PANEL_INCHES, REST_INCHES = 4.6, 0.21, 0.95, 0.62
 SVG = "{http://www.w3.org/2000/svg}"
 LINK = "{http://www.w3.org/1999/xlink}href"
 
@@ -50,17 +51,21 @@ class Margins:
 
     @property
     def largest(self) -> Row:
-        """The row that came closest to the tolerance, or went furthest beyond."""
-        return max(self.rows, key=lambda row: row.margin)
+        """The row with the largest margin."""
+        return max(self.rows, key=_margin)
 
     @property
     def middle(self) -> str:
-        """The median, in words."""
-        return margin_told(median(row.margin for row in self.rows))
+        """The median of the margins, in words."""
+        return margin_text(median(map(_margin, self.rows)))
+
+
+def _margin(row: Row) -> float:
+    return row.margin or 0.0
 
 
 def margins(report: Report) -> list[Margins]:
-    """The margins by dtype and kind, where there are any."""
+    """Return the margins of each dtype and kind that has any."""
     numeric = [row for row in report.rows if row.margin is not None]
     found = (
         Margins(kind, dtype, tuple(row for row in numeric if (row.kind, row.dtype) == (kind, dtype)))
@@ -71,23 +76,23 @@ def margins(report: Report) -> list[Margins]:
 
 
 def longest_worst(report: Report) -> list[Row]:
-    """Of each kind the row with the largest margin among those that tell it by step, for ENOUGH_STEPS or more."""
-    told = [row for row in report.rows if len(row.steps or ()) >= ENOUGH_STEPS]
+    """Return for each kind the row with the largest margin, among rows with margins of at least MIN_STEPS steps."""
+    long = [row for row in report.rows if len(row.steps or ()) >= MIN_STEPS]
     kinds = order.kinds(report.rows)
-    found = (max((row for row in told if row.kind == kind), key=lambda row: row.margin, default=None) for kind in kinds)
+    found = (max((row for row in long if row.kind == kind), key=_margin, default=None) for kind in kinds)
     return [row for row in found if row is not None]
 
 
 def margins_picture(shown: Sequence[Margins], prefix: str) -> str:
-    """An svg element: a row for each kind and dtype, a stroke for each requirement, a mark at the largest.
+    """Draw an svg element: a row for each kind and dtype, a stroke for each requirement, a mark at the largest margin.
 
-    ``prefix`` keeps its ids apart from those of other pictures.
+    ``prefix`` makes the ids of the element unique in the page.
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, ROW * len(shown) + REST), layout="constrained")
+        figure = Figure(figsize=(WIDTH_INCHES, ROW_INCHES * len(shown) + REST_INCHES), layout="constrained")
         axes = figure.subplots()
         for y, one in enumerate(shown):
-            _row(axes, y, [row.margin for row in one.rows])
+            _row(axes, y, [_margin(row) for row in one.rows])
         axes.axvline(1, color=WRONG, linewidth=1)
         axes.set(xlim=(0, 1.35), ylim=(len(shown) - 0.4, -0.6), xlabel="error as a part of the tolerance")
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
@@ -97,8 +102,8 @@ def margins_picture(shown: Sequence[Margins], prefix: str) -> str:
         return _svg(figure, prefix)
 
 
-def _row(axes, y: int, values: list[float]) -> None:
-    """Strokes to a hundredth of the tolerance, so that many alike are one; what is beyond it stands apart."""
+def _row(axes: Any, y: int, values: list[float]) -> None:
+    """Draw a stroke for each margin, rounded to a hundredth, and one mark if a margin is above 1."""
     within = sorted({round(value, 2) for value in values if value <= 1})
     strokes = [(x, at) for x in within for at in (y - 0.3, y + 0.3, float("nan"))]
     axes.axhline(y, color=FAINT, linewidth=0.5, zorder=0)
@@ -107,18 +112,20 @@ def _row(axes, y: int, values: list[float]) -> None:
     if max(values) <= 1:
         axes.plot([max(values)], [y], "o", color=MARK, markersize=5)
     else:
-        axes.plot([BEYOND], [y], ">", color=WRONG, markersize=5)
-        axes.text(BEYOND + 0.04, y, margin_told(max(values)), color=WRONG, verticalalignment="center")
+        axes.plot([BEYOND_X], [y], ">", color=WRONG, markersize=5)
+        axes.text(BEYOND_X + 0.04, y, margin_text(max(values)), color=WRONG, verticalalignment="center")
 
 
 def steps_picture(rows: Sequence[Row], prefix: str) -> str:
-    """An svg element: for each row the margin at each time step."""
+    """Draw an svg element: for each row the margin at each time step."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, PANEL * len(rows) + REST / 2), layout="constrained")
+        height = PANEL_INCHES * len(rows) + REST_INCHES / 2
+        figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
         for axes, row in zip(figure.subplots(len(rows), squeeze=False)[:, 0], rows, strict=True):
-            together = -(-len(row.steps) // MOST_POINTS)  # steps, of which the largest is drawn
-            starts = range(0, len(row.steps), together)
-            values = [min(max(row.steps[start : start + together]), SHOWN) for start in starts]
+            steps = row.steps or []
+            together = -(-len(steps) // MAX_POINTS)  # steps in one point, which shows the largest margin of them
+            starts = range(0, len(steps), together)
+            values = [min(max(steps[start : start + together]), MAX_DRAWN_MARGIN) for start in starts]
             axes.plot(starts, values, ".-", color=MARK, linewidth=0.8, markersize=3)
             axes.axhline(1, color=WRONG, linewidth=1)
             if max(values) <= 1:
@@ -141,7 +148,7 @@ def _svg(figure: Figure, prefix: str) -> str:
 
 
 def _at_home(text: str, prefix: str) -> str:
-    """The svg element without names from elsewhere, in the page's colours, numbers to a hundredth."""
+    """Return the svg element without foreign names, in the page's colours, with numbers rounded to a hundredth."""
     root = ET.fromstring(text)
     for parent in root.iter():
         for child in list(parent):

@@ -1,4 +1,4 @@
-"""The short forms: Markdown for the summary of a CI step, and the badge."""
+"""The short forms of a report: Markdown for the summary of a CI step, and the badge."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from conformance.reporting.reading import WORDS, Report, counted
 from conformance.reporting.report import Row
 from conformance.reporting.site.matrix import MARKS, Area, matrix
 
-MOST_LISTED = 20  # requirements under one heading: a step summary is to be read
-LONGEST = 400  # characters of a text
+MAX_LISTED = 20  # requirements under one heading, so that a step summary stays readable
+MAX_TEXT_CHARACTERS = 400
 LABEL = "rnn-conformance"
 
 
 def markdown(reports: Sequence[Report], comparisons: Sequence[Comparison] = ()) -> Iterator[str]:
-    """The lines of the step summary: verdicts, what changed, counts by area, failures, known failures."""
+    """Yield the lines of the step summary: verdicts, changes, counts by area, failures, known failures."""
     yield "# Conformance"
     yield ""
     for report in reports:
@@ -37,7 +37,7 @@ def markdown(reports: Sequence[Report], comparisons: Sequence[Comparison] = ()) 
 
 
 def badge(reports: Sequence[Report]) -> dict[str, object]:
-    """The object of shields' endpoint badge: the verdict, of several backends how many conform."""
+    """Return the object of shields' endpoint badge: the verdict, or the number of backends that conform."""
     conform = sum(report.conformant for report in reports)
     known = sum(len(report.known) for report in reports)
     failed = sum(len(report.failing) for report in reports)
@@ -63,7 +63,7 @@ def _counts(area: Area, column: int) -> str:
 
 
 def _requirements(report: Report, status: str, title: str) -> Iterator[str]:
-    """A list of the requirements with that status: failures in the open, known ones folded."""
+    """Yield a list of the requirements with that status; known failures are folded."""
     by_id: dict[str, list[Row]] = {}
     for row in report.rows:
         if row.status == status:
@@ -73,7 +73,7 @@ def _requirements(report: Report, status: str, title: str) -> Iterator[str]:
     folded = status == "known_failure"
     heading = f"{title}: {_safe(report.name)}, {counted(len(by_id), 'requirement')}"
     yield from ("", f"<details><summary>{heading}</summary>" if folded else f"## {heading}", "")
-    for rows in list(by_id.values())[:MOST_LISTED]:
+    for rows in list(by_id.values())[:MAX_LISTED]:
         first = rows[0]
         where = ", ".join(f"{row.kind} {row.dtype}" for row in rows)
         yield f"- **{_safe(first.id)}** ({_safe(where)}): {_safe(first.statement)}"
@@ -83,8 +83,8 @@ def _requirements(report: Report, status: str, title: str) -> Iterator[str]:
             yield f"  - Diagnosis: these are the numbers of {_safe(fault)}"
         for path in [row.reproducer for row in rows if row.reproducer][:1]:
             yield f"  - Reproducer: {_safe(path)}"
-    if len(by_id) > MOST_LISTED:
-        yield f"- and {len(by_id) - MOST_LISTED} more"
+    if len(by_id) > MAX_LISTED:
+        yield f"- and {len(by_id) - MAX_LISTED} more"
     if folded:
         yield from ("", "</details>")
 
@@ -98,9 +98,9 @@ def _changes(comparison: Comparison) -> Iterator[str]:
     for title, changes in comparison.parts:
         if changes:
             yield f"- {title}: {counted(len({change.id for change in changes}), 'requirement')}"
-            yield from (f"  - {_change(change)}" for change in changes[:MOST_LISTED])
-            if len(changes) > MOST_LISTED:
-                yield f"  - and {len(changes) - MOST_LISTED} more"
+            yield from (f"  - {_change(change)}" for change in changes[:MAX_LISTED])
+            if len(changes) > MAX_LISTED:
+                yield f"  - and {len(changes) - MAX_LISTED} more"
 
 
 def _change(change: Change) -> str:
@@ -109,5 +109,5 @@ def _change(change: Change) -> str:
 
 
 def _safe(text: str) -> str:
-    """Text of bearable length that Markdown shows as it is, on one line."""
-    return re.sub(r"([\\`*_\[\]<>|~#&])", r"\\\1", shorten(text, LONGEST, placeholder="..."))
+    """Escape Markdown, and cut the text to one line of MAX_TEXT_CHARACTERS."""
+    return re.sub(r"([\\`*_\[\]<>|~#&])", r"\\\1", shorten(text, MAX_TEXT_CHARACTERS, placeholder="..."))

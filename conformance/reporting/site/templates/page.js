@@ -6,7 +6,7 @@
   const dialog = document.getElementById("opened");
   const all = Object.keys(data.requirements).length;
 
-  /** An element with attributes and children; text is never markup. */
+  /** Make an element with attributes and children; text is never markup. */
   function make(tag, attributes = {}, ...children) {
     const element = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) if (value !== null) element.setAttribute(name, value);
@@ -23,12 +23,12 @@
     return value < 100 ? `${Math.round(value)} x` : `${value.toExponential(1).replace(/\+(\d)$/, "+0$1")} x`;
   }
 
-  /** The rows of a cell that the filters leave. */
+  /** Return the rows of a cell that pass the filters. */
   const left = (rows, chosen) => rows.filter(([kind, dtype]) =>
     (chosen.kind === "" || data.kinds[kind] === chosen.kind) &&
     (chosen.dtype === "" || data.dtypes[dtype] === chosen.dtype));
 
-  /** The worst status of rows, as a number into data.statuses, and how many have it unless all do. */
+  /** Return the worst status of rows, an index of data.statuses, and the share of rows with it unless all have it. */
   function fold(rows) {
     if (!rows.length) return null;
     const worst = Math.min(...rows.map((row) => row[2]));
@@ -36,7 +36,7 @@
     return { worst, part: those === rows.length ? "" : `${those}/${rows.length}` };
   }
 
-  // The lines of the table, with what is searched and what is shown.
+  // The lines of the table, with the texts to search and to show.
   const areas = [...table.querySelectorAll("tbody.area")].map((head) => {
     const body = head.nextElementSibling;
     const lines = [...body.rows].map((row) => {
@@ -82,7 +82,7 @@
   const values = () => ({ text: "", area: "", status: "", kind: "", dtype: "", backend: "",
     ...Object.fromEntries(new FormData(form)) });
 
-  /** Show what the filters leave: of the cells their kinds and dtypes, of the lines those that match. */
+  /** Apply the filters: to the kinds and dtypes of cells, and to lines. */
   function filter(refold) {
     const chosen = values();
     const words = chosen.text.toLowerCase().split(/\s+/).filter(Boolean);
@@ -142,7 +142,7 @@
         }))));
   }
 
-  /** What was found, alike rows once: message, diagnosis, reproducer. */
+  /** List message, diagnosis and reproducer of the rows; equal rows appear once. */
   function findings(rows) {
     const groups = new Map();
     for (const row of rows) {
@@ -225,7 +225,7 @@
     filter(refold);
   };
   form.addEventListener("input", changed);
-  form.addEventListener("change", changed); // of a select that is set otherwise than by hand
+  form.addEventListener("change", changed); // a select that a script or the browser sets sends no "input"
   form.addEventListener("reset", () => setTimeout(changed));
   form.addEventListener("submit", (event) => event.preventDefault());
   for (const [id, open] of [["unfold", true], ["fold", false]]) {
@@ -234,7 +234,7 @@
     });
   }
 
-  // What needs the script appears with it.
+  // Elements that need the script are hidden until it runs.
   for (const element of document.querySelectorAll(".scripted")) element.hidden = false;
   for (const area of areas) {
     const head = area.head.rows[0].cells[0];
