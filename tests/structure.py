@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import grimp
@@ -57,16 +57,20 @@ def main() -> None:
     sys.path.insert(0, str(root))
     graph = grimp.build_graph(*PACKAGES, cache_dir=None)
     packages = [m for m in graph.modules if graph.find_children(m)]
-    print(f"{len(packages)} packages, {len(graph.modules)} modules, {graph.count_imports()} imports")
-    print(f"modules of more than {MAX_LINES} lines: {len(found := long_modules(root))}")
-    print(*(f"  {lines} {name}" for name, lines in found.items()), sep="\n")
-    print(f"circles between modules: {len(found := circles(graph))}")
-    print(*(f"  {len(circle)} modules: {', '.join(circle)}" for circle in found), sep="\n")
     cut = [import_ for p in packages for import_ in graph.nominate_cycle_breakers(p)]
-    print(f"imports to cut so that no circle is left between the parts of a package: {len(cut)}")
-    print(*(f"  {importer} -> {imported}" for importer, imported in sorted(cut)), sep="\n")
-    print(f"imports upward between the floors of pyproject.toml: {len(found := list(upward(graph)))}")
-    print(*(f"  {importer} -> {imported}" for importer, imported in found), sep="\n")
+    tables = {
+        f"modules of more than {MAX_LINES} lines": [f"{n} {name}" for name, n in long_modules(root).items()],
+        "circles between modules": [f"{len(circle)} modules: {', '.join(circle)}" for circle in circles(graph)],
+        "imports to cut so that no circle is left between the parts of a package": _arrows(sorted(cut)),
+        "imports upward between the floors of pyproject.toml": _arrows(upward(graph)),
+    }
+    print(f"{len(packages)} packages, {len(graph.modules)} modules, {graph.count_imports()} imports")
+    for title, lines in tables.items():
+        print(f"{title}: {len(lines)}", *lines, sep="\n  ")
+
+
+def _arrows(imports: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"{importer} -> {imported}" for importer, imported in imports]
 
 
 if __name__ == "__main__":
