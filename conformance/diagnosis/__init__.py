@@ -1,1 +1,1 @@
-"""What explains a failure, and the script that shows it."""
+"""The explanation of failures, and the scripts that reproduce them."""

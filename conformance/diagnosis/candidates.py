@@ -28,7 +28,7 @@ def known_faults(specification: Specification, kind: str, exclude: frozenset[str
 
 
 def explaining(suspects: Sequence[Candidate], probes: Sequence[Probe]) -> list[Candidate]:
-    """Return the candidates that explain all of the probes."""
+    """Return the candidates that explain all probes."""
     left = list(suspects)
     for probe in probes:
         left = [candidate for candidate in left if probe.explained(candidate.build)]
@@ -36,9 +36,10 @@ def explaining(suspects: Sequence[Candidate], probes: Sequence[Probe]) -> list[C
 
 
 def explaining_pairs(specification: Specification, known: Sequence[Any], probes: Sequence[Probe]) -> list[Candidate]:
-    """Return the pairs of common faults, of different families, that explain all of the probes.
+    """Return the pairs of common faults of different families that explain all probes.
 
-    Where one of the two alone changes nothing, the pair is the other: pairs are evaluated only where both do.
+    On a probe where one of the two faults changes nothing, the pair acts as the other fault. Pairs are evaluated only
+    on probes that both faults change.
     """
     alone = [(fault, Candidate(fault.id, fault.explanation, fault.build)) for fault in known if fault.common]
     left = [(a, b) for a, b in combinations(range(len(alone)), 2) if alone[a][0].family != alone[b][0].family]
@@ -63,7 +64,7 @@ def explaining_pairs(specification: Specification, known: Sequence[Any], probes:
 
 
 def _together(specification: Specification, a: Any, b: Any) -> Candidate | None:
-    """Return two faults at once; None where they do not go together."""
+    """Return two faults as one candidate; None if they cannot be combined."""
     try:
         specification.compose(a, b)
     except ValueError:

@@ -1,7 +1,7 @@
-"""What failing calls have in common against passing ones, and which elements of a result are wrong.
+"""Find the condition that separates failing from passing calls, and wrong from right elements of a result.
 
-The rule is exact: a condition is told only if it holds for every failing item and for no passing one. One
-feature is tried before two together, two before three; of equally many the first in the order below is told.
+The rule is exact: a condition must hold for every failing item and for no passing one. One feature is tried before two
+together, two before three. Among conditions of equally many features the first in the order below is reported.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from conformance.engine.form import Form
 from conformance.engine.wrong_elements import Judged
 
 Attributes = dict[str, Any]  # of a call, a sample, a unit: booleans and integers by name
-MOST_TOGETHER = 3
+MAX_FEATURES = 3  # of a condition
 
-# A boolean in words: where it is true, where it is false.
+# The words for a boolean that is true, and for one that is false.
 WORDS = {
     "bidirectional": ("two directions", "one direction"),
     "lengths": ("lengths", "no lengths"),
@@ -40,27 +40,33 @@ WORDS = {
 MODULI = (2, 4, 8)
 
 
+Predicate = Callable[[Attributes], bool]
+
+
 class Atom(NamedTuple):
-    """One feature of an item: the words for it, and whether an item has it."""
+    """One feature of items: its words, and the predicate for it."""
 
     words: str
-    holds: Callable[[Attributes], bool]
+    holds: Predicate
 
 
 def separating(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> str:
-    """The simplest condition that all of ``wrong`` meet and none of ``right``, in words; empty if there is none."""
+    """Return the simplest condition that all of ``wrong`` and none of ``right`` meet, in words; empty without one."""
     if not wrong or not right:
         return ""
     atoms, met = _atoms(wrong, right)
-    for together in range(1, MOST_TOGETHER + 1):
-        for chosen in combinations(range(len(atoms)), together):
+    for count in range(1, MAX_FEATURES + 1):
+        for chosen in combinations(range(len(atoms)), count):
             if not np.logical_and.reduce([met[k] for k in chosen]).any():
                 return " and ".join(atoms[k].words for k in chosen)
     return ""
 
 
 def necessary(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> tuple[str, int]:
-    """What all of ``wrong`` have and the fewest of ``right``, less than half of them, and how many; or "", 0."""
+    """Return the feature that all of ``wrong`` and the fewest of ``right`` have, and the number of the latter.
+
+    Returns "", 0 if half of ``right`` or more have it.
+    """
     atoms, met = _atoms(wrong, right) if wrong and right else ([], [])
     best = min(range(len(atoms)), key=lambda k: met[k].sum(), default=None)
     if best is None or 2 * met[best].sum() >= len(right):
@@ -69,18 +75,37 @@ def necessary(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> tuple
 
 
 def _atoms(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> tuple[list[Atom], list[np.ndarray]]:
-    """The features that all of ``wrong`` have and not all of ``right``, the plainest first, and which of these do."""
+    """Return the features that all of ``wrong`` and not all of ``right`` have, the plainest first.
+
+    The second list says for each feature which items of ``right`` have it.
+    """
     every = [*_booleans(wrong), *_bounds(wrong, right), *_residues(wrong)]
     met = [np.array([atom.holds(item) for item in right]) for atom in every]
-    telling = [k for k in range(len(every)) if not met[k].all()]
-    return [every[k] for k in telling], [met[k] for k in telling]
+    kept = [k for k in range(len(every)) if not met[k].all()]
+    return [every[k] for k in kept], [met[k] for k in kept]
+
+
+def _equals(name: str, value: Any) -> Predicate:
+    return lambda item: item[name] == value
+
+
+def _at_least(name: str, bound: int) -> Predicate:
+    return lambda item: item[name] >= bound
+
+
+def _at_most(name: str, bound: int) -> Predicate:
+    return lambda item: item[name] <= bound
+
+
+def _leaves(name: str, modulus: int, rest: int) -> Predicate:
+    return lambda item: item[name] % modulus == rest
 
 
 def _booleans(wrong: Sequence[Attributes]) -> Iterator[Atom]:
     for name, (true, false) in WORDS.items():
         values = {item.get(name) for item in wrong}
         if len(values) == 1 and isinstance(value := values.pop(), bool):
-            yield Atom(true if value else false, lambda item, name=name, value=value: item[name] == value)
+            yield Atom(true if value else false, _equals(name, value))
 
 
 def _integers(wrong: Sequence[Attributes]) -> Iterator[tuple[str, set[int]]]:
@@ -90,19 +115,19 @@ def _integers(wrong: Sequence[Attributes]) -> Iterator[tuple[str, set[int]]]:
 
 
 def _bounds(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> Iterator[Atom]:
-    """T = 1, T > 16, T < 4: as near to the failing ones as the passing ones come."""
+    """Yield bounds such as T = 1, T > 16 and T < 4, as near to the failing items as the passing items allow."""
     for name, values in _integers(wrong):
         least, most = min(values), max(values)
         below = [item[name] for item in right if item[name] < least]
         above = [item[name] for item in right if item[name] > most]
         if least == most:
-            yield Atom(f"{name} = {least}", lambda item, name=name, least=least: item[name] == least)
+            yield Atom(f"{name} = {least}", _equals(name, least))
         if below:
             seen = "" if max(below) == least - 1 else f" (the least that fails is {least})"
-            yield Atom(f"{name} > {max(below)}{seen}", lambda item, name=name, least=least: item[name] >= least)
+            yield Atom(f"{name} > {max(below)}{seen}", _at_least(name, least))
         if above:
             seen = "" if min(above) == most + 1 else f" (the most that fails is {most})"
-            yield Atom(f"{name} < {min(above)}{seen}", lambda item, name=name, most=most: item[name] <= most)
+            yield Atom(f"{name} < {min(above)}{seen}", _at_most(name, most))
 
 
 def _residues(wrong: Sequence[Attributes]) -> Iterator[Atom]:
@@ -112,20 +137,20 @@ def _residues(wrong: Sequence[Attributes]) -> Iterator[Atom]:
             if len(values) > 1 and len(residues) == 1:
                 (rest,) = residues
                 words = f"{name} {'odd' if rest else 'even'}" if modulus == 2 else f"{name} = {rest} modulo {modulus}"
-                yield Atom(words, lambda item, n=name, m=modulus, r=rest: item[n] % m == r)
+                yield Atom(words, _leaves(name, modulus, rest))
 
 
 # --- elements -----------------------------------------------------------------------------------------
 
-Item = tuple[Form, Any, Judged]  # a call, its form, and by result the numbers and which of them are wrong
+Item = tuple[Form, Any, Judged]  # a form, a call, and its results with their wrong elements
 
 
 def of_elements(judged: Sequence[Item]) -> list[str]:
-    """Return what the wrong elements of failing calls have in common against the right ones there."""
-    told = [_results(judged), *(_parts(judged, axis) for axis in ("sample", "direction", "unit")), _padding(judged)]
-    told = [f"of these only {words}" for words in told if words]
+    """Return the conditions that separate wrong from right elements of failing calls, in words."""
+    found = [_results(judged), *(_parts(judged, axis) for axis in ("sample", "direction", "unit")), _padding(judged)]
+    lines = [f"of these only {words}" for words in found if words]
     what = _not_numbers(judged)
-    return [*told, f"what is wrong is {what} throughout"] if what else told
+    return [*lines, f"what is wrong is {what} throughout"] if what else lines
 
 
 def _results(judged: Sequence[Item]) -> str:
@@ -135,17 +160,18 @@ def _results(judged: Sequence[Item]) -> str:
 
 
 def _parts(judged: Sequence[Item], axis: str) -> str:
-    """What wrong samples, directions or units of the step that goes wrong first have in common."""
+    """Return the condition of the wrong samples, directions or units; for units only of the first wrong step."""
     number = ("sample", "direction", "unit").index(axis) + 1
-    wrong, right = [], []
+    wrong: list[Attributes] = []
+    right: list[Attributes] = []
     for form, call, results in judged:
         elements = form.elements(call, results)
         if elements is None or not elements.any():
             continue
-        if axis == "unit":  # one step later they are mixed
+        if axis == "unit":  # later steps mix the units
             steps = np.flatnonzero(elements.any(axis=(1, 2, 3)))
             elements = elements[steps[:1]]
-        bad = elements.any(axis=tuple(k for k in range(4) if k != number))
+        bad = np.asarray(elements.any(axis=tuple(k for k in range(4) if k != number)))
         for k, is_wrong in enumerate(bad):
             item: Attributes = {"last": k == len(bad) - 1}
             if axis == "direction":
@@ -162,12 +188,12 @@ def _parts(judged: Sequence[Item], axis: str) -> str:
 
 
 def _padding(judged: Sequence[Item]) -> str:
-    """Return words for it if nothing but the padding is wrong."""
+    """Return words for the padding if only the padding is wrong."""
     past_the_end, before = False, False
     for form, call, results in judged:
         ends = form.ends(call)
         elements = None if ends is None else form.elements(call, results)
-        if elements is not None:
+        if ends is not None and elements is not None:
             past = np.arange(elements.shape[0])[:, None] >= ends
             past = np.broadcast_to(past, elements.shape[:2])
             past_the_end |= bool(elements[past].any())
@@ -176,8 +202,8 @@ def _padding(judged: Sequence[Item]) -> str:
 
 
 def _not_numbers(judged: Sequence[Item]) -> str:
-    came = [got[wrong] for *_, results in judged for got, wrong in results.values() if wrong.any()]
-    values = np.concatenate([np.asarray(a, np.float64) for a in came]) if came else np.zeros(0)
+    parts = [got[wrong] for *_, results in judged for got, wrong in results.values() if wrong.any()]
+    values = np.concatenate([np.asarray(a, np.float64) for a in parts]) if parts else np.zeros(0)
     for words, test in (("NaN", np.isnan), ("infinite", np.isinf), ("zero", lambda a: a == 0)):
         if values.size and test(values).all():
             return words

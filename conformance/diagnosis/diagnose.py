@@ -1,9 +1,9 @@
-"""Which known departure from the documentation gives a backend's own numbers, and what to say where none does.
+"""Find the known departure from the documentation that gives a backend's own numbers.
 
-A law is run once more for the calls that it makes, not for its verdict: everything that it asks of the backend, and
-what the backend returns, is written down. The same law is then run with every known fault in the backend's place. A
-fault explains a failure if all of its transcripts are the backend's, those of the failing call and those of further
-drawn calls on which the backend is wrong, each number within rounding.
+The law runs once more to record a transcript: its calls of the backend, and the backend's results. The same law then
+runs with every known fault in the backend's place. A fault explains a failure if it gives the backend's transcripts
+within rounding, for the failing call and for further drawn calls on which the backend is wrong. If no fault does, the
+diagnosis says which calls and elements are wrong.
 """
 
 from __future__ import annotations
@@ -25,22 +25,19 @@ from conformance.engine.trial import trial_of
 from conformance.engine.wrong_elements import is_right, judged
 
 MAX_COST_OF_FAILING_CALL = 600  # steps, times layers, times directions
-SURVEYED_BLOCKS = 5  # of a form's calls that are sorted into right and wrong
+SURVEYED_BLOCKS = 5  # blocks of a form's calls, sorted into right and wrong
 
 
 @dataclass
 class Diagnosis:
-    """What explains a failure: faults, best first, as the report has them; and a sentence on what is wrong where."""
+    """The explanation of a failure: the faults in the report's form, best first, and words for the wrong calls."""
 
     faults: list[dict[str, str]] = field(default_factory=list)
     common: str = ""
 
 
 class Diagnostician:
-    """Explains the failures of one subject; they share the evidence.
-
-    ``exclude`` names faults that are not to be known.
-    """
+    """The diagnosis of one subject's failures, which share the evidence. ``exclude`` names faults to leave out."""
 
     def __init__(self, streams: Streams, exclude: Iterable[str] = ()) -> None:
         self.streams, self.subject = streams, streams.subject
@@ -48,7 +45,7 @@ class Diagnostician:
         self._evidence: dict[str, Evidence] = {}
 
     def evidence(self, form: Form) -> Evidence:
-        """Return what is known of the calls of a form."""
+        """Return the evidence from calls of a form."""
         if form.name not in self._evidence:
             stream = self.streams.of(form.draw)
             trials = [trial for number in range(SURVEYED_BLOCKS) for trial in stream.block(number)]
@@ -56,7 +53,7 @@ class Diagnostician:
         return self._evidence[form.name]
 
     def diagnose(self, law: Law, call: Any, own: Sequence[Any] = ()) -> Diagnosis:
-        """Say what explains that the law fails on the call; ``own`` are trials that were drawn for the law."""
+        """Explain the law's failure on a call; ``own`` holds trials drawn for the law."""
         subject, failing = self.subject, trial_of(self.subject, call)
         specification, form = subject.specification, failing.form
         known = self.evidence(form)
@@ -82,7 +79,7 @@ class Diagnostician:
                     known.suspects = suspects
         sure = explaining(suspects or [], known.right)
         if not sure and suspects and not heard_numbers:
-            suspects = []  # it raises, as they do, but they do always
+            suspects = []  # both raise, but the faults raise on every call
         surer = explaining(sure, [probe for other in others for probe in (*other.wrong, *other.right)])
         found = Diagnosis([{"fault": c.fault, "explanation": c.explanation} for c in surer or sure or suspects or []])
         if numeric:
@@ -93,7 +90,7 @@ class Diagnostician:
 
 
 def common(seen: Survey, failing: Any, explained: bool) -> Iterator[str]:
-    """Yield what wrong calls have in common, unless a fault explains them, and where the first wrong element is."""
+    """Yield the condition of the wrong calls, unless a fault explains them, and the place of the first wrong number."""
     wrong, count = [*seen.wrong, failing], len(seen.wrong)
     if not explained:
         of_all = f"{count} of {count + len(seen.right)} drawn calls are wrong"
@@ -120,7 +117,7 @@ def _attributes(trial: Any) -> dict[str, Any]:
 
 
 def first_wrong(trial: Any) -> str:
-    """Return where the smallest failing call goes wrong first, in the order of computation; empty without numbers."""
+    """Return the place of a trial's first wrong element in the order of computation; empty without numbers."""
     found = judged(trial)
     if found is None:
         return ""
@@ -128,6 +125,6 @@ def first_wrong(trial: Any) -> str:
 
 
 def sentences(diagnosis: Sequence[Mapping[str, str]], common: str) -> list[str]:
-    """Write a diagnosis as one reads it."""
+    """Return a diagnosis as sentences."""
     explained = " or of ".join(fault["explanation"] for fault in diagnosis)
     return [f"these are the numbers of {explained}"] * bool(explained) + [common] * bool(common)

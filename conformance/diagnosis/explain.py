@@ -1,4 +1,4 @@
-"""A check run and its failure explained: the diagnosis, simpler numbers, and the script that shows it."""
+"""Run a check and explain its failure: diagnosis, simpler numbers, and the reproducer."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from conformance.engine.subject import Subject
 from conformance.engine.verdict import Verdict
 from reference.catalogue import Requirement
 
-MAX_OWN_TRIALS = 24  # of a failing check's own way of drawing that diagnosis looks at
+MAX_OWN_TRIALS = 24  # trials for diagnosis from a failing check's own way of drawing
 
 
 def examined(check: Any, diagnostician: Diagnostician, profile: Profile, example: Example | None = None) -> Verdict:
-    """Run a check; where it fails and the profile shrinks, explain the failure and write its reproducer."""
+    """Run a check. If it fails and the profile shrinks, explain the failure and write its reproducer."""
     verdict, call = check.run(diagnostician.streams, profile, example)
     if call is None:
         return verdict
@@ -54,8 +54,11 @@ def explain(check: Any, verdict: Verdict, diagnostician: Diagnostician, call: An
 def write_reproducer(
     verdict: Verdict, subject: Subject, requirement: Requirement, call: Any = None, numbers: bool = True
 ) -> None:
-    """Add the script, by the call's own numbers if ``numbers`` and they are wrong, and the entry of a known failure."""
+    """Add the script and the entry of a known failure to a verdict.
+
+    With ``numbers`` the script holds the call's own numbers, if they are wrong.
+    """
     with subject.clock("shrinking"):
-        told = sentences(verdict.diagnosis, verdict.common)
-        verdict.reproducer = script(subject, requirement, verdict.failure, call, told, numbers)
+        diagnosis = sentences(verdict.diagnosis, verdict.common)
+        verdict.reproducer = script(subject, requirement, verdict.failure, call, diagnosis, numbers)
     verdict.known_failure = known_failure_entry(requirement.id, subject, call)

@@ -1,8 +1,9 @@
-"""Probes: whether a fault in the backend's place has the backend's own transcript, but for rounding.
+"""Probes compare the transcripts of a fault and of the backend, within rounding.
 
-The tolerance of a fault's numbers is measured from outside, since a fault need not evaluate on disturbed arrays:
-arguments, parameters and results err at random by the unit roundoff, and the spread of such replicas is scaled by how
-much wider the oracle's own spread is than one measured from outside, on the same call. ``SPREADS`` of them are allowed.
+A fault cannot compute with disturbed arrays, so the tolerance of its numbers is measured from outside: random errors of
+the unit roundoff disturb its arguments, parameters and results, and give replicas. Their spread is scaled by the ratio
+of the oracle's own spread to the oracle's spread measured from outside, on the same call. ``SPREADS`` spreads are
+allowed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from conformance.engine.compare import margin
 from conformance.engine.subject import Subject
 from reference.precision import REPLICAS, allowed
 
-HOPELESS = 1000.0  # deviations of one replica: beyond them more replicas are not worth their time
+MAX_DEVIATIONS = 1000.0  # of one replica; a larger difference needs no more replicas
 
 
 class Probe:
@@ -30,12 +31,12 @@ class Probe:
         self.arithmetic = subject.arithmetic
 
     def numbers(self, backend: Any, replica: int | None = None) -> list[Entry]:
-        """Return the transcript with another backend, disturbed if a replica is named."""
+        """Return the transcript with another backend; with the number of a replica, on disturbed arrays."""
         noise = None if replica is None else Noise(self.arithmetic.u, replica)
         return transcript(backend, self.subject, self.law, self.call, noise)
 
     def explained(self, build: Callable[[], Any], factor: float | None = None) -> bool:
-        """Return whether the backend that ``build`` makes has the same transcript but for rounding."""
+        """Return whether the backend that ``build`` makes has the same transcript within rounding."""
         plain_numbers = self.numbers(build())
         if not alike(self.heard, plain_numbers):
             return False
@@ -48,12 +49,12 @@ class Probe:
         for k in off:
             largest = np.max(first[k], initial=0.0) * factor
             with np.errstate(invalid="ignore"):
-                if np.nanmax(np.abs(self.heard[k][1] - plain_numbers[k][1]), initial=0.0) > HOPELESS * largest:
+                if np.nanmax(np.abs(self.heard[k][1] - plain_numbers[k][1]), initial=0.0) > MAX_DEVIATIONS * largest:
                     return False
         replicas = [first, *(self.deviations(build, plain_numbers, n) for n in range(1, REPLICAS))]
         for k in off:
             square = np.mean([deviation[k] ** 2 for deviation in replicas], axis=0)
-            # Where a unit happens to be hardly moved from outside, rounding within still moves it as its neighbours.
+            # Outside disturbance may miss a unit by chance; rounding inside moves it as much as its neighbours.
             square = np.where(square > 0, square + np.mean(square, axis=-1, keepdims=True), 0.0)
             limit = allowed(factor * np.sqrt(square), self.arithmetic)
             if np.any(margin(self.heard[k][1], plain_numbers[k][1], limit, self.arithmetic.largest) > 1):
@@ -61,7 +62,7 @@ class Probe:
         return True
 
     def deviations(self, build: Callable[[], Any], numbers: list[Entry], replica: int) -> list[np.ndarray]:
-        """Return how far each number of a disturbed transcript is off; zero where the law went another way."""
+        """Return the deviation of each number in a disturbed transcript; zero where the law made other calls."""
         disturbed = self.numbers(build(), replica)
         found = []
         for k, (what, value) in enumerate(numbers):
@@ -72,12 +73,12 @@ class Probe:
             same = other[0] == what and isinstance(other[1], np.ndarray) and other[1].shape == value.shape
             with np.errstate(invalid="ignore"):
                 deviation = np.abs(other[1] - value) if same else np.zeros(value.shape)
-            found.append(deviation + self.arithmetic.u * np.abs(np.nan_to_num(value)))  # the result is rounded as well
+            found.append(deviation + self.arithmetic.u * np.abs(np.nan_to_num(value)))  # plus rounding of the result
         return found
 
     @cached_property
     def widening(self) -> float:
-        """How much wider the oracle's spread is than one measured from outside, at least 1."""
+        """The ratio of the oracle's own spread to its spread measured from outside, at least 1."""
         oracle, trial = self.subject.specification.oracle, self.trial
         probe = Probe(self.subject, plain, trial, heard=[])
         numbers = probe.numbers(oracle())
@@ -87,8 +88,9 @@ class Probe:
         arrays = [k for k, (_, value) in enumerate(numbers) if isinstance(value, np.ndarray)]
         for k, limit in zip(arrays, inside, strict=False):
             spread = np.sqrt(np.mean([deviation[k] ** 2 for deviation in outside], axis=0))
-            told = np.isfinite(limit) & np.isfinite(spread)
-            all_of_it = np.sqrt(np.sum(spread[told] ** 2))
-            if all_of_it > 0:
-                ratios.append(float(np.sqrt(np.sum((limit[told] / allowed(1.0, self.arithmetic)) ** 2)) / all_of_it))
+            finite = np.isfinite(limit) & np.isfinite(spread)
+            total = np.sqrt(np.sum(spread[finite] ** 2))
+            if total > 0:
+                own = limit[finite] / allowed(np.ones(()), self.arithmetic)
+                ratios.append(float(np.sqrt(np.sum(own**2)) / total))
         return max(ratios)

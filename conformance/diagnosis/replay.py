@@ -1,4 +1,4 @@
-"""Replaying a failure: what the scripts do that are no matter of one call's numbers."""
+"""Replay a failure that is not a matter of one call's numbers, for the scripts that reproduce it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def replay(
     *,
     specification: str = "torch.nn",
 ) -> int:
-    """Put a backend to one requirement's checks, on the example if there is one; print the result.
+    """Put a backend to the checks of one requirement, on an example or on drawn calls; print the result.
 
-    Returns 1 where it fails, 0 where it passes, 2 where it cannot be run.
+    Returns 1 if a check fails, 0 if all pass, and 2 if the backend or the example cannot be used.
     """
     try:
         chosen = specifications.named(specification)
@@ -33,7 +33,8 @@ def replay(
     except (registry.UnknownBackend, specifications.UnknownSpecification, BrokenExample) as error:
         print(error)
         return 2
-    subject, failures = Subject(chosen, backend, kind, dtype), []
+    subject = Subject(chosen, backend, kind, dtype)
+    failures: list[str] = []
     for check in chosen.checks_of(requirement):
         if call is None:
             verdict, _ = check.run(Streams(subject, Plans(0)), replace(PROFILES["quick"], shrink_attempts=0))

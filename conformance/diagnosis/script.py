@@ -1,9 +1,9 @@
-"""A failure as a standalone script.
+"""Write a failure as a standalone script.
 
-Where the failing call's own numbers are wrong, the script holds them: the layer in round numbers, what is expected and
-what is allowed. It runs the layer with the backend's public library alone where the adapter has a ``snippet`` of that,
-and with the adapter otherwise. Every other failure, a refusal, an exception, a law of several calls, is the suite's
-check run on that one call. Either way the script exits with 1 while the fault is there and with 0 once it is fixed.
+If the numbers of the failing call are wrong, the script holds the layer in round numbers, the expected results and the
+tolerance. It runs the layer with the backend's public library alone if the adapter has a ``snippet`` for it, otherwise
+with the adapter. For any other failure (a refusal, an exception, a law of several calls) the script runs the suite's
+check on the failing call. The script exits with 1 while the fault is there and with 0 once it is fixed.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from conformance.engine.wrong_elements import error_of
 from reference.catalogue import Requirement
 from reference.precision import REPLICAS_ON_FAILURE
 
-WIDTH = 100
-DEFAULT_SPECIFICATION = "torch.nn"  # which ``replay`` takes where a script names none
+MAX_COLUMNS = 100  # of the docstring
+DEFAULT_SPECIFICATION = "torch.nn"  # of ``replay``
 
 ARRAY = '''
 def array(data):
@@ -86,7 +86,7 @@ def asked_name(subject: Subject) -> str:
 
 
 def known_failure_entry(requirement: str, subject: Subject, call: Any = None) -> str:
-    """Write the entry of a known failure, with the failing call as its example if there is one."""
+    """Write the entry of a known failure, with the failing call, if any, as its example."""
     example = None if call is None else example_of(subject.specification.form_of(call), call)
     return entry(requirement, subject.backend.name, subject.kind, subject.dtype, example)
 
@@ -96,12 +96,12 @@ def script(
     requirement: Requirement,
     failure: str,
     call: Any = None,
-    told: Sequence[str] = (),
+    diagnosis: Sequence[str] = (),
     numbers: bool = True,
 ) -> str:
-    """Write the reproducer of a requirement's failure, on a call if there is one; ``told`` is the diagnosis.
+    """Write the reproducer of a requirement's failure on a call, or on drawn calls without one.
 
-    ``numbers``: the script holds the call's own numbers if they are wrong.
+    ``diagnosis`` is a list of sentences. With ``numbers`` the script holds the call's own numbers, if they are wrong.
     """
     numeric = _written_numbers(trial_of(subject, call)) if numbers and call is not None else None
     body = ["import sys"]
@@ -114,7 +114,7 @@ def script(
         f"{requirement.id} fails on {subject.backend.name} {subject.backend.version}: {subject.kind}, {subject.dtype}.",
         f"Required: {requirement.statement}\nDocumented in: {requirement.source}",
         f"{failure}{'.' * (failure[-1:] not in '.!?')}",
-        *(f"{line[:1].upper()}{line[1:]}." for line in told),
+        *(f"{line[:1].upper()}{line[1:]}." for line in diagnosis),
         f"Needs {needs}. Exits with 1 while the fault is there, with 0 once it is fixed.",
     ]
     wrapped = "\n\n".join("\n".join(map(_wrapped, part.splitlines())) for part in head)
@@ -123,7 +123,7 @@ def script(
 
 
 def _numeric_body(subject: Subject, call: Any, expected: Example, tolerance: Example) -> tuple[list[str], str]:
-    """Return the lines that make the call and compare its numbers, and what they need."""
+    """Return the lines that make the call and compare its numbers, and the packages that they need, in words."""
     form, snippet = subject.specification.form_of(call), subject.backend.snippet(call)
     data = example_of(form, call)
     arguments = {name: data.get(name) for name in call.arguments}
@@ -151,7 +151,7 @@ def _numeric_body(subject: Subject, call: Any, expected: Example, tolerance: Exa
 
 
 def _replaying_body(subject: Subject, requirement: Requirement, call: Any) -> list[str]:
-    """Return the lines that put the backend to the requirement's checks again, on the call if there is one."""
+    """Return the lines that put the backend to the requirement's checks again, on the call or on drawn calls."""
     specification = subject.specification
     example = None if call is None else example_of(specification.form_of(call), call)
     body = [ASKED.format(name=asked_name(subject))]
@@ -165,16 +165,16 @@ def _replaying_body(subject: Subject, requirement: Requirement, call: Any) -> li
 
 
 def _wrapped(text: str) -> str:
-    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(text, MAX_COLUMNS, break_long_words=False, break_on_hyphens=False)
 
 
 def _special(*data: Any) -> bool:
-    """Return whether NaN or infinity occur, which Python writes as names."""
+    """Return whether the data hold NaN or infinity, which ``repr`` writes as names."""
     return re.search(r"\b(nan|inf)\b", repr(data)) is not None
 
 
 def _written_numbers(trial: Any) -> tuple[Example, Example] | None:
-    """Return the expected numbers of a call and what is allowed, as data; None where its own numbers are right."""
+    """Return the expected numbers of a call and their tolerance as data; None if the call's numbers are right."""
     if error_of(trial) <= 1:
         return None
     limits = trial.named(trial.allowed(REPLICAS_ON_FAILURE[-1]))
@@ -184,7 +184,7 @@ def _written_numbers(trial: Any) -> tuple[Example, Example] | None:
     for name, want in trial.named(trial.want).items():
         if want is not None:
             if np.any(np.abs(want) + limits[name] > trial.subject.arithmetic.largest):
-                return None  # infinity may be right there: the suite decides
+                return None  # infinity may be right: leave the comparison to the suite
             expected[name], tolerance[name] = array_data(want), array_data(limits[name])
     wrong = any(
         np.any(margin(got[n].astype(float), w, limits[n], np.inf) > 1)

@@ -1,10 +1,11 @@
-"""Simpler numbers for a failing call."""
+"""Simplify the numbers of a failing call."""
 
 from __future__ import annotations
 
 import re
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,25 +16,27 @@ from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
 from conformance.engine.wrong_elements import error_of
 
-CLEAR = 100.0  # times what is allowed: simpler numbers must not make an error smaller than this, if it was not
+CLEAR_MARGIN = 100.0  # simpler numbers must not reduce a larger error below this margin
+
+MAX_ZEROED_ELEMENTS = 16  # of an array, one by one
 
 Simpler = Callable[[np.ndarray], np.ndarray]
 
 
 def simplified(check: Any, subject: Subject, call: Any, attempts: int, seconds: float) -> tuple[Any, Failed | None]:
-    """Round, zero and equalize the numbers of a call as long as the check fails; return the call and its failure.
+    """Round, zero and equalize the numbers of a call while the check fails; return the call and its failure.
 
-    Only numbers with which the oracle passes are taken, so that the check keeps its meaning. The failure is None where
-    the call does not fail again.
+    The oracle must pass with the new numbers, so that the check keeps its meaning. The failure is None if the call does
+    not fail again.
     """
     until = time.monotonic() + seconds
     right = subject.specification.oracle()
-    right.features = subject.backend.features  # laws ask what is claimed
+    right.features = subject.backend.features  # laws depend on the claims
     oracle = Subject(subject.specification, right, subject.kind, subject.dtype)
     found = failure_of(check, trial_of(subject, call))
     if found is None:
         return call, None
-    at_least = min(error_of(trial_of(subject, call)), CLEAR)
+    at_least = min(error_of(trial_of(subject, call)), CLEAR_MARGIN)
     for change in changes(call):
         if attempts <= 0 or time.monotonic() > until:
             break
@@ -51,21 +54,21 @@ def simplified(check: Any, subject: Subject, call: Any, attempts: int, seconds: 
 
 
 def changes(call: Any) -> Iterator[Callable[[Any], Any]]:
-    """Yield ways to simpler numbers, the boldest first: all arrays together, then one by one, then by element."""
+    """Yield functions that simplify a call, the boldest first: all arrays together, one by one, then by element."""
     first, *others = [name for name, a in call.arguments.items() if isinstance(a, np.ndarray)]
     arrays = [*others, *(n for n in call.parameters if "bias" in n), first]
     arrays += [name for name in call.parameters if "bias" not in name]
     for simpler in (_whole, _one_digit, _two_digits):
-        yield lambda c, simpler=simpler: _changed(c, arrays, simpler)
+        yield partial(_changed, names=arrays, simpler=simpler)
     for name in arrays:
-        for simpler in (np.zeros_like, np.ones_like, _equal, _whole, _one_digit, _two_digits):
-            yield lambda c, name=name, simpler=simpler: _changed(c, [name], simpler)
+        for simpler in (_zeros, _ones, _equal, _whole, _one_digit, _two_digits):
+            yield partial(_changed, names=[name], simpler=simpler)
     for name in arrays:
-        for k in range(min(_array(call, name).size, 16)):
-            yield lambda c, name=name, k=k: _changed(c, [name], lambda a, k=k: _without(a, k))
+        for k in range(min(_array(call, name).size, MAX_ZEROED_ELEMENTS)):
+            yield partial(_changed, names=[name], simpler=partial(_without, k=k))
     for name in arrays:
         for simpler in (_equal_nonzero, _whole, _one_digit):
-            yield lambda c, name=name, simpler=simpler: _changed(c, [name], simpler)
+            yield partial(_changed, names=[name], simpler=simpler)
 
 
 def _array(call: Any, name: str) -> np.ndarray:
@@ -73,7 +76,7 @@ def _array(call: Any, name: str) -> np.ndarray:
 
 
 def _changed(call: Any, names: list[str], simpler: Simpler) -> Any:
-    """Return the call with some arrays changed; None where nothing changes or a simple array becomes less simple."""
+    """Return the call with some arrays changed; None if nothing changes or an array becomes less simple."""
     new = {name: np.asarray(simpler(a := _array(call, name)), a.dtype) for name in names}
     differ = {name for name, a in new.items() if a.tobytes() != _array(call, name).tobytes()}
     if not differ or any(_simplicity(new[name]) >= _simplicity(_array(call, name)) for name in differ):
@@ -84,7 +87,7 @@ def _changed(call: Any, names: list[str], simpler: Simpler) -> Any:
 
 
 def _simplicity(array: np.ndarray) -> tuple[int, int, int]:
-    """Return digits after the point, different numbers, numbers that are not zero: smaller is simpler."""
+    """Return the numbers of decimals, of different values and of nonzero values; smaller is simpler."""
     values = np.nan_to_num(array.astype(np.float64)).ravel()
     digits = next((d for d in (0, 1, 2) if np.array_equal(values, np.round(values, d))), 9)
     return digits, len(np.unique(values)), int(np.count_nonzero(values))
@@ -92,6 +95,14 @@ def _simplicity(array: np.ndarray) -> tuple[int, int, int]:
 
 def _rounded(array: np.ndarray, digits: int) -> np.ndarray:
     return np.round(array.astype(np.float64), digits)
+
+
+def _zeros(array: np.ndarray) -> np.ndarray:
+    return np.zeros_like(array)
+
+
+def _ones(array: np.ndarray) -> np.ndarray:
+    return np.ones_like(array)
 
 
 def _whole(array: np.ndarray) -> np.ndarray:
@@ -108,7 +119,7 @@ def _two_digits(array: np.ndarray) -> np.ndarray:
 
 def _equal(array: np.ndarray) -> np.ndarray:
     values = array.astype(np.float64)
-    return np.full(array.shape, _rounded(values.flat[np.argmax(np.abs(values))], 1) if array.size else 0)
+    return np.full(array.shape, np.round(values.flat[np.argmax(np.abs(values))], 1) if array.size else 0)
 
 
 def _equal_nonzero(array: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Surveys: drawn calls sorted into wrong and right, and those of them that are put to the faults."""
+"""Surveys: drawn calls sorted into wrong and right, and the choice of calls that the faults must explain."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from conformance.diagnosis.transcript import plain
 from conformance.engine.subject import Subject
 from conformance.engine.wrong_elements import is_right
 
-MAX_LONG_CALLS = 12  # of those drawn that cost more than MAX_COST, the number that is sorted
-EVIDENCE, CONTROLS = 8, 16  # calls on which the backend is wrong, and right, that are put to the faults
-MAX_COST = 150  # of further calls that are put to the faults: steps, times layers, times directions
+MAX_LONG_CALLS = 12  # calls of a cost above MAX_COST in a survey
+EVIDENCE, CONTROLS = 8, 16  # numbers of wrong and of right calls that the faults must explain
+MAX_COST = 150  # of these calls: steps, times layers, times directions
 
 
 def cost(trial: Any) -> int:
-    """Return what a trial's call costs beside others of its form."""
+    """Return the relative cost of a trial's call within its form."""
     return trial.form.cost(trial.call)
 
 
@@ -42,7 +42,7 @@ class Survey:
 
 
 def chosen(trials: Iterable[Any], count: int) -> list[Any]:
-    """Return that many of the trials: small ones, one of every combination of features first."""
+    """Return ``count`` of the trials, small ones, with one of every combination of features first."""
     by_size = sorted((t for t in trials if cost(t) <= MAX_COST), key=lambda t: (cost(t), _size(t)))
     by_features: dict[frozenset[str], Any] = {}
     for trial in by_size:
@@ -56,7 +56,7 @@ def _size(trial: Any) -> int:
 
 
 class Evidence:
-    """What is known of a subject's calls of one form; every failing requirement that needs it shares it."""
+    """The evidence from a subject's calls of one form, shared by all failing requirements."""
 
     def __init__(self, subject: Subject, trials: Sequence[Any]) -> None:
         long = [trial for trial in trials if cost(trial) > MAX_COST][:MAX_LONG_CALLS]
@@ -64,4 +64,4 @@ class Evidence:
         self.wrong = [Probe(subject, plain, trial) for trial in chosen(self.survey.wrong, EVIDENCE)]
         self.right = [Probe(subject, plain, trial) for trial in chosen(self.survey.right, CONTROLS)]
         self.suspects: list[Candidate] | None = None
-        """The candidates that explain all the wrong calls, once they were looked for."""
+        """The candidates that explain all wrong calls; None before the first search."""

@@ -1,7 +1,7 @@
-"""Transcripts: everything that a law asks of a backend, and what the backend returns.
+"""Transcripts: a law's calls of a backend with their results.
 
-A law is run once more for the calls that it makes, not for its verdict, with the backend, a fault or the oracle
-behind a ``Listener``.
+To record one, the law runs once more, with the backend, a fault or the oracle behind a ``Listener``. Its verdict is
+ignored.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from conformance.engine.compare import Failed
 from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
 
-Entry = tuple[str, Any]  # what it is; the numbers, or a word for what came instead
+Entry = tuple[str, Any]  # a name; the numbers, or a word for an exception or another type
 Law = Callable[[Any], None]
 
 
 class Noise:
-    """Disturbs arrays at the unit roundoff, the same array by the same errors, so that laws of repetition hold."""
+    """Random errors of the unit roundoff; equal arrays get equal errors, so that laws of repetition hold."""
 
     def __init__(self, u: float, seed: int) -> None:
         self.u, self.seed = u, seed
 
     def spread(self, value: Any) -> Any:
-        """Return the value, its arrays of floating-point numbers disturbed."""
+        """Return the value with disturbed floating-point arrays."""
         if isinstance(value, Mapping):
             return {name: self.spread(v) for name, v in value.items()}
         if not isinstance(value, np.ndarray) or value.dtype.kind not in "fV":
@@ -38,10 +38,10 @@ class Noise:
 
 
 class Listener:
-    """Stands in for a backend, and writes down what is asked of it and what it returns; ``noise`` disturbs both.
+    """A stand-in for a backend that records its calls and results; ``noise`` disturbs both.
 
-    ``claimed`` is the backend whose name and claims it takes over. What a method in ``builders`` returns is listened
-    to as well.
+    It has the name and the claims of ``claimed``. It also records the calls of objects that methods in ``builders``
+    return.
     """
 
     def __init__(self, inner: Any, claimed: Any, builders: frozenset[str], noise: Noise | None = None) -> None:
@@ -56,7 +56,7 @@ class Listener:
         return lambda *arguments: ListenedObject(self, self.listen("building", method, *arguments))
 
     def listen(self, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Return the function's value; write down the value or a word for the exception, and changed arguments."""
+        """Call the function and return its value; record the value or its exception, and changed arguments."""
         if self.noise:
             arguments = tuple(self.noise.spread(a) for a in arguments)
         before = [_bits(a) for a in arguments]
@@ -76,7 +76,7 @@ class Listener:
 
 
 class ListenedObject:
-    """What a backend built, its methods listened to."""
+    """An object that a backend built, with recorded calls."""
 
     def __init__(self, listener: Listener, inner: Any) -> None:
         self._listener, self._inner = listener, inner
@@ -121,7 +121,7 @@ def plain(trial: Any) -> None:
 
 
 def transcript(backend: Any, subject: Subject, law: Law, call: Any, noise: Noise | None = None) -> list[Entry]:
-    """Return what the law asks of a backend that stands in for the subject's, and what that backend returns."""
+    """Return the transcript of a law on a call, with another backend in place of the subject's backend."""
     builders = frozenset(form.build for form in subject.specification.forms)
     listener = Listener(backend, subject.backend, builders, noise)
     rehearsal = Subject(subject.specification, listener, subject.kind, subject.dtype, watch=subject.watch)
@@ -132,13 +132,13 @@ def transcript(backend: Any, subject: Subject, law: Law, call: Any, noise: Noise
             law(trial_of(rehearsal, call))
     except Failed:
         ended = "by what came"
-    except Exception:  # a law goes on with every result
+    except Exception:  # laws need not handle wrong results
         ended = "by an error"
     return [*listener.heard, ("the law ended", ended)]
 
 
 def alike(a: Sequence[Entry], b: Sequence[Entry]) -> bool:
-    """Return whether two transcripts are the same but for their numbers."""
+    """Return whether two transcripts are equal except for their numbers."""
     return len(a) == len(b) and all(
         x == y and _shape(mine) == _shape(its) for (x, mine), (y, its) in zip(a, b, strict=True)
     )
@@ -154,5 +154,5 @@ def differ(a: Any, b: Any) -> bool:
 
 
 def same(a: Sequence[Entry], b: Sequence[Entry]) -> bool:
-    """Return whether two transcripts are the same, bit by bit."""
+    """Return whether two transcripts are equal bit by bit."""
     return alike(a, b) and not any(differ(mine, its) for (_, mine), (_, its) in zip(a, b, strict=True))
