@@ -90,8 +90,8 @@ def test_one_cause_is_one_failure(tmp_path, name, kind, requirement):
     status, printed = run(*backend(name), *QUICK, "-k", kind, "--conformance-report", str(file))
     assert status == 1, printed
     found = json.loads(file.read_text())
-    failed = {row["id"] for row in found["requirements"] if row.status == "failed"}
-    blocked = [row for row in found["requirements"] if row.status == "blocked"]
+    failed = {row["id"] for row in found["requirements"] if row["status"] == "failed"}
+    blocked = [row for row in found["requirements"] if row["status"] == "blocked"]
     assert failed - {"PARAM-VALUES"} == {requirement}
     assert len({row["id"] for row in blocked}) > 40
     assert all(row["message"] == f"not run: it builds on {requirement}, which failed" for row in blocked)
