@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from conformance.isolation.scheduler import Scheduler
 from conformance.isolation.system import children
 from tests.test_isolation import report_of
 from tests.test_plugin import ROOT
@@ -94,3 +95,44 @@ def test_memory_and_threads_are_shared(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     assert isolation.environment(3)["OMP_NUM_THREADS"] == "5"
     assert isolation.environment(None) == dict(os.environ)
+
+
+class UnusedBackend:
+    """Stands for an isolated backend that no process runs."""
+
+    def __init__(self):
+        self.print = None
+
+    def abandon(self):
+        pass
+
+    close = abandon
+
+
+class UnusedPool:
+    """A pool of one such backend."""
+
+    processes, over = 1, False
+
+    def take(self, index):
+        return UnusedBackend()
+
+    def give_back(self, index, backend, wanted):
+        pass
+
+    def wait_until_over(self):
+        pass
+
+    def abandon(self):
+        self.over = True
+
+
+def test_plans_that_cannot_be_drawn_fail_the_job_that_asked_for_them():
+    def block():
+        raise RuntimeError("nothing to draw")
+
+    pool = UnusedPool()
+    scheduler = Scheduler(["a job"], pool, lambda job: (0, "gru"), lambda job, isolated, draw: draw(block))
+    with pytest.raises(RuntimeError, match="nothing to draw"):
+        scheduler.found("a job")
+    scheduler.close()

@@ -173,7 +173,10 @@ def test_a_call_comes_back_from_its_data(draw, dtype):
     for plan in PLANS.block(TORCH_NN, draw, TorchCPU.features, 0)[:20]:
         call = plan.build("lstm", dtype)
         again = call_of(
-            tomllib.loads(entry("A", "b", "lstm", dtype, example_of(call)))["known_failure"][0]["example"],
+            TORCH_NN,
+            tomllib.loads(entry("A", "b", "lstm", dtype, example_of(TORCH_NN.form_of(call), call)))["known_failure"][0][
+                "example"
+            ],
             "lstm",
             dtype,
         )
@@ -187,11 +190,11 @@ def test_a_call_comes_back_from_its_data(draw, dtype):
 def test_a_plan_is_an_example_of_every_kind():
     example = {"plan": {"input_size": 2, "hidden_size": 3, "T": 4, "N": 2, "with_lengths": True, "seed": 7}}
     for kind in ("lstm", "gru", "rnn_relu"):
-        call = call_of(example, kind, "float16")
+        call = call_of(TORCH_NN, example, kind, "float16")
         assert (call.config.kind, call.config.dtype, call.T, len(call.lengths)) == (kind, "float16", 4, 2)
-    assert call_of({"plan": {"input_size": 2, "hidden_size": 3, "N": 2}}, "gru", "float32").x.shape == (2, 2)
+    assert call_of(TORCH_NN, {"plan": {"input_size": 2, "hidden_size": 3, "N": 2}}, "gru", "float32").x.shape == (2, 2)
     with pytest.raises(BrokenExample, match="hidden_size"):
-        call_of({"plan": {"input_size": 2, "T": 4}}, "gru", "float32")
+        call_of(TORCH_NN, {"plan": {"input_size": 2, "T": 4}}, "gru", "float32")
 
 
 def known(folder, **keys):
@@ -252,7 +255,7 @@ def test_an_example_that_the_requirement_does_not_speak_of_is_told(tmp_path):
 def test_an_example_may_lie_beside_the_file(tmp_path):
     (tmp_path / "large.json").write_text(json.dumps(LARGE))
     _, file = known(tmp_path, **NARROW, example="large.json")
-    assert read(file, ["FORWARD-EQUATION"])[0].example == LARGE
+    assert read(file, {"torch.nn": TORCH_NN})[0].example == LARGE
     for example, said in (
         ("none.json", "none.json cannot be read (No such file or directory)"),
         ({"plan": {}}, "the example is none"),
@@ -261,7 +264,7 @@ def test_an_example_may_lie_beside_the_file(tmp_path):
     ):
         _, file = known(tmp_path, **NARROW, example=example)
         with pytest.raises(BrokenFile, match="entry 1: ") as error:
-            read(file, ["FORWARD-EQUATION"])
+            read(file, {"torch.nn": TORCH_NN})
         assert said in str(error.value)
 
 

@@ -1,8 +1,8 @@
-"""Checks run ahead of the caller, several kinds at a time: whoever asks for one verdict after the other finds it there.
+"""Run the checks of several kinds at a time, ahead of the caller, who takes their verdicts in order.
 
-A backend's kinds have nothing in common but plans: neither examples nor what failed before. So each is put to a process
-of its own, as many at a time as there are processors; a thread for each looks after its process. Plans are drawn by the
-caller's thread alone, while it waits for a verdict: Hypothesis is not made for several threads.
+A backend's kinds share plans, but neither examples nor earlier failures. So each kind runs in a separate process, with
+one thread for each process. Only the caller's thread draws plans, while it waits for a verdict, because Hypothesis
+does not support several threads.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from conformance.isolation.interrupt import Interrupt
 from conformance.isolation.isolated_backend import IsolatedBackend
 from conformance.isolation.pool import Over, WorkerPool
 
-LOOK_SECONDS = 1.0  # between looks whether the run is over
+LOOK_SECONDS = 1.0  # between two tests whether the run is over
 
 JobType = TypeVar("JobType", bound=Hashable)
 Found = TypeVar("Found")
 Drawing = Callable[[Callable[[], list[Any]]], list[Any]]
-"""Has a function that draws plans called by the thread that waits, and returns them."""
+"""Makes the waiting thread call a function that draws plans, and returns the plans."""
 
 
 class Scheduler(Generic[JobType, Found]):
-    """Runs jobs in threads, those of a backend and kind in their order by one process.
+    """The threads that run jobs; the jobs of a unit run in their order in one process.
 
-    ``unit(job)`` is the position of its backend, and what is put to one process together.
-    ``judge(job, isolated, draw)`` judges a job.
+    ``unit(job)`` returns the position of the job's backend, and a key that the jobs of one process share.
+    ``judge(job, isolated, draw)`` runs a job.
     """
 
     def __init__(
@@ -56,20 +56,20 @@ class Scheduler(Generic[JobType, Found]):
             thread.start()
 
     def found(self, job: JobType) -> Found:
-        """Return what a job's judge found, as soon as it is known; raise what it raised."""
+        """Wait for a job and return the judge's result; raise the judge's exception."""
         while job not in self._ready:
-            self._interrupt.look()
+            self._interrupt.raise_if_pressed()
             with suppress(queue.Empty):
                 ask, *content = self._inbox.get(timeout=LOOK_SECONDS)
                 ask(*content)
         found, printed = self._ready.pop(job)
-        sys.stdout.write(printed)  # where pytest shows what a failing test printed
+        sys.stdout.write(printed)  # pytest captures it for a failing test
         if isinstance(found, BaseException):
             raise found
         return found
 
     def close(self) -> None:
-        """End the threads and their processes, wherever they are."""
+        """End the threads and their processes."""
         self._interrupt.close()
         self._pool.abandon()
         for thread in self._threads:
@@ -78,7 +78,7 @@ class Scheduler(Generic[JobType, Found]):
     # --- in the threads -------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        """Take one unit after the other; stay until the run is over, as the processes of a thread end with it."""
+        """Run one unit after the other; then wait for the end of the run, because processes end with their thread."""
         while not self._pool.over and (unit := self._next_unit()) is not None:
             (index, _), jobs = unit
             isolated: IsolatedBackend | None = None
@@ -106,17 +106,27 @@ class Scheduler(Generic[JobType, Found]):
             return self._units.popleft() if self._units else None
 
     def _wanted(self, index: int) -> bool:
-        """Return whether another unit waits for the backend at that position."""
+        """Return whether another unit needs the backend at that position."""
         with self._lock:
             return any(other == index for (other, _), _ in self._units)
 
     def _draw(self, block: Callable[[], list[Any]]) -> list[Any]:
-        """Have the thread that waits draw the plans. Raises Over where nobody waits any more."""
-        answer: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
-        self._inbox.put((lambda: answer.put(block()),))
+        """Let the waiting thread draw the plans. Raises Over if the run is over."""
+        answer: queue.SimpleQueue[list[Any] | Exception] = queue.SimpleQueue()
+
+        def drawn() -> None:
+            try:
+                answer.put(block())
+            except Exception as error:  # it is this thread's job that cannot be judged
+                answer.put(error)
+
+        self._inbox.put((drawn,))
         while not self._pool.over:
             try:
-                return answer.get(timeout=LOOK_SECONDS)
+                found = answer.get(timeout=LOOK_SECONDS)
             except queue.Empty:
                 continue
+            if isinstance(found, Exception):
+                raise found
+            return found
         raise Over
