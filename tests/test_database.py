@@ -142,7 +142,7 @@ def test_a_database_that_comes_back_is_given_what_it_missed(monkeypatch):
     assert set(kept.fetch(b"k")) == {b"2", b"3"}
     assert "host:1/0 failed (ConnectionError: away)" in kept.news()
     assert kept.news() == "", "once"
-    monkeypatch.setattr(database, "AGAIN", 0.0)
+    monkeypatch.setattr(database, "RETRY_AFTER_SECONDS", 0.0)
     kept.save(b"k", b"4")
     shared.away = False
     assert set(kept.fetch(b"k")) == {b"2", b"3", b"4"}

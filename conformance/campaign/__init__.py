@@ -1,1 +1,1 @@
-"""Campaigns: the profile thorough for as long as asked."""
+"""Campaigns: runs of the profile thorough for a given time."""

@@ -1,7 +1,7 @@
-"""Campaigns: the profile ``thorough`` for as long as asked, in rounds through all requirements.
+"""Campaigns: the profile ``thorough`` for a given time, in rounds through all requirements.
 
-Each round has its own seed, which the report names. A failure is shown at once and kept, its example in the database,
-its verdict in a journal: a campaign that was killed continues where it was.
+Each round has its own seed, which the report names. A failure is shown at once; the database keeps its example, and a
+journal its verdict. A killed campaign continues from its journal.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from conformance.runs.job import Job
 from conformance.runs.session import Session
 from conformance.version import __version__
 
-EXAMPLES = 5 * BLOCK  # of a check in a round, unless another number is asked for
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-OFTEN, RARELY = 0.5, 60.0  # seconds between two pictures of the progress, on a terminal and elsewhere
+EXAMPLES_PER_CHECK = 5 * BLOCK  # in a round, by default
+UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+TERMINAL_INTERVAL_SECONDS, LOG_INTERVAL_SECONDS = 0.5, 60.0  # between two lines of progress
 
 
 def duration(text: str) -> float:
@@ -36,7 +36,7 @@ def duration(text: str) -> float:
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"{text}: give a duration like 90s, 30m, 8h or 1h30m.")
-    return sum(float(number) * UNITS[unit] for number, unit in parts)
+    return sum(float(number) * UNIT_SECONDS[unit] for number, unit in parts)
 
 
 def clock_time(seconds: float) -> str:
@@ -46,18 +46,19 @@ def clock_time(seconds: float) -> str:
 
 
 def round_seed(seed: int, process: str, number: int) -> int:
-    """Return the seed of a process's round: another for each process and each round of a campaign."""
+    """Return the seed of a round, which differs for each process and each round of a campaign."""
     digest = blake2b(f"{seed}/{process}/{number}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 2  # blocks of a round count on from here
+    return int.from_bytes(digest, "big") >> 2  # room for the blocks of a round, which add their number
 
 
 class Campaign:
-    """A campaign of a session: its verdicts so far, and how it continues."""
+    """A campaign of a session: its verdicts so far, and the rounds that add to them."""
 
     def __init__(self, session: Session, seconds: float, folder: Path | None) -> None:
         self.session, self.seconds, self.folder = session, seconds, folder
         self.seed = session.settings.seed
-        backends = [f"{those[0].backend.name} ({those[0].backend.version})" for those in session.by_backend]
+        firsts = [speakers[0].backend for speakers in session.by_backend]
+        backends = [f"{backend.name} ({backend.version})" for backend in firsts]
         self.head = {"campaign": [f"suite {__version__}", *backends]}
         self.journal = Journal(folder, self.head) if folder else None
         self.own = self.journal.record if self.journal else Record()
@@ -71,9 +72,9 @@ class Campaign:
     # --- rounds ---------------------------------------------------------------------------------------
 
     def go(self, jobs: Iterable[Job], reporter: Any, drop: Callable[[], object]) -> None:
-        """Replay the failures so far, then go through the jobs in rounds until the time is up or a Ctrl-C.
+        """Replay the failures so far, then run the jobs in rounds until the time is over or Ctrl-C is pressed.
 
-        ``drop()`` forgets what was printed.
+        ``drop()`` discards the captured output.
         """
         self.jobs, self.drop = {job.key: job for job in jobs}, drop
         self.note(self.all.found)
@@ -81,13 +82,13 @@ class Campaign:
         self.interrupt = Interrupt()
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # an adapter may warn as it likes
+                warnings.simplefilter("ignore")  # adapters may warn
                 if self.seconds > 0:
                     self.replay()
                 while self.progress.left > 0 and self.open_jobs():
                     self.round()
         except KeyboardInterrupt:
-            self.progress.tell("interrupted: the findings so far are reported")
+            self.progress.write("interrupted: the findings so far are reported")
         finally:
             self.interrupt.close()
         self.session.draw_from(self.seed)
@@ -101,18 +102,18 @@ class Campaign:
         return {key: job for key, job in self.jobs.items() if key not in self.all.found}
 
     def replay(self) -> None:
-        """Run the jobs again that had failed when the campaign was left."""
+        """Run the jobs again that have failed in an earlier part of the campaign."""
         found = {key: found for key, found in self.all.found.items() if key in self.jobs}
         for key, before in found.items():
-            self.interrupt.look()
+            self.interrupt.raise_if_pressed()
             self.session.draw_from(before["seed"])
             verdict, _ = self._verdict(self.jobs[key])
             fails = not verdict.passed
-            self.progress.tell(f"{'FAILS AGAIN' if fails else 'PASSES NOW'} {self.line(key, before)}")
+            self.progress.write(f"{'FAILS AGAIN' if fails else 'PASSES NOW'} {self.line(key, before)}")
             self.write({"replayed": key, "fails_again": fails})
 
     def round(self) -> None:
-        """Go through one round, or the rest of one that was not finished."""
+        """Run one round, or the rest of an unfinished one."""
         if self.own.done:
             number = len(self.own.rounds) + 1
             seed = round_seed(self.seed, self.process, number)
@@ -120,7 +121,7 @@ class Campaign:
         number, seed = self.own.rounds[-1]["round"], self.own.rounds[-1]["seed"]
         self.session.draw_from(seed)
         for key, job in self.jobs.items():
-            self.interrupt.look()
+            self.interrupt.raise_if_pressed()
             if self.progress.left <= 0:
                 return
             judged = key in self.own.judged or key in self.all.found
@@ -132,7 +133,7 @@ class Campaign:
         return self.session.runner(job).run(job, self.session.judge.known_failure(job.key))
 
     def judge(self, key: Key, job: Job, number: int, seed: int) -> None:
-        """Run one check of a round and keep its verdict."""
+        """Run one check of a round and save its verdict."""
         started = time.perf_counter()
         verdict, asked = self._verdict(job)
         line: dict[str, Any] = {
@@ -153,26 +154,26 @@ class Campaign:
         if "verdict" in line:
             where = self.session.judge.writer.reproducer(job, verdict)
             what = "FOUND" if self.session.judge.known_failure(key) is None else "KNOWN"
-            self.progress.tell(f"{what} {self.line(key, line)}", f"  reproducer: {where}")
+            self.progress.write(f"{what} {self.line(key, line)}", f"  reproducer: {where}")
             self.note([key])
         if problem := self.session.database.news():
-            self.progress.tell(f"warning: {problem}")
+            self.progress.write(f"warning: {problem}")
         self.drop()
         self.progress.tick()
 
     def note(self, failures: Iterable[Key]) -> None:
-        """Skip what builds on these failures from here on."""
+        """Block the requirements that build on these failures."""
         for key in failures:
             if self.session.judge.known_failure(key) is None:
                 self.prerequisites.failed(key)
 
     def line(self, key: Key, found: dict[str, Any]) -> str:
-        """Return a failure in a line."""
+        """Return a line on a failure."""
         where = f"{key} (round {found['round']} of {found['process']}, seed {found['seed']})"
         return f"{where}: {found['verdict']['failure'].splitlines()[0]}"
 
     def write(self, line: dict[str, Any]) -> None:
-        """Keep a line of what happened."""
+        """Add a line to the records and the journal."""
         self.own.add(line)
         if self.all is not self.own:
             self.all.add(line)
@@ -183,10 +184,10 @@ class Campaign:
     def each(self) -> int:
         return self.session.settings.profile.examples
 
-    # --- what it came to ------------------------------------------------------------------------------
+    # --- the results ----------------------------------------------------------------------------------
 
     def blocked(self, key: Key) -> str | None:
-        """Return the failed prerequisite for which the key was never run, if that is why."""
+        """Return the failed prerequisite because of which the key never ran, or None."""
         return None if key in self.all.totals else self.prerequisites.cause(key)
 
     def verdict(self, key: Key) -> tuple[Verdict, bool]:
@@ -199,7 +200,7 @@ class Campaign:
         return verdict, True
 
     def as_json(self) -> dict[str, Any]:
-        """Return what the report says of the campaign."""
+        """Return the report's data on the campaign."""
         found = [
             dict(zip(("requirement", "backend", "kind", "dtype"), key[:4], strict=True))
             | {name: value for name, value in find.items() if name != "verdict"}
@@ -210,17 +211,18 @@ class Campaign:
 
 
 class Progress:
-    """Shows a campaign on the terminal: a line that changes, or plain lines from time to time."""
+    """The progress of a campaign on the terminal, as a line that changes; elsewhere as plain lines."""
 
     def __init__(self, campaign: Campaign, reporter: Any) -> None:
         self.campaign, self.reporter = campaign, reporter
         self.since = self.shown = time.monotonic()
         self.live = reporter.isatty
-        self.every = OFTEN if self.live else min(RARELY, max(1.0, campaign.seconds / 20))
+        log_interval = min(LOG_INTERVAL_SECONDS, max(1.0, campaign.seconds / 20))
+        self.interval = TERMINAL_INTERVAL_SECONDS if self.live else log_interval
         reporter.ensure_newline()
         if found := campaign.all.found:
-            told = f"{len(campaign.all.rounds)} rounds, {campaign.before} examples, {len(found)} failures"
-            reporter.write_line(f"campaign resumed: {told} so far")
+            state = f"{len(campaign.all.rounds)} rounds, {campaign.before} examples, {len(found)} failures"
+            reporter.write_line(f"campaign resumed: {state} so far")
 
     @property
     def spent(self) -> float:
@@ -231,7 +233,7 @@ class Progress:
         return self.campaign.seconds - self.spent
 
     def line(self) -> str:
-        """The state in a line."""
+        """Return the state in a line."""
         c = self.campaign
         examples = c.all.examples
         here = f"round {len(c.own.rounds)}, {len(c.own.judged)} of {len(c.jobs)} checks"
@@ -242,23 +244,23 @@ class Progress:
         )
 
     def tick(self) -> None:
-        """Show it, if it was not just shown."""
+        """Show the state if ``interval`` has passed."""
         now = time.monotonic()
-        if now - self.shown >= self.every:
+        if now - self.shown >= self.interval:
             self.shown = now
             if self.live:
                 self.reporter.rewrite(self.line(), erase=True)
             else:
                 self.reporter.write_line(self.line())
 
-    def tell(self, *lines: str) -> None:
-        """Write lines that stay."""
+    def write(self, *lines: str) -> None:
+        """Write permanent lines."""
         if self.live:
             self.reporter.rewrite("", erase=True)
         for line in lines:
             self.reporter.write_line(line)
-        self.reporter.flush()  # whoever kills the process has read it
+        self.reporter.flush()  # so that the lines survive if the process is killed
 
     def end(self) -> None:
         """Write the last line."""
-        self.tell(self.line())
+        self.write(self.line())

@@ -1,7 +1,7 @@
-"""Where failing examples are kept: a database of Hypothesis, a directory or Redis, which many machines may share.
+"""The database of failing examples: a directory or Redis, through Hypothesis; many machines can share it.
 
-What one run finds is replayed first by the next, and by HypoFuzz: the keys are those that Hypothesis gives to the
-tests of ``conformance.campaign.hypofuzz``.
+Later runs and HypoFuzz replay the failing examples of earlier runs first. The keys are Hypothesis's keys of the tests
+in ``conformance.campaign.hypofuzz``.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from urllib.parse import urlsplit
 
 from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase, InMemoryExampleDatabase
 
-PATIENCE = 5.0  # seconds that Redis may take to connect or to answer
-AGAIN = 30.0  # seconds until a database that failed is asked again
+REDIS_TIMEOUT_SECONDS = 5.0  # to connect or to answer
+RETRY_AFTER_SECONDS = 30.0  # after a failure of the database
 
 
 class Unusable(ValueError):
-    """No database can be used there; the message is one sentence."""
+    """A place without a usable database; the message is one sentence."""
 
 
 def opened(place: str) -> ExampleDatabase:
-    """The database of a directory or of redis://HOST:PORT/DB. Raises Unusable."""
+    """Open the database in a directory or at redis://HOST:PORT/DB. Raises Unusable."""
     if "://" in place:
         return _redis(place)
     folder = Path(place)
@@ -50,9 +50,13 @@ def _redis(place: str) -> ExampleDatabase:
         from redis.retry import Retry
     except ImportError:
         raise Unusable(f"{where}: that needs the package redis, pip install 'rnn-conformance[redis]'.") from None
-    # one retry: a connection that was idle for long may be closed at the other end
-    patience = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE, "retry": Retry(NoBackoff(), 1)}
-    server = Redis.from_url(place, **patience)
+    # one retry, because the other end may have closed an idle connection
+    server = Redis.from_url(
+        place,
+        socket_timeout=REDIS_TIMEOUT_SECONDS,
+        socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 1),
+    )
     try:
         server.ping()
     except (RedisError, OSError) as error:
@@ -61,34 +65,34 @@ def _redis(place: str) -> ExampleDatabase:
 
 
 class ResilientDatabase(ExampleDatabase):
-    """A database and a copy of what this run puts there, so that nothing is lost where the database goes away.
+    """A database, and a copy of this run's changes, so that nothing is lost if the database fails.
 
-    The first failure is told by ``news``; after that the copy serves alone, and from time to time the database is
-    tried again and given what it is owed.
+    ``news`` reports the first failure. Then only the copy is used; from time to time the database is tried again and
+    gets the pending changes.
     """
 
     def __init__(self, place: str, copy: ExampleDatabase | None = None) -> None:
         super().__init__()
         self.shared, self.copy = opened(place), copy or InMemoryExampleDatabase()
         self.place = place.rpartition("@")[2]
-        self._problem, self._told = "", False
-        self._owed: dict[tuple[bytes, bytes], bool] = {}  # key and value -> whether it is kept there
-        self._gone_since: float | None = None
+        self._problem, self._reported = "", False
+        self._pending: dict[tuple[bytes, bytes], bool] = {}  # key and value -> True to save, False to delete
+        self._failed_at: float | None = None
 
     def _ask(self, name: str, *arguments: bytes) -> Any:
-        """What the database answers, None while it does not."""
-        if self._gone_since is not None and time.monotonic() - self._gone_since < AGAIN:
+        """Return the database's answer, None while it fails."""
+        if self._failed_at is not None and time.monotonic() - self._failed_at < RETRY_AFTER_SECONDS:
             return None
         try:
-            if self._gone_since is not None:
-                for owed, kept in list(self._owed.items()):
-                    (self.shared.save if kept else self.shared.delete)(*owed)
-                    del self._owed[owed]
-                self._gone_since = None
+            if self._failed_at is not None:
+                for pending, save in list(self._pending.items()):
+                    (self.shared.save if save else self.shared.delete)(*pending)
+                    del self._pending[pending]
+                self._failed_at = None
             answer = getattr(self.shared, name)(*arguments)
             return list(answer) if name == "fetch" else True
-        except Exception as error:  # whatever a server or a file system has: no verdict hangs on it
-            self._gone_since = time.monotonic()
+        except Exception as error:  # any error of a server or a file system: verdicts do not depend on the database
+            self._failed_at = time.monotonic()
             self._problem = self._problem or (
                 f"the database of examples {self.place} failed ({type(error).__name__}: {error}): the run goes on "
                 f"without it, with its own examples"
@@ -96,24 +100,24 @@ class ResilientDatabase(ExampleDatabase):
             return None
 
     def news(self) -> str:
-        """That the database failed, in a sentence, the first time that one asks after it did."""
-        if self._told or not self._problem:
+        """Return a sentence on the database's failure, the first time after it; otherwise an empty string."""
+        if self._reported or not self._problem:
             return ""
-        self._told = True
+        self._reported = True
         return self._problem
 
     def fetch(self, key: bytes) -> Iterable[bytes]:
-        """The examples that are kept under a key, of the database and of the copy."""
+        """Yield the examples under a key, from the database and from the copy."""
         yield from dict.fromkeys([*(self._ask("fetch", key) or ()), *self.copy.fetch(key)])
 
     def save(self, key: bytes, value: bytes) -> None:
-        """Keep an example under a key."""
+        """Save an example under a key."""
         self.copy.save(key, value)
         if self._ask("save", key, value) is None:
-            self._owed[key, value] = True
+            self._pending[key, value] = True
 
     def delete(self, key: bytes, value: bytes) -> None:
-        """Keep it no longer."""
+        """Delete an example."""
         self.copy.delete(key, value)
         if self._ask("delete", key, value) is None:
-            self._owed[key, value] = False
+            self._pending[key, value] = False

@@ -1,8 +1,8 @@
 """The suite under HypoFuzz: ``hypothesis fuzz -- conformance --backend NAME``.
 
-HypoFuzz collects tests that are ``@given``. The suite's own are not, as many of them share what is drawn: here each
-is made into one for it, which draws a plan and puts the backend to the law. The backend runs in HypoFuzz's
-processes, which follow its coverage.
+HypoFuzz collects tests with ``@given``. The suite's tests do not have it, because they share their examples. This
+module makes a test for HypoFuzz from each: it draws a plan and puts the backend to the law. The backend runs in
+HypoFuzz's processes, which measure its coverage.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ def under_hypofuzz() -> bool:
 
 
 def use(database: ExampleDatabase) -> None:
-    """Let HypoFuzz keep its examples in a database."""
-    # where CI is set Hypothesis draws the same examples again and again, which HypoFuzz refuses
+    """Make HypoFuzz use a database."""
+    # HypoFuzz refuses derandomized tests, Hypothesis's default if the variable CI is set
     settings.register_profile("conformance-fuzz", database=database, deadline=None, derandomize=False)
     settings.load_profile("conformance-fuzz")
 
 
 def fuzzable(job: Any) -> Callable[..., Any] | None:
-    """Return a job's check as a test of Hypothesis; None if its examples are not drawn."""
+    """Return a job's check as a test of Hypothesis; None for a check without drawn examples."""
     if not isinstance(job.check, Check):
         return None
-    if not hasattr(ConjectureResult, "slice_comments"):  # HypoFuzz 25.11.1 asks for a name that Hypothesis has changed
+    if not hasattr(ConjectureResult, "slice_comments"):  # HypoFuzz 25.11.1 uses a name that Hypothesis has renamed
         ConjectureResult.slice_comments = {}  # type: ignore[attr-defined]
     strategy = job.check.draw(job.subject.backend.features)
     return given(plan=strategy)(law_on_plans())

@@ -1,7 +1,7 @@
-"""What a campaign keeps as it goes: a folder of journals, one for each process, a line of JSON for each verdict.
+"""The journals of a campaign: a folder with one file for each process, one line of JSON for each verdict.
 
-A process locks its journal as long as it lives. One that was killed leaves it to the next that starts, with at most
-its last line broken. All journals of a folder together are the campaign.
+A process locks its journal while it runs. The journal of a killed process, its last line perhaps broken, goes to the
+next process that starts. All journals of a folder together are the campaign.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Line = dict[str, Any]
 
 
 class OfAnother(ValueError):
-    """The folder holds another campaign's journals; the message is one sentence."""
+    """A folder with another campaign's journals; the message is one sentence."""
 
 
 @dataclass
 class Total:
-    """What a campaign came to for one key. ``found``: round, seed and verdict of its failure, and who found it."""
+    """The results of a campaign for one key. ``found``: process, round, seed and verdict of its failure."""
 
     examples: int = 0
     margin: float | None = None
@@ -37,7 +37,7 @@ class Total:
     found: Line | None = None
 
     def add(self, line: Line) -> None:
-        """Count what a line tells of the key."""
+        """Add a line on the key."""
         self.examples += line["examples"]
         self.seconds += line["seconds"]
         margin = line.get("margin")
@@ -50,9 +50,9 @@ class Total:
 
 @dataclass
 class Record:
-    """What journals tell: totals by key, the rounds, and of the last one whether it is done and what it judged.
+    """The content of journals: totals by key, the rounds, and the state of the last round.
 
-    ``replayed`` says of a failure whether it failed again.
+    ``judged`` holds the keys that the last round has judged, ``replayed`` whether a replayed failure failed again.
     """
 
     totals: dict[Key, Total] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class Record:
         return {key: total.found for key, total in self.totals.items() if total.found is not None}
 
     def add(self, line: Line) -> None:
-        """Take a line in."""
+        """Add a line."""
         if "judged" in line:
             key = Key(*line["judged"])
             self.totals.setdefault(key, Total()).add(line)
@@ -86,13 +86,13 @@ class Record:
 
 
 def lines(path: Path) -> Iterator[Line]:
-    """Those of a journal that are whole."""
+    """Yield the complete lines of a journal."""
     for text in path.read_bytes().split(b"\n")[:-1]:
         yield json.loads(text)
 
 
 def merged(folder: Path, head: Line) -> Record:
-    """What all journals of a folder tell. Raises OfAnother."""
+    """Merge all journals of a folder. Raises OfAnother."""
     record = Record()
     for path in sorted(folder.glob("*.jsonl")):
         for line in lines(path):
@@ -110,7 +110,7 @@ def _expect(folder: Path, line: Line, head: Line) -> None:
 
 
 class Journal:
-    """The journal of this process: one that nobody has locked, or a new one. Raises OfAnother, OSError."""
+    """The journal of this process: an unlocked one of the folder, or a new one. Raises OfAnother, OSError."""
 
     def __init__(self, folder: Path, head: Line) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -140,7 +140,7 @@ class Journal:
         raise AssertionError("numbers do not end")
 
     def write(self, line: Line) -> None:
-        """Append a line, in one write: whoever is killed leaves the others whole."""
+        """Append a line in one write, so that a killed process breaks at most its last line."""
         os.write(self._descriptor, json.dumps(line, ensure_ascii=False).encode() + b"\n")
 
 

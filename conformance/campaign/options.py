@@ -1,4 +1,4 @@
-"""The options of runs that explore: a database of examples, campaigns."""
+"""The options of exploring runs: a database of examples, campaigns."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from conformance.campaign.campaign import EXAMPLES, Campaign, duration
+from conformance.campaign.campaign import EXAMPLES_PER_CHECK, Campaign, duration
 from conformance.campaign.example_database import ResilientDatabase, Unusable, opened
 from conformance.campaign.hypofuzz import under_hypofuzz, use
 from conformance.campaign.journal import OfAnother
 from conformance.runs.session import Session
 from conformance.runs.settings import Settings, UsageError
 
-PLACE = Path(".conformance", "examples")  # of the database of a campaign that is given none
+PLACE = Path(".conformance", "examples")  # of a campaign's database by default
 
 
 @dataclass(frozen=True)
 class Exploration:
-    """What a run explores with: a database of examples; a campaign also has a duration and maybe a folder."""
+    """The database of an exploring run; a campaign also has a duration, and a folder or None."""
 
     database: ResilientDatabase
     seconds: float | None = None
     folder: Path | None = None
 
     def campaign(self, session: Session) -> Campaign | None:
-        """Return the campaign of a session, if the run is one. Raises UsageError."""
+        """Return the campaign of a session; None for a run that is no campaign. Raises UsageError."""
         if self.seconds is None:
             return None
         try:
@@ -38,9 +38,9 @@ class Exploration:
 def explored(
     settings: Settings, option: Callable[[str], Any], several_processes: bool
 ) -> tuple[Settings, Exploration | None]:
-    """Return the settings of a run with these options of the command line, and what it explores. Raises UsageError.
+    """Return the settings and the Exploration of a run with these options of the command line. Raises UsageError.
 
-    ``several_processes``: pytest-xdist distributes the tests.
+    ``several_processes`` says that pytest-xdist distributes the tests.
     """
     place, lasting, state = map(option, ("--example-database", "--campaign-time", "--campaign-state"))
     if place is None and lasting is None and state is None:
@@ -66,7 +66,7 @@ def explored(
     if under_hypofuzz():
         use(database.shared)
     if seconds is not None and option("--conformance-examples") is None:
-        settings = settings.with_examples(EXAMPLES)
+        settings = settings.with_examples(EXAMPLES_PER_CHECK)
     return settings, Exploration(database, seconds, folder)
 
 

@@ -44,10 +44,14 @@ class Clock:
             self._stop()
             self._running.pop()
 
+    def add(self, name: str, seconds: float) -> None:
+        """Count seconds under ``name``."""
+        self.seconds[name] += seconds  # type: ignore[assignment]  # a Counter of floats
+
     def _stop(self) -> None:
         now = time.perf_counter()
         if self._running:
-            self.seconds[self._running[-1]] += now - self._since  # type: ignore[assignment]  # a Counter of floats
+            self.add(self._running[-1], now - self._since)
         self._since = now
 
 

@@ -9,24 +9,24 @@ import struct
 from typing import Any
 
 LENGTH = struct.Struct("<Q")
-MAX_PIECE = 1 << 20  # bytes that are read at a time
+MAX_PIECE_BYTES = 1 << 20  # of one read
 
 
 class Channel:
-    """Pickled messages, each after its length, over a socket; for the process alone that made it."""
+    """Pickled messages, each after its length, over a socket; only the process that made the object may use it."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection, self.owner = connection, os.getpid()
 
     def send(self, message: Any) -> None:
-        """Send a message. Raises OSError where the other side is gone."""
+        """Send a message. Raises OSError if the other side has ended."""
         if os.getpid() != self.owner:
-            os._exit(0)  # a process that the adapter forked has come back into the suite
+            os._exit(0)  # a process that the adapter forked has returned into the suite
         data = pickle.dumps(message)
         self.connection.sendall(LENGTH.pack(len(data)) + data)
 
     def receive(self) -> Any:
-        """Return the next message. Raises EOFError where the other side is gone."""
+        """Return the next message. Raises EOFError if the other side has ended."""
         if os.getpid() != self.owner:
             os._exit(0)
         (length,) = LENGTH.unpack(self._exactly(LENGTH.size))
@@ -36,7 +36,7 @@ class Channel:
         data = bytearray()
         while len(data) < count:
             try:
-                more = self.connection.recv(min(count - len(data), MAX_PIECE))
+                more = self.connection.recv(min(count - len(data), MAX_PIECE_BYTES))
             except ConnectionError:
                 more = b""
             if not more:

@@ -1,4 +1,4 @@
-"""Processes that the adapter forks while a worker runs its code, and that return into the suite."""
+"""Detect processes that the adapter forks and that return into the suite."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 from contextlib import suppress
 from select import select
 
-STRAY_SECONDS = 0.5  # that a process forked by the adapter has to come back where it does not belong
+STRAY_SECONDS = 0.5  # to wait for a process forked by the adapter to return into the suite
 
 
 class ForkWatch:
-    """Notices whether a process that the adapter forked leaves the call in which it was forked."""
+    """A watch on the adapter's forks: a forked process must not leave the call that forked it."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -20,7 +20,7 @@ class ForkWatch:
         os.register_at_fork(before=self._before, after_in_parent=self._in_parent, after_in_child=self._in_child)
 
     def own_fork(self) -> int:
-        """Fork for the suite; return as ``os.fork`` does."""
+        """Fork for the suite; return the same as ``os.fork``."""
         self._pipe = (-1, -1)
         child = os.fork()
         if child == 0:
@@ -28,16 +28,16 @@ class ForkWatch:
         return child
 
     def end_if_stray(self) -> None:
-        """End this process if it is one that the adapter forked."""
+        """End this process if the adapter forked it."""
         if os.getpid() != self.pid:
             with suppress(OSError, TypeError):
                 os.write(self._kept[1], b"!")  # type: ignore[index]  # suppressed
             os._exit(0)
 
     def came_back(self) -> bool:
-        """Return whether a process that the adapter forked came back into the suite, and forget them all."""
+        """Return whether a process that the adapter forked returned into the suite; forget all of them."""
         back = False
-        for pipe in self._forked:  # readable when something is written to it, or when no process has it open
+        for pipe in self._forked:  # readable after a write, or when no process has the other end open
             ready, _, _ = select([pipe], [], [], STRAY_SECONDS)
             back = back or bool(ready and os.read(pipe, 1))
             os.close(pipe)
@@ -55,5 +55,5 @@ class ForkWatch:
         self._pipe = None
 
     def _in_child(self) -> None:
-        # A process of the adapter's keeps the writing end open as long as it lives, or until it is another program.
+        # The adapter's process keeps the writing end open until it ends or executes another program.
         self._kept, self._pipe = self._pipe, None

@@ -1,7 +1,7 @@
-"""The process that imports and builds a backend, and forks the workers that put it to checks.
+"""The host: a process that imports and builds a backend, and forks workers that run checks on it.
 
-``conformance.isolation.host_process`` starts it. It describes the backend and then forks a worker on request; where the
-backend does not survive a fork, it is itself the worker.
+``conformance.isolation.host_process`` starts it. It describes the backend and then forks a worker on request. For a
+backend that does not survive a fork, the host itself is the worker.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from conformance.isolation.system import (
 from conformance.isolation.task import Description
 from conformance.isolation.worker import Worker
 
-BROKEN_WORKER = 70  # the exit status of a worker in which the suite itself failed
+BROKEN_WORKER_STATUS = 70  # of a worker in which the suite itself failed
 
 
 def build(name: str) -> tuple[Any, tuple[str, Any]]:
-    """Build the backend; return it and what is sent of it, or None and the sentence that says why there is none."""
+    """Build a backend; return it or None, and the message for the run: ("built", Description) or ("unknown", why)."""
     try:
         backend = specifications.backend(name)
         claims = {
@@ -49,28 +49,28 @@ def build(name: str) -> tuple[Any, tuple[str, Any]]:
 
 
 def _plain(features: Any) -> Any:
-    """Return the claims as an instance of the specification's own class, not of one of the adapter's."""
+    """Return the claims as an instance of the specification's own class, not of a subclass in the adapter."""
     known = {s.features for s in specifications.every().values()}
     claims_class = next(base for base in type(features).__mro__ if base in known)
     return claims_class(**{f.name: getattr(features, f.name) for f in fields(claims_class) if f.init})
 
 
 def forks(backend: Any) -> bool:
-    """Return whether workers are forked for this backend; on macOS frameworks of the system do not survive it."""
+    """Return whether this backend's workers are forked. On macOS the system's frameworks do not survive a fork."""
     return hasattr(os, "fork") and sys.platform != "darwin" and bool(backend.forks)
 
 
 def main(control: int, shared: int) -> None:
-    """Build the backend that the other side names, then serve it."""
+    """Build the backend that the run names, then serve it."""
     end_with_the_parent()
     channel, status = Channel(socket.socket(fileno=control)), SharedStatus(shared)
-    with suppress(specifications.UnknownSpecification):  # ``build`` says it
+    with suppress(specifications.UnknownSpecification):  # ``build`` reports it
         for specification in specifications.every().values():
-            _ = specification.modules  # before the adapter: every worker has them at once
+            _ = specification.modules  # imported before the fork, so that every worker has them
     faulthandler.enable(2)
     try:
-        backend, told = build(channel.receive())
-        channel.send(told)
+        backend, message = build(channel.receive())
+        channel.send(message)
         if backend is not None and forks(backend):
             supply(backend, channel, status)
         elif backend is not None:
@@ -82,8 +82,8 @@ def main(control: int, shared: int) -> None:
 
 
 def supply(backend: Any, channel: Channel, status: SharedStatus) -> None:
-    """Fork a worker for each socket that arrives; send how one ended on request."""
-    prctl(PR_SET_PDEATHSIG, 0)  # from here on the end of the channel says it, and the children are ended first
+    """Fork a worker for each socket that arrives; on request send the status with which one ended."""
+    prctl(PR_SET_PDEATHSIG, 0)  # from here on the channel's end stops the host, which ends its children first
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     while True:
         message = channel.receive()
@@ -111,5 +111,5 @@ def become_a_worker(backend: Any, descriptor: int, status: SharedStatus) -> None
         Worker(backend, Channel(socket.socket(fileno=descriptor)), status).serve()
     except BaseException:
         traceback.print_exc()
-        os._exit(BROKEN_WORKER)
+        os._exit(BROKEN_WORKER_STATUS)
     os._exit(0)

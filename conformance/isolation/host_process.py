@@ -1,4 +1,4 @@
-"""The host of a backend as the run's process sees it: started, asked, watched, ended."""
+"""The run's side of a host: start it, ask it, watch it, end it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from conformance.isolation.system import GIB, end_descriptor, how_it_ended, kill
 from conformance.isolation.task import Description
 from conformance.registry import UnknownBackend
 
-ANSWER_SECONDS = 20.0  # for a message that is on its way and for a fork
-TICK_SECONDS = 0.05  # between looks at a worker
-TO_BUILD = 5  # times the limit of a call, for the import and building of the backend
+ANSWER_SECONDS = 20.0  # for a message that has begun to arrive, and for a fork
+TICK_SECONDS = 0.05  # between two looks at a worker
+BUILD_LIMITS = 5  # for the import and building of the backend, in limits of a call
 MAX_PRINTED_BYTES = 16 << 20  # in one call, or in one check
 
 START = "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); from conformance.isolation.host import main; "
@@ -34,7 +34,7 @@ START = "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); from confor
 
 @dataclass(frozen=True)
 class Limits:
-    """What a backend's process may take: seconds a call, GiB of memory."""
+    """The limits of a backend's process: seconds for a call, GiB of memory."""
 
     seconds: float
     memory: float
@@ -42,7 +42,7 @@ class Limits:
 
 @dataclass
 class Ended:
-    """A process that gave no answer: why, by itself or killed, in which call and on which example."""
+    """The end of a process without an answer: the reason, the call and the example."""
 
     why: str
     by_itself: bool = True
@@ -53,7 +53,7 @@ class Ended:
     printed: str = ""
 
     def verdict(self) -> Verdict:
-        """Return the failure that it is."""
+        """Return the failure of the check."""
         where = self.what or "outside of any call"
         failure = f"{where}: the backend's process {self.why}"
         if self.printed:
@@ -62,7 +62,7 @@ class Ended:
 
 
 class HostProcess:
-    """The process that imports and builds a backend; it is started by creating this object."""
+    """The process that imports and builds a backend. Making the object starts it."""
 
     def __init__(self, name: str, limits: Limits, environment: dict[str, str]) -> None:
         self.name, self.limits = name, limits
@@ -87,8 +87,8 @@ class HostProcess:
         os.close(prints)
         ours.settimeout(ANSWER_SECONDS)
         self.channel, self.output = Channel(ours), Output(printed)
-        self.heard = False
-        """Whether it has described the backend; before that it listens to nobody."""
+        self.described = False
+        """Whether it has described the backend; before that it reads no messages."""
         self.channel.send(name)
 
     @property
@@ -96,23 +96,23 @@ class HostProcess:
         """The id of the process."""
         return self.process.pid
 
-    def hear(self) -> Description:
-        """Wait for the description of the backend. Raises UnknownBackend, one sentence, and ends, where it has none."""
-        came = self.listen(self.channel, self.pid, self.limits.seconds * TO_BUILD)
-        if isinstance(came, Ended):
-            if came.by_itself:
-                came = self.wait()
+    def describe(self) -> Description:
+        """Wait for the description of the backend. Without one, end the process and raise UnknownBackend."""
+        answer = self.listen(self.channel, self.pid, self.limits.seconds * BUILD_LIMITS)
+        if isinstance(answer, Ended):
+            if answer.by_itself:
+                answer = self.wait()
             self.close()
-            raise UnknownBackend(f"backend {self.name!r}: its process {came.why} while it was imported and built.")
-        said, content = came
-        if said == "unknown":
+            raise UnknownBackend(f"backend {self.name!r}: its process {answer.why} while it was imported and built.")
+        kind, content = answer
+        if kind == "unknown":
             self.close()
             raise UnknownBackend(content)
-        self.heard = True
+        self.described = True
         return content
 
     def fork(self) -> tuple[Channel, int]:
-        """Fork a worker; return its channel and its id. Raises OSError or EOFError where the host is gone."""
+        """Fork a worker; return its channel and its id. Raises OSError or EOFError if the host has ended."""
         ours, theirs = socket.socketpair()
         ours.settimeout(ANSWER_SECONDS)
         try:
@@ -128,31 +128,31 @@ class HostProcess:
         return Channel(ours), pid
 
     def reap(self, pid: int) -> int:
-        """Return the status of waitpid of a worker. Raises OSError or EOFError where the host is gone."""
+        """Return a worker's status from waitpid. Raises OSError or EOFError if the host has ended."""
         self.channel.send(pid)
         return self.channel.receive()
 
     def wait(self) -> Ended:
-        """Wait a moment for a process that is ending, kill its group, and return how it ended."""
+        """Wait a second for the process to end, kill its group, and return its end."""
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(1)
         kill_group(self.pid)
         return Ended(how_it_ended(self.status_of_end()), printed=self.output.excerpt())
 
     def status_of_end(self) -> int:
-        """Wait for the process; return its status as waitpid has it."""
+        """Wait for the process; return its status in the encoding of waitpid."""
         code = self.process.wait()
         return -code if code < 0 else code << 8
 
     def kill(self) -> None:
-        """Kill the process and those of its group, and do not wait."""
+        """Kill the process and its group; do not wait."""
         kill_group(self.pid)
 
     def close(self) -> None:
-        """End the process and its workers, at once."""
-        if not self.heard:
+        """End the process and its workers."""
+        if not self.described:
             self.kill()
-        self.channel.connection.close()  # at which it ends its children and itself
+        self.channel.connection.close()  # the process then ends its children and itself
         try:
             self.process.wait(1)
         except subprocess.TimeoutExpired:
@@ -162,17 +162,18 @@ class HostProcess:
         self.release()
 
     def release(self) -> None:
-        """Close what is left of a process that has ended."""
+        """Close the descriptors of a process that has ended."""
         self.channel.connection.close()
         with suppress(OSError):
             os.close(self.output.descriptor)
 
     # --- watching -------------------------------------------------------------------------------------
 
-    def listen(self, channel: Channel, pid: int, patience: float) -> Any:
-        """Return the next message of a process of this host, or how it ended or had to be ended.
+    def listen(self, channel: Channel, pid: int, outside_seconds: float) -> Any:
+        """Return the next message of this host or its worker, or the Ended of the process.
 
-        ``patience``: the seconds it may take outside of calls. Of a worker that ended by itself the cause is left open.
+        ``outside_seconds`` is its time limit outside of calls. The caller must kill a process that exceeded a limit. If
+        the process ended by itself, ``why`` is empty.
         """
         gone = end_descriptor(pid)
         seen, since, printed, looked = -1, 0.0, 0, 0.0
@@ -196,7 +197,7 @@ class HostProcess:
                 events, inside = numbers[SharedStatus.EVENTS], numbers[SharedStatus.DEPTH]
                 if events != seen:
                     seen, since, printed = events, now, output.total
-                limit = limits.seconds if inside else patience
+                limit = limits.seconds if inside else outside_seconds
                 if now - since > limit:
                     self._print_place(pid)
                     why = f"gave no answer within {limit:g} s and was killed"
@@ -218,7 +219,7 @@ class HostProcess:
         return Ended("", printed=output.excerpt())
 
     def _print_place(self, pid: int) -> None:
-        """Let a process that hangs print where it is: Python's fault handler does so at this signal."""
+        """Make a hanging process print its stack: Python's fault handler does so on this signal."""
         with suppress(OSError):
             os.kill(pid, signal.SIGABRT)
             time.sleep(4 * TICK_SECONDS)

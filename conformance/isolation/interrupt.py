@@ -1,36 +1,38 @@
-"""Ctrl-C, heard where a run looks for it: raised anywhere, in a callback of Hypothesis say, it may be lost."""
+"""Defer KeyboardInterrupt to safe points: raised elsewhere, in a callback of Hypothesis for example, it can be lost."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from typing import Any
+from types import FrameType
 
 
 class Interrupt:
-    """Hears the first Ctrl-C in place of the handler that there was, until ``close()``; the second goes to that one.
+    """A handler of Ctrl-C until ``close()``: it keeps the first one, and passes the second on to the former handler.
 
-    Elsewhere than in the main thread, and where Ctrl-C is ignored, it changes nothing.
+    Outside of the main thread, and if Ctrl-C is ignored, it does nothing.
     """
 
     def __init__(self) -> None:
-        self.heard, self.handler = False, signal.getsignal(signal.SIGINT)
-        self.hearing = threading.current_thread() is threading.main_thread() and callable(self.handler)
-        if self.hearing:
-            signal.signal(signal.SIGINT, self.hear)
+        former = signal.getsignal(signal.SIGINT)
+        self.pressed = False
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        self.former = former if in_main_thread and callable(former) else None
+        if self.former is not None:
+            signal.signal(signal.SIGINT, self.handle)
 
-    def hear(self, *signal_and_frame: Any) -> None:
-        """The handler."""
-        if self.heard:
-            self.handler(*signal_and_frame)
-        self.heard = True
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Keep the first Ctrl-C; pass any other on."""
+        if self.pressed and self.former is not None:
+            self.former(number, frame)
+        self.pressed = True
 
-    def look(self) -> None:
-        """Raise KeyboardInterrupt if there was one."""
-        if self.heard:
+    def raise_if_pressed(self) -> None:
+        """Raise KeyboardInterrupt if there was a Ctrl-C."""
+        if self.pressed:
             raise KeyboardInterrupt
 
     def close(self) -> None:
-        """Put back the handler that there was."""
-        if self.hearing and signal.getsignal(signal.SIGINT) == self.hear:
-            signal.signal(signal.SIGINT, self.handler)
+        """Restore the former handler."""
+        if self.former is not None and signal.getsignal(signal.SIGINT) == self.handle:
+            signal.signal(signal.SIGINT, self.former)

@@ -1,7 +1,7 @@
-"""A backend that runs in other processes: nothing that an adapter does ends the run, or holds it up for long.
+"""A backend in other processes, where no crash or hang of an adapter can end or stop the run.
 
-A whole check is isolated, not a call: a worker draws from here, calls the backend in its own process and sends back a
-verdict, so that a call costs what it costs without isolation.
+Isolation is around a whole check, not around each call: a worker gets plans from this process, calls the backend in its
+own process and sends a verdict. So a call costs no more than without isolation.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from conformance.isolation.system import environment, how_it_ended, kill_group
 from conformance.isolation.task import Description, Task
 from conformance.registry import UnknownBackend
 
-BETWEEN_CALLS = 10  # times the limit of a call, for the suite's own work and for destructors
-MAX_HANGS = 3  # of a kind and dtype, each the limit long; what is left of its requirements is blocked then
-MAX_CRASHES_MADE_SMALLER = 2  # of a kind and dtype; each attempt is a process
-MAX_CRASH_ATTEMPTS = 60  # to make such an example smaller
+OUTSIDE_LIMITS = 10  # for the suite's own work and for destructors, in limits of a call
+MAX_HANGS = 3  # of a kind and dtype, each as long as the limit; then its other requirements are blocked
+MAX_SHRUNK_CRASHES = 2  # of a kind and dtype; each attempt needs a process
+MAX_CRASH_ATTEMPTS = 60  # to shrink such an example
 
 Block = Callable[[int], list[Any]]  # draws the plans of a block
 
@@ -38,7 +38,7 @@ class SuiteBroke(Exception):
 
 @dataclass(frozen=True)
 class WorkerHandle:
-    """A worker as the run's process sees it; ``forked`` unless it is the host itself."""
+    """The run's side of a worker; ``forked`` is False if the host itself is the worker."""
 
     channel: Channel
     pid: int
@@ -46,20 +46,20 @@ class WorkerHandle:
 
 
 class IsolatedBackend:
-    """A backend and its processes, the first of which is started at once.
+    """A backend and its processes. Making the object starts the host.
 
-    ``description`` is there as soon as that one has imported and built it. Raises UnknownBackend, one sentence, where
-    it cannot.
+    ``description`` waits until the host has imported and built the backend. Raises UnknownBackend, one sentence, if the
+    host cannot build it.
     """
 
     def __init__(self, name: str, seconds: float, memory: float, threads: int | None = None) -> None:
-        """``threads``: how many OpenMP's libraries use there, unless the environment sets it."""
+        """Start the host. ``threads`` is the number of OpenMP threads unless the environment sets it."""
         self.name, self.limits = name, Limits(seconds, memory)
         self.environment = environment(threads)
         self.print: Callable[[str], object] = lambda text: sys.stdout.write(text)
-        """Takes what the backend prints in a check."""
+        """Receives the backend's output in a check."""
         self.database: ExampleDatabase | None = None
-        """The database of failing examples, where one is used."""
+        """The database of failing examples; None without one."""
         self.abandoned = False
         self.crashes: Counter[tuple[str, str]] = Counter()
         self.hangs: Counter[tuple[str, str]] = Counter()
@@ -72,15 +72,15 @@ class IsolatedBackend:
 
     @property
     def description(self) -> Description:
-        """What the backend says of itself, once it is heard."""
+        """The backend's description; waits for it the first time."""
         if self._description is None:
-            self._description = self._heard(self._host or self._started())
+            self._description = self._described(self._host or self._started())
         return self._description
 
-    def _heard(self, host: HostProcess) -> Description:
+    def _described(self, host: HostProcess) -> Description:
         self._host = host
         try:
-            return host.hear()
+            return host.describe()
         except UnknownBackend:
             self._host = None
             raise
@@ -88,14 +88,14 @@ class IsolatedBackend:
     # --- processes ------------------------------------------------------------------------------------
 
     def _ready(self) -> tuple[HostProcess, WorkerHandle]:
-        """Return the host and a worker. Raises UnknownBackend where the backend cannot be started again."""
+        """Return the host and a worker. Raises UnknownBackend if the backend cannot be started again."""
         if self.abandoned:
             raise UnknownBackend(f"backend {self.name!r}: the run is over.")
         forks = self.description.forks
         host = self._host
         if host is None:
             host = self._started()
-            self._description = self._heard(host)
+            self._description = self._described(host)
         if self._worker is None:
             if forks:
                 try:
@@ -109,20 +109,20 @@ class IsolatedBackend:
         return host, self._worker
 
     def abandon(self) -> None:
-        """Kill the processes from another thread; whoever waits for them finds them gone, and starts no others."""
+        """Kill the processes from another thread; a thread that waits for them notices, and starts no new ones."""
         self.abandoned = True
         if (host := self._host) is not None:
             host.kill()
 
     def close(self) -> None:
-        """End every process of the backend, at once."""
+        """End every process of the backend."""
         self.end_worker()
         if (host := self._host) is not None:
             self._host = None
             host.close()
 
     def end_worker(self) -> int | None:
-        """Kill the worker and what it has started. Returns its status, as waitpid has it, if there is one."""
+        """Kill the worker and the processes that it started. Returns its status from waitpid, or None."""
         worker, host = self._worker, self._host
         if worker is None or host is None:
             return None
@@ -143,9 +143,9 @@ class IsolatedBackend:
     # --- checks ---------------------------------------------------------------------------------------
 
     def run(self, task: Task, block: Block, clock: Clock, patient: bool) -> tuple[Verdict, bool]:
-        """Return the verdict on a task, and whether it was put to the backend at all.
+        """Return the verdict on a task, and whether the backend ran.
 
-        ``block(number)`` draws plans. ``patient``: a hang is known, and does not count.
+        ``block(number)`` draws plans. With ``patient`` a hang is a known failure and is not counted.
         """
         subject = (task.kind, task.dtype)
         if self.hangs[subject] >= MAX_HANGS:
@@ -160,18 +160,18 @@ class IsolatedBackend:
             if found.hung:
                 self.hangs[subject] += not patient
             elif found.by_itself:
-                verdict = self._made_smaller(task, block, clock, verdict, found)
+                verdict = self._shrunk(task, block, clock, verdict, found)
             return verdict, True
         finally:
             spent = sum(clock.seconds.values()) - before
-            clock.seconds["isolation"] += time.perf_counter() - started - spent  # type: ignore[assignment]
+            clock.add("isolation", time.perf_counter() - started - spent)
 
-    def _made_smaller(self, task: Task, block: Block, clock: Clock, verdict: Verdict, found: Ended) -> Verdict:
-        """Return the verdict on a crash with a smaller example, if that crashes as well in a separate process."""
+    def _shrunk(self, task: Task, block: Block, clock: Clock, verdict: Verdict, found: Ended) -> Verdict:
+        """Return the verdict on a crash with a smaller example, if a smaller one crashes a separate process as well."""
         subject = (task.kind, task.dtype)
         self.crashes[subject] += 1
         attempts = min(task.profile.shrink_attempts, MAX_CRASH_ATTEMPTS)
-        few = self.crashes[subject] <= MAX_CRASHES_MADE_SMALLER
+        few = self.crashes[subject] <= MAX_SHRUNK_CRASHES
         if not (found.example and attempts and self.description.forks and few):
             return verdict
         profile = replace(task.profile, shrink_attempts=attempts)
@@ -182,7 +182,7 @@ class IsolatedBackend:
         return replace(again, failure="".join((again.failure, *printed)))
 
     def _attempt(self, task: Task, block: Block, clock: Clock) -> Verdict | Ended:
-        """Put the task to a worker; return its verdict or how it ended."""
+        """Put the task to a worker; return its verdict or its end."""
         started = time.perf_counter()
         if self._host is not None:
             self._host.output.read()
@@ -195,44 +195,44 @@ class IsolatedBackend:
         output.forget()
         found: tuple[Verdict, dict[str, float]] | Ended = Ended("")
         try:
-            found = self._seen_through(host, worker, task, block)
+            found = self._served(host, worker, task, block)
         finally:
-            if isinstance(found, Ended):  # an interrupt of the run too: what is under way there is over
+            if isinstance(found, Ended):  # also after an interrupt of the run, while the worker is busy
                 end = self.end_worker()
         if not isinstance(found, Ended):
             verdict, seconds = found
-            clock.seconds.update(seconds)  # type: ignore[arg-type]  # a Counter of floats
+            clock.seconds.update(seconds)
             output.read()
-            if output.total > MAX_PRINTED_BYTES and verdict.passed:  # too fast to be seen at it
+            if output.total > MAX_PRINTED_BYTES and verdict.passed:  # faster than ``listen`` looks
                 verdict.failure = f"the backend's process printed more than {MAX_PRINTED_BYTES >> 20} MiB in one check"
             if not task.careful:
                 self.print(output.text)
             return verdict
-        clock.seconds["backend"] += time.perf_counter() - started  # type: ignore[assignment]
+        clock.add("backend", time.perf_counter() - started)
         if found.by_itself:
             found.why = how_it_ended(end) if end is not None else "ended, and what started it as well"
         found.what = status.read(SharedStatus.WHAT) if status.numbers[SharedStatus.DEPTH] else ""
         found.example, found.judged = status.read(SharedStatus.EXAMPLE), status.numbers[SharedStatus.JUDGED]
         return found
 
-    def _seen_through(
+    def _served(
         self, host: HostProcess, worker: WorkerHandle, task: Task, block: Block
     ) -> tuple[Verdict, dict[str, float]] | Ended:
-        """Send the task, answer what the worker asks for, and return its verdict and seconds."""
+        """Send the task, answer the worker's requests, and return its verdict and seconds."""
         try:
             worker.channel.send(task)
             while True:
-                came = host.listen(worker.channel, worker.pid, self.limits.seconds * BETWEEN_CALLS)
-                if isinstance(came, Ended):
-                    return came
-                said, *content = came
-                if said == "plans":
+                message = host.listen(worker.channel, worker.pid, self.limits.seconds * OUTSIDE_LIMITS)
+                if isinstance(message, Ended):
+                    return message
+                kind, *content = message
+                if kind == "plans":
                     worker.channel.send(block(*content))
-                elif said == "database":
+                elif kind == "database":
                     name, arguments = content
                     kept = getattr(self.database, name)(*arguments)
                     worker.channel.send(None if kept is None else list(kept))
-                elif said == "verdict":
+                elif kind == "verdict":
                     verdict, seconds = content
                     return verdict, seconds
                 else:

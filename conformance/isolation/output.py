@@ -1,4 +1,4 @@
-"""What a backend's process prints."""
+"""The output of a backend's process."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import os
 import re
 
 PACKAGE = os.path.dirname(os.path.dirname(__file__))
-MAX_EXCERPT_LINES = 6  # of the first and of the last that were printed
+MAX_EXCERPT_LINES = 6  # at the beginning and at the end
+MAX_LINE_CHARACTERS = 200  # of an excerpt
 
-# In what Python's fault handler prints: frames of the suite, and the list of everything imported.
+# In the output of Python's fault handler: frames of the suite, and the list of imported modules.
 OWN_FRAMES = re.compile(rf'  File "(<string>|{re.escape(PACKAGE)}/[\w/]+\.py)"|Extension modules:')
 PLACES = re.compile(r'(?<=")/[^"\n]*/site-packages/')
 
 
 class Output:
-    """What a process prints: read as it comes, its beginning and end kept."""
+    """The output of a process: its beginning and its end."""
 
     KEPT = 8000  # bytes of the beginning and of the end
+    MAX_READS = 64  # of 64 KiB at a time, because the caller has other work
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -24,12 +26,12 @@ class Output:
         self.forget()
 
     def forget(self) -> None:
-        """Keep nothing of what was read so far."""
+        """Drop the output so far."""
         self.first, self.last, self.total = b"", b"", 0
 
     def read(self) -> None:
-        """Read what is there, at most some megabytes of it: other work waits."""
-        for _ in range(64):
+        """Read the available output, at most some megabytes."""
+        for _ in range(self.MAX_READS):
             try:
                 data = os.read(self.descriptor, 1 << 16)
             except OSError:
@@ -42,18 +44,18 @@ class Output:
 
     @property
     def text(self) -> str:
-        """The whole, or its beginning and its end."""
+        """The whole output, or its beginning and its end."""
         if self.total <= self.KEPT:
             return self.first.decode("utf-8", "replace")
         left_out = f"\n[... {self.total} bytes ...]\n"
         return self.first.decode("utf-8", "replace") + left_out + self.last.decode("utf-8", "replace")
 
     def excerpt(self) -> str:
-        """Return the first and the last lines, without the suite's own frames, addresses and places."""
+        """Return the first and the last lines, without the suite's own frames, addresses and installation paths."""
         printed = re.sub(r"\b0x[0-9a-f]+", "0x...", self.text).splitlines()
         here = os.path.join(os.getcwd(), "")
         lines = [
-            PLACES.sub("", line).replace(here, "")[:200]
+            PLACES.sub("", line).replace(here, "")[:MAX_LINE_CHARACTERS]
             for line in printed
             if line.strip() and not OWN_FRAMES.match(line)
         ]

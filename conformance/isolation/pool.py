@@ -1,4 +1,4 @@
-"""The pool of a run's isolated backends: started, handed out, taken back, ended."""
+"""The pool of a run's isolated backends."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from hypothesis.database import ExampleDatabase
 from conformance.isolation.isolated_backend import IsolatedBackend
 from conformance.isolation.system import default_memory, processors
 
-MAX_PROCESSES = 8  # more than there are kinds helps where there are several backends
+MAX_PROCESSES = 8  # more than the number of kinds, for runs of several backends
 
 
 class Over(Exception):
-    """The run ended before this was done."""
+    """The end of the run, raised in a thread that still works for it."""
 
 
 class WorkerPool:
-    """The isolated backends of a run, by the position of their name; the first of each is started at once.
+    """The isolated backends of a run by the position of their name. Making the object starts one of each.
 
-    ``processes`` of a backend run at a time. Where they are several, one more of the first backend is started in
-    reserve. A database of examples serves them all.
+    ``processes`` is the number of a backend's processes that run at a time. If it is above 1, one more of the first
+    backend is started in reserve. All share a database of examples.
     """
 
     def __init__(self, names: Sequence[str], seconds: float, memory: float | None, processes: int) -> None:
@@ -39,7 +39,7 @@ class WorkerPool:
         return IsolatedBackend(name, self.seconds, self.memory, self.threads)
 
     def start_reserve(self) -> None:
-        """Start one more of the first backend, which imports while the suite does."""
+        """Start one more of the first backend, which imports its packages while the suite does."""
         if self.processes > 1 and self._reserve is None:
             self._reserve = self._started(self.names[0])
 
@@ -49,7 +49,7 @@ class WorkerPool:
         return self._over.is_set()
 
     def take(self, index: int) -> IsolatedBackend:
-        """Return an isolated backend that nobody uses, or one more. Raises Over."""
+        """Return an idle isolated backend, or start another. Raises Over."""
         with self._lock:
             if self._idle[index]:
                 found = self._idle[index].pop()
@@ -63,13 +63,13 @@ class WorkerPool:
         found.database = self.database
         with self._lock:
             self._every.append(found)
-        if self.over:  # nobody else knows of it yet
+        if self.over:  # ``abandon`` may have missed it
             found.abandon()
             raise Over
         return found
 
     def give_back(self, index: int, backend: IsolatedBackend, wanted: bool) -> None:
-        """Keep the backend for the next who takes it; end it, and what it holds, if it is no longer ``wanted``."""
+        """Keep the backend for the next ``take`` if ``wanted``, otherwise end its processes."""
         if wanted:
             with self._lock:
                 self._idle[index].append(backend)
@@ -77,11 +77,11 @@ class WorkerPool:
             backend.close()
 
     def wait_until_over(self) -> None:
-        """Return when the run is over: a thread that ended before would end its processes."""
+        """Wait for the end of the run. A thread must not end before, because its processes would end with it."""
         self._over.wait()
 
     def abandon(self) -> None:
-        """Kill every process, in whatever thread it is used."""
+        """Kill every process, also while another thread uses it."""
         self._over.set()
         for backend in self._all():
             backend.abandon()

@@ -117,7 +117,7 @@ class Scheduler(Generic[JobType, Found]):
         def drawn() -> None:
             try:
                 answer.put(block())
-            except Exception as error:  # it is this thread's job that cannot be judged
+            except Exception as error:  # the job of this thread fails
                 answer.put(error)
 
         self._inbox.put((drawn,))

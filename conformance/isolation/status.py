@@ -1,4 +1,4 @@
-"""What a worker is doing, in memory that outlives it."""
+"""The status of a worker, in shared memory that outlives it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from conformance.isolation.channel import LENGTH
 
 
 class SharedStatus:
-    """The call in progress and the current example: written around every call, read where the worker ended."""
+    """The call in progress and the current example, written around every call and read after the worker's end."""
 
     SIZE = 8192
-    EVENTS, DEPTH, JUDGED = range(3)  # numbers: calls begun and ended, how deep in calls, examples judged in this check
-    WHAT, EXAMPLE = (64, 1000), (1100, 7000)  # texts: the place, and the most bytes of them
+    EVENTS, DEPTH, JUDGED = range(3)  # numbers: calls begun and ended, depth of nested calls, examples of this check
+    WHAT, EXAMPLE = (64, 1000), (1100, 7000)  # texts: their place and their maximum of bytes
 
     def __init__(self, descriptor: int) -> None:
         self.memory = mmap.mmap(descriptor, self.SIZE)
@@ -31,5 +31,5 @@ class SharedStatus:
         return self.memory[start + 8 : start + 8 + min(length, most)].decode("utf-8", "replace")
 
     def clear(self) -> None:
-        """Forget numbers and texts."""
+        """Clear numbers and texts."""
         self.memory[:] = bytes(self.SIZE)

@@ -1,4 +1,4 @@
-"""What the operating system knows of processes: their ends, their children, their memory."""
+"""Ask the operating system about processes: their ends, their children, their memory."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def available() -> bool:
-    """Return whether the system has what isolation needs: sockets that a child inherits."""
+    """Return whether the system supports isolation: it needs sockets that a child inherits."""
     return os.name == "posix"
 
 
 def processors() -> int:
-    """Return how many processors this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def default_memory(processes: int = 1) -> float:
     """Return the GiB to which each of that many workers may grow.
 
-    16, or a worker's share of three quarters of the machine's memory where that is less.
+    It is MAX_DEFAULT_MEMORY_GIB, or a worker's share of three quarters of the machine's memory if that is less.
     """
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
     return min(MAX_DEFAULT_MEMORY_GIB, 0.75 * machine / processes)
@@ -38,7 +38,7 @@ def environment(threads: int | None) -> dict[str, str]:
 
 
 def how_it_ended(status: int) -> str:
-    """Put a process's end into words, from the status of waitpid."""
+    """Describe the end of a process from its status of waitpid."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         name = signal.Signals(number).name if number in list(signal.Signals) else "unknown"
@@ -47,13 +47,13 @@ def how_it_ended(status: int) -> str:
 
 
 def kill_group(pid: int) -> None:
-    """Kill a process and those of its group."""
+    """Kill the group of a process."""
     with suppress(OSError):
         os.killpg(pid, signal.SIGKILL)
 
 
 def memory_of(pid: int) -> int:
-    """Return the bytes of memory that a process and its descendants use; 0 where the system does not say."""
+    """Return the bytes of memory of a process and its descendants; 0 if the system does not report them."""
     try:
         with open(f"/proc/{pid}/statm", encoding="ascii") as file:
             pages = int(file.read().split()[1])
@@ -73,13 +73,13 @@ def end_descriptor(pid: int) -> int | None:
 
 
 def prctl(option: int, value: int) -> None:
-    """Tell Linux a wish about this process's parents or children; do nothing elsewhere."""
+    """Set an option of this process on Linux; do nothing on other systems."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def end_with_the_parent() -> None:
-    """Have this process killed when the one that started it ends."""
+    """Let the system kill this process when its parent ends."""
     parent = os.getppid()
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
@@ -87,7 +87,7 @@ def end_with_the_parent() -> None:
 
 
 def children(pid: int | str) -> list[int]:
-    """Return the processes that a process's threads started and did not wait for; none where the system is silent."""
+    """Return the ids of a process's children that it has not waited for; none if the system does not report them."""
     found: list[int] = []
     with suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):
@@ -97,7 +97,7 @@ def children(pid: int | str) -> list[int]:
 
 
 def end_children() -> None:
-    """Kill what is left of this process's descendants, those that left their group too."""
+    """Kill all remaining descendants of this process, in any group."""
     for _ in range(100):
         left = children(os.getpid())
         if not left:

@@ -1,4 +1,4 @@
-"""What crosses between the run and a backend's processes: tasks, and what a backend says of itself."""
+"""The messages between the run and a backend's processes: tasks, and the description of a backend."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from conformance.engine.profiles import Profile
 
 @dataclass(frozen=True)
 class Task:
-    """A check, by its requirement and its number among the checks that decide it, and what it is put to."""
+    """A check, named by its requirement and its number among the requirement's checks, and its subject and settings."""
 
     specification: str
     requirement: str
@@ -20,7 +20,7 @@ class Task:
     profile: Profile
     seed: int
     careful: bool = False
-    """Whether each example is judged in a separate process, so that one that ends it can be made smaller."""
+    """Whether each example runs in a separate process, so that a crashing example can be shrunk."""
     example: dict[str, Any] | None = None
     """The example of a known failure."""
     database: bool = False
@@ -29,7 +29,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Description:
-    """What a backend says of itself: plain data, and its claims by the name of the specification."""
+    """A backend's description of itself, with its claims by the name of the specification."""
 
     name: str
     version: str
@@ -38,11 +38,11 @@ class Description:
 
 
 class RemoteBackend:
-    """What the run knows of a backend that lives in another process, as one specification calls it."""
+    """The run's stand-in for a backend in another process, with the claims for one specification."""
 
     def __init__(self, name: str, version: str, features: Any, asked_as: str = "") -> None:
         self.name, self.version, self.features, self.asked_as = name, version, features, asked_as
 
     def snippet(self, call: Any) -> str | None:
-        """Return None: what the adapter knows is in the other process."""
+        """Return None: the adapter is in the other process."""
         return None

@@ -46,23 +46,23 @@ class RemoteDatabase(ExampleDatabase):
         self.channel.send(("database", name, arguments))
         return self.channel.receive()
 
-    def fetch(self, key: bytes) -> list[bytes]:  # type: ignore[override]  # a list is an iterable
-        """Return the examples that are kept under a key."""
+    def fetch(self, key: bytes) -> list[bytes]:
+        """Return the examples under a key."""
         return self._ask("fetch", key)
 
     def save(self, key: bytes, value: bytes) -> None:
-        """Keep an example under a key."""
+        """Save an example under a key."""
         self._ask("save", key, value)
 
     def delete(self, key: bytes, value: bytes) -> None:
-        """Keep an example no longer."""
+        """Delete an example."""
         self._ask("delete", key, value)
 
 
 class RemotePlans(Plans):
-    """Plans drawn and cached by the run's process: a worker's own cache would be lost when it exits.
+    """Plans drawn and cached by the run's process. A worker's own cache would be lost when it exits.
 
-    The run's process draws those of the check; what diagnosis needs beyond them is drawn here.
+    The run's process draws the plans of the check; this process draws the further plans for diagnosis.
     """
 
     def __init__(self, task: Task, channel: Channel, draw: Draw | None) -> None:
@@ -78,21 +78,21 @@ class RemotePlans(Plans):
 
 
 class Worker:
-    """Runs checks on the backend, in this process, and sends their verdicts."""
+    """The server of one worker process: it runs checks on the backend and sends their verdicts."""
 
     def __init__(self, backend: Any, channel: Channel, status: SharedStatus) -> None:
         self.backend, self.channel, self.status = backend, channel, status
         self.clock = Clock()
         self.diagnostician: Diagnostician | None = None
-        self.examples: tuple[str, str, str, int] | None = None  # of the diagnostician: its subject and the seed
-        self.uncaught: list[str] = []  # exceptions that Python reports and goes on
+        self.examples: tuple[str, str, str, int] | None = None  # the diagnostician's subject and seed
+        self.uncaught: list[str] = []  # exceptions that Python reports without raising them
         self.forks = ForkWatch()
         sys.unraisablehook = self._unraisable
         threading.excepthook = self._in_a_thread
 
     def serve(self) -> None:
-        """Run tasks until the other side is gone."""
-        warnings.simplefilter("ignore")  # an adapter may warn as it likes
+        """Run tasks until the other side ends."""
+        warnings.simplefilter("ignore")  # adapters may warn
         faulthandler.enable(2)
         while True:
             try:
@@ -113,7 +113,7 @@ class Worker:
             self.channel.send(("verdict", verdict, dict(self.clock.seconds)))
 
     def verdict(self, task: Task) -> Verdict:
-        """Return the verdict of the check; stray processes and exceptions outside of calls fail it too."""
+        """Return the verdict of the check. Stray processes and exceptions outside of calls fail it as well."""
         specification = specifications.named(task.specification)
         check = specification.checks_of(task.requirement)[task.number]
         if isinstance(check, Check):
@@ -129,10 +129,10 @@ class Worker:
         return verdict
 
     def diagnostician_for(self, specification: Specification, task: Task, plans: Plans) -> Diagnostician:
-        """Return the subject's examples and evidence; those of the subject before are let go first."""
+        """Return the subject's examples and evidence; drop another subject's first."""
         examples = task.specification, task.kind, task.dtype, task.seed
         if self.diagnostician is None or self.examples != examples:
-            self.diagnostician = None  # the layers of the old examples end here, in this requirement
+            self.diagnostician = None  # delete the old layers here, so that a crash counts for this requirement
             self.examples = examples
             backend = specifications.adapted(self.backend, specification)
             subject = Subject(specification, backend, task.kind, task.dtype, self.clock, self.watch)
@@ -141,7 +141,7 @@ class Worker:
         return self.diagnostician
 
     def noting(self, law: Law, careful: bool) -> Law:
-        """Make the law note its examples; if ``careful``, judge each in a separate process."""
+        """Return a law that records its examples; if ``careful``, it judges each in a separate process."""
 
         def noted(trial: Any) -> None:
             self.status.numbers[SharedStatus.JUDGED] += 1
@@ -154,7 +154,7 @@ class Worker:
         return noted
 
     def apart(self, law: Law, trial: Any) -> None:
-        """Run the law in a separate process. Raises Failed only where that ends before it has judged."""
+        """Run the law in a separate process. Raises Failed only if that process ends before the law does."""
         ours, theirs = os.pipe()
         child = self.forks.own_fork()
         if child == 0:
@@ -174,7 +174,7 @@ class Worker:
 
     @contextmanager
     def watch(self, what: str) -> Iterator[None]:
-        """Note a call, and catch what would end the worker or leave the call twice."""
+        """Record a call; catch exceptions that would end the worker, and forked processes that leave the call."""
         status = self.status
         before = status.read(SharedStatus.WHAT) if status.numbers[SharedStatus.DEPTH] else ""
         status.write(SharedStatus.WHAT, what)
@@ -184,7 +184,7 @@ class Worker:
             yield
         except (Exception, SystemExit, Broken):
             raise
-        except BaseException as error:  # nobody presses Ctrl-C here: the adapter raised it
+        except BaseException as error:  # KeyboardInterrupt as well: here only the adapter can raise it
             raise Failed(f"{what} raised {type(error).__name__}: {one_line(error)}") from error
         finally:
             self.forks.end_if_stray()
