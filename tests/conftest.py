@@ -34,6 +34,7 @@ MARKERS = {
     "test_onnx_ops": "onnx",
     "test_oracle": "torch",
     "test_plugin": "slow",
+    "test_prose": "fast",
     "test_readme": "slow",
     "test_regenerate": "fast",
     "test_reproducer": "slow torch",
