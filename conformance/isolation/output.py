@@ -9,8 +9,11 @@ PACKAGE = os.path.dirname(os.path.dirname(__file__))
 MAX_EXCERPT_LINES = 6  # at the beginning and at the end
 MAX_LINE_CHARACTERS = 200  # of an excerpt
 
+# Frames of an adapter, a case or a fault say what hangs or crashes; the others are the suite's own.
+ADAPTERS = r"backends/|cases/|specifications/\w+/faults/"
+
 # In the output of Python's fault handler: frames of the suite, and the list of imported modules.
-OWN_FRAMES = re.compile(rf'  File "(<string>|{re.escape(PACKAGE)}/[\w/]+\.py)"|Extension modules:')
+OWN_FRAMES = re.compile(rf'  File "(<string>|{re.escape(PACKAGE)}/(?!{ADAPTERS})[\w/]+\.py)"|Extension modules:')
 PLACES = re.compile(r'(?<=")/[^"\n]*/site-packages/')
 
 
