@@ -110,7 +110,7 @@ def project(tmp_path, plugins):
     (tmp_path / "pyproject.toml").write_text(SETTINGS)
     (tmp_path / "my_gru.py").write_text(ADAPTER)
     (tmp_path / "known.toml").write_text("")
-    (tmp_path / "test_my_gru.py").write_text(TESTS)
+    (tmp_path / "test_layers.py").write_text(TESTS)
 
     def tested(*arguments, **environment):
         path = os.pathsep.join([str(ROOT), str(plugins)])
@@ -124,7 +124,7 @@ def project(tmp_path, plugins):
 
 
 def failed(printed):
-    return set(re.findall(r"FAILED test_my_gru.py::test_\w+\[([A-Z-]+)-\w", printed))
+    return set(re.findall(r"FAILED test_layers.py::test_\w+\[([A-Z-]+)-\w", printed))
 
 
 def test_each_requirement_is_an_item_in_any_order(project):
@@ -175,7 +175,7 @@ def test_coverage_of_a_library_is_seen_where_it_is_not_isolated(project):
         tests = TESTS.replace(
             'MyLibrary, profile="smoke")\ndef', f'MyLibrary, profile="smoke", isolation={isolation!r})\ndef'
         )
-        (project.folder / "test_my_gru.py").write_text(tests)
+        (project.folder / "test_layers.py").write_text(tests)
         status, printed = project("-k", "test_my_gru and SHAPE", "--cov=my_gru", "-p", "no:randomly")
         assert status == 0, printed
         return int(re.search(r"my_gru\.py .* (\d+)%", printed)[1])
