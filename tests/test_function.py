@@ -130,7 +130,7 @@ def failed(printed):
 def test_each_requirement_is_an_item_in_any_order(project):
     status, printed = project("-k", "test_my_gru or test_the_function", "-p", "randomly", "-p", "no:xdist")
     assert status == 0, printed
-    assert int(re.search(r"(\d+) passed", printed)[1]) > 150
+    assert int(re.search(r"(\d+) passed", printed)[1]) > 140
 
 
 def test_a_failure_is_told_once_and_what_builds_on_it_is_skipped(project):
@@ -139,7 +139,7 @@ def test_a_failure_is_told_once_and_what_builds_on_it_is_skipped(project):
     whole = run_in(project, "my_gru:Forgetful")
     assert failed(printed) == {finding.requirement for finding in whole.failures}
     assert "skipped" in printed
-    assert "got " in printed
+    assert "right is" in printed
     assert "reproducer: " in printed
 
 
