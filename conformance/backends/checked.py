@@ -8,6 +8,7 @@ REFUSE-... therefore test the adapter and say nothing about the framework.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import ml_dtypes
 import numpy as np
@@ -84,18 +85,21 @@ class CheckedLayer(Layer):
         arguments = self._checked(x, h_0, c_0, lengths)
         given = (d_output, d_h_n, d_c_n)
         zeros = (None if shape is None else np.zeros(shape, x.dtype) for shape in self._result_shapes(x))
-        cotangents = Result(*(z if d is None else d for z, d in zip(zeros, given, strict=True)))
+        filled = (z if d is None else d for z, d in zip(zeros, given, strict=True))
+        cotangents = Result(*filled)  # type: ignore[arg-type]  # only c_n has no shape
         of_arguments, of_weights = self.differentiate(*arguments, cotangents)
         return of_arguments | join(self.config, of_weights)
 
-    def _checked(self, x, h_0, c_0, lengths):
+    def _checked(
+        self, x: np.ndarray, h_0: np.ndarray | None, c_0: np.ndarray | None, lengths: Sequence[int] | None
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]:
         check_inputs(self.config, x, h_0, c_0, lengths)
         refuse(self.features, "unbatched", x.ndim == 2)
         refuse(self.features, "initial_state", h_0 is not None)
         refuse(self.features, "lengths", lengths is not None)
         return x, h_0, c_0, None if lengths is None else np.asarray(lengths, np.int64)
 
-    def _result_shapes(self, x):
+    def _result_shapes(self, x: np.ndarray) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...] | None]:
         config = self.config
         batch = () if x.ndim == 2 else (x.shape[0 if config.batch_first else 1],)
         state = (config.num_layers * config.directions, *batch)

@@ -14,7 +14,7 @@ from typing import Any
 try:
     import fcntl
 except ImportError:  # systems without fork
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 LENGTH = struct.Struct("<Q")
 
@@ -38,14 +38,14 @@ class CrossProcessCache:
         """Return the value of a key; compute it first if no process has. Raises RuntimeError if computing it raised."""
         with self.lock:
             if key not in self.known:
-                if fcntl:
+                if fcntl is not None:
                     fcntl.lockf(self.file, fcntl.LOCK_EX)  # released as well when the process ends
                 try:
                     self._catch_up()
                     if key not in self.known:
                         self._append(key, self._outcome(compute))
                 finally:
-                    if fcntl:
+                    if fcntl is not None:
                         fcntl.lockf(self.file, fcntl.LOCK_UN)
             value, error = self.known[key]
         if error:

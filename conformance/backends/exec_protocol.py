@@ -17,11 +17,13 @@ from typing import Any
 import ml_dtypes  # noqa: F401  makes bfloat16 a name that NumPy knows
 import numpy as np
 
-from conformance.backend import Backend, Cell, Features, Layer, Result, Unsupported
+from conformance.backend import Backend, Cell, CellConfig, Features, Layer, LayerConfig, Result, Unsupported
 from conformance.engine.subject import Broken, one_line
 
 VERSION = 1
-LONGEST = 1 << 30  # bytes of a line
+MAX_LINE_BYTES = 1 << 30
+MAX_SHOWN_BYTES = 80  # of a line in a message
+END_SECONDS = 1  # for a command that has closed its output
 UNREADABLE = (ValueError, TypeError, RecursionError, OverflowError, MemoryError)  # raised by readers of bad answers
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 
@@ -34,17 +36,60 @@ class AdapterError(Exception):
     """The adapter's answer ``error``, which stands for an exception in its language."""
 
 
+class Process:
+    """A running process of the command. Raises Broken if the command cannot be started."""
+
+    def __init__(self, words: list[str]) -> None:
+        self.owner = os.getpid()
+        try:
+            self.popen = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=-1)
+        except (OSError, ValueError) as error:
+            raise Broken(f"the command cannot be started ({one_line(error)})") from error
+        assert self.popen.stdin is not None
+        assert self.popen.stdout is not None
+        self.requests, self.answers = self.popen.stdin, self.popen.stdout
+
+    def exchange(self, line: bytes) -> bytes:
+        """Write a line and read one; an empty line if the process has ended."""
+        try:
+            self.requests.write(line + b"\n")
+            self.requests.flush()
+        except OSError:
+            pass  # the process has ended; reading its answer reports how
+        return self.answers.readline(MAX_LINE_BYTES)
+
+    def how_it_ended(self) -> str:
+        """Describe the end of the process."""
+        with suppress(subprocess.TimeoutExpired):
+            code = self.popen.wait(END_SECONDS)
+            return f"ended by signal {-code}" if code < 0 else f"ended with exit status {code}"
+        return "closed its output"
+
+    def end(self) -> None:
+        """Kill the process."""
+        self.popen.kill()
+        self.popen.wait()
+        for pipe in (self.requests, self.answers):
+            with suppress(OSError):
+                pipe.close()
+
+
 class Program:
-    """The running command. It is started when needed and killed after an unusable answer."""
+    """The command. It is started when needed and killed after an unusable answer."""
 
     def __init__(self, command: str) -> None:
         self.words = shlex.split(command)
-        self.process: subprocess.Popen | None = None
-        self.owner = 0
+        self._process: Process | None = None
+        self.hello: dict[str, Any] = {}
         self.started = 0  # the number of starts: a handle is valid during one of them
         self.number = 0
         self.released: deque[tuple[int, int]] = deque()  # handles that are no longer used, each with its start
         self.lock = threading.Lock()
+
+    @property
+    def process(self) -> Process | None:
+        """The running process of the command; None before the first start, after the end and after a fork."""
+        return self._process if self._process is not None and self._process.owner == os.getpid() else None
 
     def ask(self, method: str, **content: Any) -> dict[str, Any]:
         """Return the result of a request.
@@ -52,47 +97,40 @@ class Program:
         Raises Unsupported or AdapterError if the program answers so, and Broken if it gives no usable answer.
         """
         with self.lock:
-            self.ensure()
+            process = self.ensure()
             while self.released:
                 handle, start = self.released.popleft()
                 if start == self.started:
-                    self.exchange("release", {"handle": handle})
-            return self.exchange(method, content)
+                    self.exchange(process, "release", {"handle": handle})
+            return self.exchange(process, method, content)
 
-    def ensure(self) -> None:
-        """Start the program unless this process has started it. After a fork the child starts another one."""
-        if self.process is not None and self.owner == os.getpid():
-            return
-        self.process, self.owner = None, os.getpid()
-        try:
-            self.process = subprocess.Popen(self.words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=-1)
-        except (OSError, ValueError) as error:
-            raise Broken(f"the command cannot be started ({one_line(error)})") from error
+    def ensure(self) -> Process:
+        """Return the process of the command; start it if it is not running. After a fork the child starts its own."""
+        if self.process is not None:
+            return self.process
+        self._process = None
+        self._process = process = Process(self.words)
         self.started += 1
         try:
-            self.hello = self.exchange("hello", {"protocol": VERSION})
+            self.hello = self.exchange(process, "hello", {"protocol": VERSION})
         except (Unsupported, AdapterError) as error:
             raise self.broken(f"the command refuses hello ({one_line(error)})") from None
+        return process
 
-    def exchange(self, method: str, content: dict[str, Any]) -> dict[str, Any]:
-        """Send a request and return its result. End the program and raise Broken if it gives no usable answer."""
+    def exchange(self, process: Process, method: str, content: dict[str, Any]) -> dict[str, Any]:
+        """Send a request and return its result. End the process and raise Broken if it gives no usable answer."""
         self.number += 1
         try:
             line = json.dumps({"id": self.number, "method": method} | content, default=_encoded)
-            try:
-                self.process.stdin.write(line.encode() + b"\n")
-                self.process.stdin.flush()
-            except OSError:
-                pass  # the program has ended; reading its answer reports how
-            return self.answer(self.process.stdout.readline(LONGEST))
+            return self.answer(process, process.exchange(line.encode()))
         except Broken:
             self.end()
             raise
 
-    def answer(self, line: bytes) -> dict[str, Any]:
+    def answer(self, process: Process, line: bytes) -> dict[str, Any]:
         """Return the result in a line. Raises Unsupported or AdapterError as answered, Broken for any other line."""
         if not line:
-            raise Broken(f"the command {self.how_it_ended()} without an answer")
+            raise Broken(f"the command {process.how_it_ended()} without an answer")
         if not line.endswith(b"\n"):
             raise Broken(f"the command's answer broke off: {_shown(line)}")
         try:
@@ -110,55 +148,53 @@ class Program:
             raise Broken(f"the command's result is no object: {_shown(line)}")
         return answer["result"]
 
-    def how_it_ended(self) -> str:
-        with suppress(subprocess.TimeoutExpired):
-            code = self.process.wait(1)
-            return f"ended by signal {-code}" if code < 0 else f"ended with exit status {code}"
-        return "closed its output"
-
     def end(self) -> None:
-        """Kill the program; the next request starts it again."""
-        process, self.process = self.process, None
-        if process is not None and self.owner == os.getpid():
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                with suppress(OSError):
-                    pipe.close()
+        """Kill the process; the next request starts the command again."""
+        process, self._process = self.process, None
+        if process is not None:
+            process.end()
 
-    def broken(self, told: str) -> Broken:
-        """End the program and return the exception for an answer that cannot be used."""
+    def broken(self, message: str) -> Broken:
+        """End the process and return the exception for an unusable answer."""
         self.end()
-        return Broken(told)
+        return Broken(message)
 
 
 class Handle:
     """A layer or cell that the program built. It is built again after a restart and released with this object."""
 
-    def __init__(self, program: Program, method: str, config, parameters: dict[str, np.ndarray]) -> None:
+    def __init__(
+        self, program: Program, method: str, config: LayerConfig | CellConfig, parameters: dict[str, np.ndarray]
+    ) -> None:
         self.program, self.method = program, method
-        self.request = {"config": asdict(config), "parameters": {n: np.copy(a) for n, a in parameters.items()}}
-        self.start = 0
+        self.request: dict[str, Any] = {
+            "config": asdict(config),
+            "parameters": {n: np.copy(a) for n, a in parameters.items()},
+        }
+        self.handle = self.start = 0
         self.build()
 
     def build(self) -> None:
-        result = self.program.ask(self.method, **self.request)
-        self.handle, self.start = result.get("handle"), self.program.started
-        if not isinstance(self.handle, int):
+        """Build the object in the program. Raises Broken if the answer has no handle."""
+        handle = self.program.ask(self.method, **self.request).get("handle")
+        if not isinstance(handle, int):
             raise self.program.broken(f"the command's answer to {self.method} has no handle, an integer")
+        self.handle, self.start = handle, self.program.started
 
     def ask(self, method: str, **content: Any) -> dict[str, Any]:
-        if self.program.process is None or self.program.owner != os.getpid() or self.start != self.program.started:
+        """Return the result of a request about the object; build it first if the program was restarted."""
+        if self.program.process is None or self.start != self.program.started:
             self.build()
         return self.program.ask(method, handle=self.handle, **content)
 
-    def arrays(self, found: Any) -> dict[str, np.ndarray]:
+    def arrays(self, found: Any) -> dict[str, np.ndarray | None]:
         """Return the arrays of a JSON object by name. Raises Broken if it is no such object."""
         if not isinstance(found, dict):
             raise self.program.broken(f"the command's arrays are no object but {type(found).__name__}")
         return {name: self.array(name, value) for name, value in found.items()}
 
     def array(self, name: str, value: Any) -> np.ndarray | None:
+        """Return the array in an answer, None for null. Raises Broken if the data do not describe one."""
         try:
             return decoded(value)
         except UNREADABLE as error:
@@ -172,7 +208,7 @@ class Handle:
 class ExecLayer(Layer):
     """A layer in the program."""
 
-    def __init__(self, program: Program, config, parameters) -> None:
+    def __init__(self, program: Program, config: LayerConfig, parameters: dict[str, np.ndarray]) -> None:
         self.there = Handle(program, "layer", config, parameters)
 
     def forward(self, x, h_0=None, c_0=None, lengths=None):
@@ -181,8 +217,9 @@ class ExecLayer(Layer):
     def forward_training(self, x, h_0=None, c_0=None, lengths=None, *, seed):
         return self._result(self.there.ask("forward_training", x=x, h_0=h_0, c_0=c_0, lengths=lengths, seed=seed))
 
-    def _result(self, answer):
-        return Result(*(self.there.array(name, answer.get(name)) for name in Result._fields))
+    def _result(self, answer: dict[str, Any]) -> Result:
+        arrays = (self.there.array(name, answer.get(name)) for name in Result._fields)
+        return Result(*arrays)  # type: ignore[arg-type]  # the suite fails a missing output or h_n
 
     def parameters(self):
         return self.there.arrays(self.there.ask("parameters").get("parameters"))
@@ -196,7 +233,7 @@ class ExecLayer(Layer):
 class ExecCell(Cell):
     """A cell in the program."""
 
-    def __init__(self, program: Program, config, parameters) -> None:
+    def __init__(self, program: Program, config: CellConfig, parameters: dict[str, np.ndarray]) -> None:
         self.there = Handle(program, "cell", config, parameters)
 
     def step(self, x, h=None, c=None):
@@ -222,9 +259,10 @@ class ExecBackend(Backend):
         self.program.end()  # each process that calls it starts its own program
         if hello.get("protocol") != VERSION:
             raise CannotStart(f"the command speaks protocol {hello.get('protocol')!r}, not {VERSION}")
-        self.name, self.version = hello.get("name"), hello.get("version", "unknown")
-        if not isinstance(self.name, str) or not self.name:
+        name = hello.get("name")
+        if not isinstance(name, str) or not name:
             raise CannotStart("the command's hello has no name, a string")
+        self.name, self.version = name, hello.get("version", "unknown")
         self.features = _features(hello.get("features"))
 
     def layer(self, config, parameters):
@@ -267,7 +305,7 @@ def _encoded(value: Any) -> Any:
 
 
 def decoded(value: Any) -> np.ndarray | None:
-    """Return the array that JSON data describe; None for null. Raises ValueError if they describe none."""
+    """Return the array that JSON data describe; None for null. Raises ValueError for other data."""
     if value is None:
         return None
     if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data"}:
@@ -277,7 +315,7 @@ def decoded(value: Any) -> np.ndarray | None:
         raise ValueError(f"got dtype {dtype!r}, expected one of {', '.join(DTYPES)}")
     if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
         raise ValueError(f"got shape {shape!r}, expected a list of integers")
-    if math.prod(shape) > LONGEST:
+    if math.prod(shape) > MAX_LINE_BYTES:
         raise ValueError(f"got shape {shape!r}, of more numbers than a line can hold")
     try:
         raw = base64.b64decode(data, validate=True)
@@ -290,5 +328,5 @@ def decoded(value: Any) -> np.ndarray | None:
 
 
 def _shown(line: bytes) -> str:
-    text = line[:80].decode("utf-8", "replace").rstrip()
-    return repr(text + "..." if len(line) > 80 else text)
+    text = line[:MAX_SHOWN_BYTES].decode("utf-8", "replace").rstrip()
+    return repr(text + "..." if len(line) > MAX_SHOWN_BYTES else text)

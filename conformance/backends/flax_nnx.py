@@ -12,7 +12,7 @@ import flax
 import jax
 from flax import nnx
 
-from conformance import Features
+from conformance.backend import Features
 from conformance.backends.checked import CheckedBackend
 from conformance.backends.jax_layers import JaxCell, JaxLayer, carries, results
 from conformance.layouts import from_flax_nnx, to_flax_nnx

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from conformance import Result
+from conformance.backend import Result
 from conformance.backends.checked import CheckedCell, CheckedLayer
 
 jax.config.update("jax_platforms", "cpu")

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import torch
 
-from conformance import Features, Result
+from conformance.backend import Features, Result
 from conformance.backends.checked import CheckedBackend, CheckedCell, CheckedLayer, past_the_end
 from conformance.backends.torch_eager import to_numpy, to_torch
 from conformance.layouts import from_keras, to_keras

@@ -17,7 +17,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from conformance import Features, Result
+from conformance.backend import Features, Result
 from conformance.backends.checked import CheckedBackend, CheckedLayer, bits
 from conformance.layouts import from_mlx as from_layout
 from conformance.layouts import to_mlx as to_layout

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 import reference
-from conformance import Backend, Cell, Features, Layer, Result, __version__
+from conformance.backend import Backend, Cell, Features, Layer, Result
+from conformance.version import __version__
 from reference.gradients import gradients
 from reference.parameters import check_parameters, parameter_shapes
 
@@ -38,8 +39,11 @@ class OracleLayer(Layer):
         shape = (config.num_layers - 1, T, N, config.directions * config.output_size)
         return list(rng.random(shape) >= config.dropout)
 
-    def _rounded(self, result):
-        return Result(*(None if a is None else a.astype(self.dtype) for a in result))
+    def _rounded(self, result: Result) -> Result:
+        output, h_n, c_n = result
+        return Result(
+            output.astype(self.dtype), h_n.astype(self.dtype), None if c_n is None else c_n.astype(self.dtype)
+        )
 
     def gradients(self, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n):
         d = gradients(self.config, self._parameters, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n)

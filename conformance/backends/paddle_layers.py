@@ -19,7 +19,7 @@ with warnings.catch_warnings():
     import paddle
     from paddle import nn
 
-from conformance import Features, Result
+from conformance.backend import Features, Result
 from conformance.backends.checked import CheckedBackend, CheckedCell, CheckedLayer, past_the_end
 from conformance.layouts import Weights, from_paddle, join, to_paddle
 

@@ -15,7 +15,7 @@ from threading import Lock
 
 import torch
 
-from conformance import CellConfig, Features, LayerConfig
+from conformance.backend import CellConfig, Features, LayerConfig
 from conformance.backends.torch_eager import (
     InferenceLayer,
     TorchCell,

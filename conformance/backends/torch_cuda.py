@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import torch
 
-from conformance import Unsupported
+from conformance.backend import Unsupported
 from conformance.backends.torch_eager import Platform, Switched, TorchEager
 
 

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from conformance import Backend, Cell, Features, Layer, Result, Unsupported
+from conformance.backend import Backend, Cell, Features, Layer, Result, Unsupported
 from conformance.backends.torch_snippets import snippet
 
 DTYPES = {

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import torch
 
-from conformance import CellConfig, Features, LayerConfig
+from conformance.backend import CellConfig, Features, LayerConfig
 from conformance.backends.torch_eager import (
     InferenceLayer,
     TorchCell,

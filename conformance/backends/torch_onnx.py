@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 import torch
 
-from conformance import CellConfig, LayerConfig, Unsupported
+from conformance.backend import CellConfig, LayerConfig, Unsupported
 from conformance.backends.torch_eager import DTYPES
 
 VERSION = f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}"

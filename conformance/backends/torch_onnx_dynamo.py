@@ -22,7 +22,7 @@ import torch
 from torch import nn
 from torch.onnx._internal.exporter import _registration
 
-from conformance import Backend, Cell, CellConfig, Features, Layer, LayerConfig, Result, Unsupported
+from conformance.backend import Backend, Cell, CellConfig, Features, Layer, LayerConfig, Result, Unsupported
 from conformance.backends.cross_process_cache import CrossProcessCache
 from conformance.backends.torch_eager import DTYPES, cell_module, layer_module
 from conformance.backends.torch_onnx import ARITHMETIC, VERSION, Arrays, Form, refuse, session, state_names

@@ -22,7 +22,7 @@ from onnx import numpy_helper
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from conformance import Backend, Cell, CellConfig, Features, Layer, LayerConfig, Result
+from conformance.backend import Backend, Cell, CellConfig, Features, Layer, LayerConfig, Result
 from conformance.backends.torch_eager import (
     DTYPES,
     cell_module,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from conformance import CellConfig, Features, LayerConfig
+from conformance.backend import CellConfig, Features, LayerConfig
 from conformance.backends.torch_eager import TorchCell, TorchCompiled, TorchLayer, cell_module, layer_module, load
 
 States = tuple[Tensor, Tensor]

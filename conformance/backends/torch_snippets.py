@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from conformance import CellConfig
+from conformance.backend import CellConfig
 from conformance.engine.serialization import config_data
 
 
