@@ -39,7 +39,7 @@ def array(spec: Mapping[str, Any]) -> np.ndarray:
 
 def fill(count: int, seed: int, limit: int) -> np.ndarray:
     """Return the integers of the fill rule, (count) in -limit..limit: a counter through a 32-bit mixing function."""
-    a = (seed + np.arange(count, dtype=np.uint64) * 2654435769).astype(np.uint32)
+    a: np.ndarray = (seed + np.arange(count, dtype=np.uint64) * 2654435769).astype(np.uint32)
     a = (a ^ (a >> 16)) * np.uint32(2246822507)
     a = (a ^ (a >> 13)) * np.uint32(3266489909)
     a = a ^ (a >> 16)

@@ -49,7 +49,7 @@ def onnx_model(case: Case) -> tuple[ModelProto, dict[str, np.ndarray], dict[str,
     first, *takes = case.program
     (name,) = {first["module"]}
     number, arguments = numpy_dtype(DTYPE), first["from"]
-    config = case.modules[name].config(DTYPE)
+    config = case.modules[name].layer_config(DTYPE)
     native = native_parameters(config, case.modules[name].loaded(DTYPE))
     made = model(config, native, states="h_0" in arguments, lengths="lengths" in first)
     graph = made.graph
@@ -74,7 +74,8 @@ def onnx_model(case: Case) -> tuple[ModelProto, dict[str, np.ndarray], dict[str,
 
 def export(cases: Iterable[Case], directory: Path) -> tuple[list[str], dict[str, list[str]]]:
     """Write every case that ONNX can express. Return the names of their folders, and the other ids by reason."""
-    written, left_out = [], {}
+    written: list[str] = []
+    left_out: dict[str, list[str]] = {}
     for case in cases:
         reason = why_not(case)
         if reason:

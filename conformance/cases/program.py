@@ -36,9 +36,17 @@ class Module:
     arguments: Mapping[str, Any]
     parameters: Mapping[str, np.ndarray]
 
+    def layer_config(self, dtype: str) -> LayerConfig:
+        """Return the configuration of a layer."""
+        return LayerConfig(**self.arguments, dtype=dtype)
+
+    def cell_config(self, dtype: str) -> CellConfig:
+        """Return the configuration of a cell."""
+        return CellConfig(**self.arguments, dtype=dtype)
+
     def config(self, dtype: str) -> LayerConfig | CellConfig:
         """Return the configuration of a layer or cell."""
-        return (LayerConfig if self.type == "layer" else CellConfig)(**self.arguments, dtype=dtype)
+        return self.layer_config(dtype) if self.type == "layer" else self.cell_config(dtype)
 
     def loaded(self, dtype: str) -> dict[str, np.ndarray]:
         """Return new arrays of the parameters in a dtype."""
@@ -53,7 +61,7 @@ class Module:
 
         Raises ValueError if the results of training depend on the draw.
         """
-        config = self.config("float64")
+        config = self.layer_config("float64")
         if seed is None or config.num_layers == 1 or config.dropout == 0:
             return None
         if config.dropout == 1:
@@ -73,14 +81,15 @@ class OracleModule:
         self.linear = module.linear
 
     def layer(self, x, h_0, c_0, lengths, seed):
-        config = self.module.config("float64")
+        config = self.module.layer_config("float64")
         return evaluate(config, self.module.parameters, x, h_0, c_0, lengths, self.module.masks(seed, x))
 
     def cell(self, x, h, c):
-        return evaluate_cell(self.module.config("float64"), self.module.parameters, x, h, c)
+        return evaluate_cell(self.module.cell_config("float64"), self.module.parameters, x, h, c)
 
     def gradients(self, lengths, **arrays):
-        return evaluate_gradients(self.module.config("float64"), self.module.parameters, lengths=lengths, **arrays)
+        config = self.module.layer_config("float64")
+        return evaluate_gradients(config, self.module.parameters, lengths=lengths, **arrays)
 
     def refuse(self, step, arrays):
         """Do nothing: the loader has checked that the oracle rejects the call."""
@@ -94,7 +103,7 @@ class DryModule:
 
     def layer(self, x, h_0=None, c_0=None, lengths=None, seed=None):
         x, h_0, c_0 = (None if a is None else blank(a.shape) for a in (x, h_0, c_0))
-        config = self.module.config("float64")
+        config = self.module.layer_config("float64")
         check_inputs(config, x, h_0, c_0, lengths)
         self.module.masks(seed, x)
         lead = x.shape[1:-1] if not config.batch_first or x.ndim == 2 else x.shape[:1]
@@ -107,7 +116,7 @@ class DryModule:
 
     def cell(self, x, h=None, c=None):
         x, h, c = (None if a is None else blank(a.shape) for a in (x, h, c))
-        config = self.module.config("float64")
+        config = self.module.cell_config("float64")
         check_cell_inputs(config, x, h, c)
         state = blank((*x.shape[:-1], config.hidden_size))
         return state, state if config.kind == "lstm" else None
@@ -119,7 +128,7 @@ class DryModule:
 
     def gradients(self, lengths, x, h_0, c_0, **cotangents):
         x, h_0, c_0 = (None if a is None else blank(a.shape) for a in (x, h_0, c_0))
-        config = self.module.config("float64")
+        config = self.module.layer_config("float64")
         check_inputs(config, x, h_0, c_0, lengths)
         check_cotangents(config, x, **{n: None if d is None else blank(d.shape) for n, d in cotangents.items()})
         given = {name: a for name, a in (("x", x), ("h_0", h_0), ("c_0", c_0)) if a is not None}
@@ -141,7 +150,7 @@ class DryModule:
             parameters = module.loaded("float32")
         check_parameters(config, parameters)
         arrays = {name: a.astype("float32") if name in other else a for name, a in arrays.items()}
-        if module.type == "cell":
+        if isinstance(config, CellConfig):
             check_cell_inputs(config, **arrays)
         else:
             check_inputs(config, **arrays, lengths=step.get("lengths"))
@@ -166,9 +175,10 @@ def run(program: Sequence[Mapping[str, Any]], arrays: Arrays, calls: Mapping[str
 
 def perform(step: Mapping[str, Any], values: Arrays, calls: Mapping[str, Any]) -> dict[str, Any]:
     """Perform one step, whose operations cases/schema.json defines; return its results by name."""
-    op, came_from, to = step["op"], step["from"], step.get("to")
+    op, source = step["op"], step["from"]
+    to: Any = step.get("to")
     if op in INPUTS:
-        inputs = {name: values[came_from[name]] if name in came_from else None for name in INPUTS[op]}
+        inputs = {name: values[source[name]] if name in source else None for name in INPUTS[op]}
     match op:
         case "layer":
             results = calls[step["module"]].layer(*inputs.values(), step.get("lengths"), step.get("seed"))
@@ -180,16 +190,16 @@ def perform(step: Mapping[str, Any], values: Arrays, calls: Mapping[str, Any]) -
             results = calls[step["module"]].gradients(step.get("lengths"), **inputs)
             return {name: results[field] for field, name in to.items()}
         case "refuse":
-            arrays = {name: values[array] for name, array in came_from.items()}
+            arrays = {name: values[array] for name, array in source.items()}
             return calls[step["module"]].refuse(step, arrays) or {}
         case "linear":
-            return {to: calls[step["module"]].linear(values[came_from])}
+            return {to: calls[step["module"]].linear(values[source])}
         case "take":
             indices = step["indices"]
             indices = indices if isinstance(indices, int) else np.array(indices)
-            return {to: values[came_from][(slice(None),) * step["axis"] + (indices,)]}
+            return {to: values[source][(slice(None),) * step["axis"] + (indices,)]}
         case "stack":
-            return {to: np.stack([values[name] for name in came_from])}
+            return {to: np.stack([values[name] for name in source])}
     raise ValueError(f"op: expected layer, cell, linear, take, stack, gradients or refuse, got {op!r}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,8 +41,9 @@ class BackendModule:
 
     def __init__(self, name: str, module: Module, dtype: str, builders: Mapping[str, Callable], sound: bool) -> None:
         self.name, self.module, self.dtype, self.number = name, module, dtype, numpy_dtype(dtype)
-        self._builder, self._dry = builders.get(module.type), DryModule(module)
-        self._built = self._build(module.loaded(dtype)) if sound and self._builder else None
+        self._builder: Any = builders.get(module.type)
+        self._dry = DryModule(module)
+        self._built: Any = self._build(module.loaded(dtype)) if sound and self._builder else None
 
     def _build(self, parameters: dict[str, np.ndarray]):
         return self._builder(self.module.config(self.dtype), parameters)
@@ -166,7 +167,7 @@ def computed(case: Case, arithmetic: Arithmetic, replicas: int) -> dict[str, np.
     # infinity has no relative error that could be disturbed: a large number gives the same results
     arrays = [np.where(np.isinf(a), np.sign(a) * INFINITE, a) for a in case.arrays.values()]
     found = spreads(program, arrays, own, arithmetic, replicas)
-    limits = (allowed(spread, arithmetic) for spread in found)
+    limits = (allowed(spread, arithmetic) for spread in found if spread is not None)
     return {
         name: np.where(np.isfinite(right), limit, 0.0) for name, right, limit in zip(names, own, limits, strict=True)
     }
@@ -187,7 +188,7 @@ def check(case: Case, results: Arrays, arithmetic: Arithmetic, deterministic: bo
             name,
             got,
             right,
-            lambda replicas: sum(want(replicas)[n].allowed for n in bounded_by),
+            lambda replicas: functools.reduce(np.add, (want(replicas)[n].allowed for n in bounded_by)),
             arithmetic.largest,
             lambda index: f"{name}{list(index)}, in case {case.id}",
             REPLICAS_OF_CASES,

@@ -1,5 +1,7 @@
 """Gradients: vector-Jacobian products against the oracle, and laws that relate them to each other."""
 
+from typing import Any
+
 import numpy as np
 
 from conformance.engine.compare import Failed
@@ -180,7 +182,9 @@ def test_a_stack_is_chained(trial):
         cotangents = {"d_output": None, "d_h_n": optional(call.d_h_n, rows), "d_c_n": optional(call.d_c_n, rows)}
         layers.append(layer_of(call, k, x).replace(**cotangents))
         x = trial.other(layers[-1].forward).got.output
-    d_output, states, parameters = call.d_output, {}, {}
+    d_output = call.d_output
+    states: dict[str, list[Any]] = {}
+    parameters: dict[str, Any] = {}
     for k in reversed(range(call.config.num_layers)):
         d = trial.other(layers[k].replace(d_output=d_output)).got
         d_output = d["x"]

@@ -123,7 +123,7 @@ def rows_of_numbers(value, length):
 def expect_no_copies(trial, parameters):
     """Raise Failed if a short sequence of numbers occurs twice, in one array or in two; the keys name the arrays."""
     length = math.ceil(ROW_BITS / min(-math.log2(roundoff(trial.call.config)), RANDOM_BITS))
-    seen = {}
+    seen: dict[bytes, tuple[str, int]] = {}
     for what, value in parameters.items():
         for position, row in enumerate(rows_of_numbers(value, length)):
             if row in seen:

@@ -1,6 +1,7 @@
 """Robustness: NaN, infinite, huge and subnormal numbers; memory layouts; repeated, interleaved and parallel calls."""
 
 from threading import Barrier, Thread
+from typing import Any
 
 import numpy as np
 
@@ -285,7 +286,8 @@ def test_calls_from_two_threads(trial):
 
 def at_once(trial, calls):
     """Run each call in its own thread on one layer, all at once; return the results."""
-    layer, results, barrier = trial.layer, [None] * len(calls), Barrier(len(calls))
+    layer, barrier = trial.layer, Barrier(len(calls))
+    results: list[Any] = [None] * len(calls)
 
     def work(number):
         arguments = own_arguments(calls[number])

@@ -112,8 +112,8 @@ def test_unbatched_is_a_batch_of_one(trial):
     axis = 0 if trial.call.config.batch_first else 1
 
     def view(result):
-        states = (None if s is None else s[:, None] for s in result[1:])
-        return Result(np.expand_dims(result.output, axis), *states)
+        c_n = None if result.c_n is None else result.c_n[:, None]
+        return Result(np.expand_dims(result.output, axis), result.h_n[:, None], c_n)
 
     trial.same(trial.other(batch_of_one(trial.call)).got, view, other="a batch of one")
 
