@@ -1,3 +1,3 @@
-"""The version of the suite, which is the distribution's."""
+"""The version of the suite and of its distribution."""
 
 __version__ = "0.1.0"

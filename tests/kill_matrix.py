@@ -29,13 +29,16 @@ MATRIX = DOCS / "kill-matrix.json"
 PAGE = DOCS / "kill-matrix.md"
 ONNX = DOCS / "kill-matrix-onnx.json"
 RICHEST = ("lstm", "gru", "rnn_tanh", "rnn_relu")  # the kind with the most requirements first
-BESIDES = {"acceptance": "gru", "values": "rnn_relu"}  # a family, and a further kind with requirements for it alone
+FURTHER_KIND = {
+    "acceptance": "gru",
+    "values": "rnn_relu",
+}  # by family: a second kind, which alone has some requirements
 
 
 def kinds_of(fault: Fault) -> tuple[str, ...]:
     """Return the kinds in which the suite runs on a fault."""
     touched = [kind for kind in RICHEST if kind in fault.kinds]
-    return tuple(kind for kind in touched if kind in (touched[0], BESIDES.get(fault.family)))
+    return tuple(kind for kind in touched if kind in (touched[0], FURTHER_KIND.get(fault.family)))
 
 
 def row(identifier: str, profile) -> dict:
@@ -107,7 +110,10 @@ def page(matrix: dict[str, dict]) -> Iterator[str]:
     counts = [len(unblocked(failed)) for failed in quick.values()]
     one, two = (sum(count <= most for count in counts) for most in (1, 2))
     mean = sum(map(len, quick.values())) / len(quick)
-    yield from ("", *CASCADES.format(mean=mean, one=one, two=two, faults=len(matrix), most=max(counts)).splitlines())
+    yield from (
+        "",
+        *PREREQUISITES.format(mean=mean, one=one, two=two, faults=len(matrix), most=max(counts)).splitlines(),
+    )
     yield from ("", "## Fault by fault", "")
     yield from FAULT_BY_FAULT.splitlines()
     families: dict[str, list[str]] = {}
@@ -119,7 +125,7 @@ def page(matrix: dict[str, dict]) -> Iterator[str]:
             yield _fault_line(identifier, matrix[identifier])
     yield from ("", "## Requirement by requirement", "")
     yield from REQUIREMENT_BY_REQUIREMENT.splitlines()
-    yield from ("", "| requirement | faults | which |", "| --- | --- | --- |")
+    yield from ("", "| requirement | number of faults | faults |", "| --- | --- | --- |")
     for requirement in CATALOGUE:
         failing = [i for i in matrix if requirement in standard[i]]
         failing.sort(key=lambda i, r=requirement: BANK[i].requirement != r)
@@ -132,13 +138,13 @@ def page(matrix: dict[str, dict]) -> Iterator[str]:
 
 def unblocked(failed: Iterable[str]) -> list[str]:
     """Return the failing requirements that a run reports as failed; the others build on them and are blocked."""
-    told, entries, key = [], CATALOGUE, lambda identifier: Key(identifier, "", "", "")
+    reported, entries, key = [], CATALOGUE, lambda identifier: Key(identifier, "", "", "")
     prerequisites, rank = Prerequisites({"torch.nn": entries}), ranks(entries)
     for identifier in sorted(entries, key=rank.__getitem__):
         if prerequisites.cause(key(identifier)) is None and identifier in failed:
             prerequisites.failed(key(identifier))
-            told.append(identifier)
-    return told
+            reported.append(identifier)
+    return reported
 
 
 def onnx_paragraph(data: dict, failed: dict[str, dict]) -> str:
@@ -160,44 +166,44 @@ def _fault_line(identifier: str, found: dict) -> str:
     by = f"`{fault.requirement}`, {decisive['failed'].get(fault.requirement, '-')} examples"
     by += "" if decisive is found["quick"] else " (standard)"
     first = found["quick"]["first"] or found["standard"]["first"]
-    told = f"`{first['requirement']}`, {first['examples']} examples, {first['seconds']:.1f} s" if first else "nothing"
+    shown = f"`{first['requirement']}`, {first['examples']} examples, {first['seconds']:.1f} s" if first else "nothing"
     counts = [len(found[name]["failed"]) if name in found else "" for name in ("quick", "standard")]
     what = f"{fault.explanation}; {fault.who}".replace("|", r"\|")
-    return f"| `{identifier}` | {what} | {by} | {told} | {', '.join(str(n) for n in counts if n != '')} |"
+    return f"| `{identifier}` | {what} | {by} | {shown} | {', '.join(str(n) for n in counts if n != '')} |"
 
 
 SHOWN = 12
-HEAD = "| fault | what it is; who makes it | decided by | first to fail it | failing in quick, standard |"
+HEAD = "| fault | explanation; origin | decided by | first failure | failures in quick, standard |"
 INTRODUCTION = """\
 # Kill matrix
 
-Written by `python -m tests.kill_matrix`; the data are in `kill-matrix.json`. The bank
-(`conformance/specifications/torch_nn/faults/`) holds {faults} departures from the documentation, each a small change of
-the oracle and a backend by itself (`pytest conformance --backend conformance.faults:lstm-gates-f-i`). Each runs through
-the suite's {requirements} requirements, in float32, in the richest kind that it touches (LSTM before GRU before RNN);
-faults of acceptance run in a GRU too, those of values in an RNN with ReLU. Gradients are tested only where they are
-what is wrong.
+`python -m tests.kill_matrix` writes this page from `kill-matrix.json`. The bank
+(`conformance/specifications/torch_nn/faults/`) holds {faults} departures from the documentation, called faults; the
+literature calls them mutants. Each is a small change of the oracle and a backend
+(`pytest conformance --backend conformance.faults:lstm-gates-f-i`). The script puts each to the suite's {requirements}
+requirements in float32, in the kind with the most requirements among the kinds that it touches (LSTM before GRU before
+RNN). Faults of acceptance also run in a GRU, faults of values in an RNN with ReLU. Gradients are tested only for faults
+of gradients.
 
-Standard draws quick's examples first and then more, so what fails in quick fails in standard. The whole suite in
-standard is run for the faults that quick does not fail by the requirement that decides them."""
-CASCADES = """\
-A fault fails {mean:.0f} requirements in the mean. In a run most of them are blocked by one that they build on: {one} of
-the {faults} faults are told as one failure, {two} as one or two. The most, {most}, are of backends that take whatever
-arguments come: their failures are mistakes of their own."""
+The profile standard draws the examples of quick first and then more, so a requirement that fails in quick fails in
+standard. The whole suite runs in standard only for faults whose deciding requirement does not fail in quick."""
+PREREQUISITES = """\
+A fault fails {mean:.0f} requirements in the mean. In a run, failed prerequisites block most of them: {one} of the
+{faults} faults are reported as one failure, {two} as one or two. The maximum, {most}, belongs to backends that accept
+every argument: each of their failures is a separate mistake."""
 FAULT_BY_FAULT = """\
-*Decided by* is the requirement that names the mistake, with the examples that it took. *First to fail it* goes by the
-suite's own order; the seconds are those of everything up to there, on a shared core, the oracle's answers kept from
-fault to fault. The last column counts the requirements that fail."""
+*Decided by* is the requirement that names the mistake, with the number of examples until it failed. *First failure* is
+the first failing requirement in the suite's order; its seconds are the time up to that failure on a shared core, with
+the oracle's results cached from fault to fault. The last column counts the failing requirements."""
 ONNX_PARAGRAPH = """\
-Written by `python -m tests.onnx_vectors`. Of the bank, {faults} faults show in the numbers of one layer that a single
-ONNX node can be. Put through the {vectors} node tests of RNN, LSTM and GRU that onnx {onnx} ships and that a documented
-layer expresses, compared as ONNX's runner compares (rtol 1e-3, atol 1e-7), {noticed} of them fail a test: {part:.0%}.
-This suite fails {suite}. Of {orders} wrong arrangements of an LSTM's gates ONNX's tests notice {seen}: their weights
-are constant, so that all blocks are alike. None of these tests gives an initial state or a length; the longest has
-{steps} steps."""
+`python -m tests.onnx_vectors` measures this. {faults} faults of the bank change the numbers of a layer that a single
+ONNX node can express. onnx {onnx} ships {vectors} node tests of RNN, LSTM and GRU that a documented layer can express.
+With the comparison of ONNX's runner (rtol 1e-3, atol 1e-7), {noticed} of these faults fail a test: {part:.0%}. This
+suite fails {suite}. ONNX's tests notice {seen} of {orders} wrong orders of an LSTM's gates, because their weights are
+constant and all blocks are equal. No test has an initial state or a length; the longest has {steps} steps."""
 REQUIREMENT_BY_REQUIREMENT = """\
-Which faults fail a requirement, in whichever of the two profiles; those first that it decides. Every requirement
-fails at least one: none is there for nothing."""
+The faults that fail each requirement in quick or standard; the faults that it decides come first. Every requirement
+fails at least one fault."""
 
 
 def main() -> None:
@@ -206,12 +212,12 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--nice", type=int, default=10)
     parser.add_argument("--standard", action="store_true", help="the whole suite in standard for every fault")
-    parser.add_argument("--anew", action="store_true", help="forget what was found before")
-    parser.add_argument("--page", action="store_true", help="write the page alone")
-    asked = parser.parse_args()
-    kept = json.loads(MATRIX.read_text("utf-8")) if MATRIX.exists() and not asked.anew else {}
-    if not asked.page:
-        for matrix in run(asked.processes, asked.nice, asked.standard, kept):
+    parser.add_argument("--from-scratch", action="store_true", help="ignore the stored results")
+    parser.add_argument("--page", action="store_true", help="write the page only")
+    options = parser.parse_args()
+    kept = json.loads(MATRIX.read_text("utf-8")) if MATRIX.exists() and not options.from_scratch else {}
+    if not options.page:
+        for matrix in run(options.processes, options.nice, options.standard, kept):
             MATRIX.write_text(as_json(matrix), "utf-8")
     matrix = json.loads(MATRIX.read_text("utf-8"))
     PAGE.write_text("\n".join(page(matrix)) + "\n", "utf-8")

@@ -9,7 +9,7 @@ PACKAGE = os.path.dirname(os.path.dirname(__file__))
 MAX_EXCERPT_LINES = 6  # at the beginning and at the end
 MAX_LINE_CHARACTERS = 200  # of an excerpt
 
-# Frames of an adapter, a case or a fault say what hangs or crashes; the others are the suite's own.
+# Frames of an adapter, a case or a fault show the place of a hang or crash; other frames of the suite do not.
 ADAPTERS = r"backends/|cases/|specifications/\w+/faults/"
 
 # In the output of Python's fault handler: frames of the suite, and the list of imported modules.

@@ -31,7 +31,7 @@ class Change:
     arguments: Callable | None = None  # (layer, x, h_0, c_0, lengths) -> the four arguments to use
     equation: Mapping[str, Callable] = field(default_factory=dict)  # by kind, as in reference.cells
     cotangents: Mapping[str, Callable] = field(default_factory=dict)  # by kind; derived from the equation if missing
-    direction: Callable | None = None  # (go, kind, weights, inputs, h, c, running, reverse); go is the oracle's own
+    direction: Callable | None = None  # (go, kind, weights, inputs, h, c, running, reverse); go: the oracle's function
     forward: Callable | None = None  # (layer, x, h_0, c_0, lengths) -> Result
     result: Callable | None = None  # (layer, result, lengths) -> Result
     step: Callable | None = None  # (cell, x, h, c) -> (h, c)
