@@ -1,4 +1,4 @@
-"""What an adapter of the toy specification subclasses, its claims, and the oracle."""
+"""The base class of the toy specification's adapters, their claims, and the oracle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KINDS, DTYPES = ("scale",), ("float32", "float64")
 
 @dataclass(frozen=True)
 class ScaleClaims:
-    """What a backend claims."""
+    """The claims of a backend."""
 
     kinds: tuple[str, ...] = KINDS
     dtypes: tuple[str, ...] = DTYPES

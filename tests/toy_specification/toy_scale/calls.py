@@ -1,4 +1,4 @@
-"""The operator's calls: what is built, its arguments, how they are drawn."""
+"""The operator's calls: configuration, arguments, and the drawing of examples."""
 
 from __future__ import annotations
 
