@@ -131,7 +131,7 @@ def transcript(backend: Any, subject: Subject, law: Law, call: Any, noise: Noise
         with np.errstate(all="ignore"):
             law(trial_of(rehearsal, call))
     except Failed:
-        ended = "by what came"
+        ended = "by a failure"
     except Exception:  # laws need not handle wrong results
         ended = "by an error"
     return [*listener.heard, ("the law ended", ended)]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-NEAR = 0.5  # above this margin the tolerance is computed again, from more replicas
+NEAR_MARGIN = 0.5  # above this margin the tolerance is computed again, from more replicas
 
 
 class Failed(AssertionError):
@@ -68,8 +68,8 @@ def check_numbers(
     """Compare one array with the expected one and return the largest margin.
 
     ``allowed(k)`` is the error allowed at each element, computed from k replicas. ``replicas`` are the values of k to
-    use in turn: while a margin is above ``NEAR``, the next one decides. ``seen`` receives the margins of all elements.
-    ``where(index)`` describes the place of an element, and ``numbers(index)`` its two numbers.
+    use in turn: while a margin is above ``NEAR_MARGIN``, the next one decides. ``seen`` receives the margins of all
+    elements. ``where(index)`` describes the place of an element, and ``numbers(index)`` its two numbers.
 
     Raises Failed for another shape or type, and with the first wrong element if a margin is above 1.
     """
@@ -88,7 +88,7 @@ def check_numbers(
         limit = allowed(count)
         margins = margin(got, want, limit, largest)
         worst = float(np.max(margins, initial=0.0))
-        if worst <= NEAR:
+        if worst <= NEAR_MARGIN:
             break
     if seen is not None:
         seen(margins)

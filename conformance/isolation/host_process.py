@@ -69,7 +69,7 @@ class HostProcess:
         ours, theirs = socket.socketpair()
         printed, prints = os.pipe()
         with tempfile.TemporaryFile() as shared:
-            shared.truncate(SharedStatus.SIZE)
+            shared.truncate(SharedStatus.SIZE_BYTES)
             self.status = SharedStatus(shared.fileno())
             self.process = subprocess.Popen(
                 [

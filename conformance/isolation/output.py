@@ -20,7 +20,7 @@ PLACES = re.compile(r'(?<=")/[^"\n]*/site-packages/')
 class Output:
     """The output of a process: its beginning and its end."""
 
-    KEPT = 8000  # bytes of the beginning and of the end
+    KEPT_BYTES = 8000  # at the beginning and at the end
     MAX_READS = 64  # of 64 KiB at a time, because the caller has other work
 
     def __init__(self, descriptor: int) -> None:
@@ -42,13 +42,13 @@ class Output:
             if not data:
                 return
             self.total += len(data)
-            self.first += data[: self.KEPT - len(self.first)]
-            self.last = (self.last + data)[-self.KEPT :]
+            self.first += data[: self.KEPT_BYTES - len(self.first)]
+            self.last = (self.last + data)[-self.KEPT_BYTES :]
 
     @property
     def text(self) -> str:
         """The whole output, or its beginning and its end."""
-        if self.total <= self.KEPT:
+        if self.total <= self.KEPT_BYTES:
             return self.first.decode("utf-8", "replace")
         left_out = f"\n[... {self.total} bytes ...]\n"
         return self.first.decode("utf-8", "replace") + left_out + self.last.decode("utf-8", "replace")

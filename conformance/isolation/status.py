@@ -10,12 +10,12 @@ from conformance.isolation.channel import LENGTH
 class SharedStatus:
     """The call in progress and the current example, written around every call and read after the worker's end."""
 
-    SIZE = 8192
+    SIZE_BYTES = 8192
     EVENTS, DEPTH, JUDGED = range(3)  # numbers: calls begun and ended, depth of nested calls, examples of this check
     WHAT, EXAMPLE = (64, 1000), (1100, 7000)  # texts: their place and their maximum of bytes
 
     def __init__(self, descriptor: int) -> None:
-        self.memory = mmap.mmap(descriptor, self.SIZE)
+        self.memory = mmap.mmap(descriptor, self.SIZE_BYTES)
         self.numbers = memoryview(self.memory)[:64].cast("Q")
 
     def write(self, place: tuple[int, int], text: str) -> None:
@@ -32,4 +32,4 @@ class SharedStatus:
 
     def clear(self) -> None:
         """Clear numbers and texts."""
-        self.memory[:] = bytes(self.SIZE)
+        self.memory[:] = bytes(self.SIZE_BYTES)
