@@ -128,7 +128,7 @@ class Form:
     cost: Callable[[Any], int] = one
     """Returns the relative cost of a call within the form, such as steps times layers times directions."""
     controls: Callable[[Any], bool] = lambda features: False
-    """Returns whether a backend with these claims can serve calls of this form as controls for other forms' faults."""
+    """Returns whether a fault must also explain this form's calls after a failure in another form, by the claims."""
     snippet: str = ""
     """The lines of a script that make the call and return its results as a dict by name."""
 

@@ -149,7 +149,7 @@ class CellPlan:
 
 
 def _lengths(rng: np.random.Generator, T: int, N: int) -> tuple[int, ...]:
-    """Draw the lengths of N samples in any order; in three of four cases one sample has T steps, otherwise none."""
+    """Draw the lengths of N samples in any order; in three of four cases one is T, otherwise all are smaller."""
     lengths = rng.integers(1, T + 1, N)
     if rng.integers(4):
         lengths[rng.integers(N)] = T
