@@ -14,7 +14,7 @@ from typing import Any
 try:
     import fcntl
 except ImportError:  # systems without fork
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # a module elsewhere
 
 LENGTH = struct.Struct("<Q")
 

@@ -37,6 +37,6 @@ def fuzzable(job: Any) -> Callable[..., Any] | None:
     if not isinstance(job.check, Check):
         return None
     if not hasattr(ConjectureResult, "slice_comments"):  # HypoFuzz 25.11.1 uses a name that Hypothesis has renamed
-        ConjectureResult.slice_comments = {}  # type: ignore[attr-defined]
+        ConjectureResult.slice_comments = {}  # type: ignore[attr-defined]  # that former name
     strategy = job.check.draw(job.subject.backend.features)
     return given(plan=strategy)(law_on_plans())

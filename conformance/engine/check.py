@@ -151,7 +151,7 @@ class Decides:
 
         def mark(law: LawType) -> LawType:
             check = Check(entry, law, draw or self.draw, when, share, self.call_features)
-            law.checks = [check, *getattr(law, "checks", [])]  # type: ignore[attr-defined]
+            law.checks = [check, *getattr(law, "checks", [])]  # type: ignore[attr-defined]  # the mark of a law
             return law
 
         return mark

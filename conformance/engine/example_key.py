@@ -36,5 +36,5 @@ def law_on_plans() -> Callable[..., None]:
 def key_of(name: str) -> bytes:
     """Return the key under which Hypothesis and HypoFuzz keep the examples of the check of that name."""
     law = law_on_plans()
-    law._hypothesis_internal_add_digest = name.encode()  # type: ignore[attr-defined]
+    law._hypothesis_internal_add_digest = name.encode()  # type: ignore[attr-defined]  # read by Hypothesis
     return function_digest(law)
