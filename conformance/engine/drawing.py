@@ -13,7 +13,7 @@ from hypothesis.database import ExampleDatabase
 from hypothesis.errors import HypothesisWarning
 from hypothesis.internal.conjecture import providers
 
-from conformance.engine.form import Draw
+from conformance.engine.form import Draw, Plan
 from conformance.engine.specification import Specification
 from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
@@ -50,7 +50,7 @@ class Stream:
     plans: Plans
     blocks: list[tuple[list[Any], list[Any]]] = field(default_factory=list)  # plans, and trials of the first plans
 
-    def trial(self, plan: Any) -> Any:
+    def trial(self, plan: Plan) -> Any:
         """Put the plan's call to the subject."""
         return trial_of(self.subject, plan.build(self.subject.kind, self.subject.dtype))
 

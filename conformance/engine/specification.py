@@ -33,11 +33,25 @@ class Claims(Protocol):
 class KnownFault(Protocol):
     """A known departure from the documentation, which diagnosis compares with the backend."""
 
-    id: str
-    explanation: str
-    family: str
-    common: bool
-    build: Callable[[], Any]
+    @property
+    def id(self) -> str:
+        """The name, unique in the bank."""
+
+    @property
+    def explanation(self) -> str:
+        """The end of the sentence "These are the numbers of ..."."""
+
+    @property
+    def family(self) -> str:
+        """The family: two faults of the same family are not combined."""
+
+    @property
+    def common(self) -> bool:
+        """Whether diagnosis also tries it in pairs."""
+
+    @property
+    def build(self) -> Callable[[], Any]:
+        """A function that builds a backend with the fault."""
 
 
 def every_claim(features: Any) -> Hashable:
@@ -45,12 +59,12 @@ def every_claim(features: Any) -> Hashable:
     return features
 
 
-def no_faults(kind: str) -> Sequence[Any]:
+def no_faults(kind: str) -> Sequence[KnownFault]:
     """Return no faults."""
     return ()
 
 
-def no_composition(a: Any, b: Any) -> Any:
+def no_composition(a: KnownFault, b: KnownFault) -> Any:
     """Raise ValueError: two faults of this specification cannot be combined."""
     raise ValueError(f"{a.id} and {b.id} do not go together")
 
@@ -88,9 +102,9 @@ class Specification:
     """Builds a right backend."""
     adapt: Callable[[Any], Any] = as_it_is
     """Returns a view of a backend with the methods that the forms call and with claims of the class ``features``."""
-    faults: Callable[[str], Sequence[Any]] = no_faults
+    faults: Callable[[str], Sequence[KnownFault]] = no_faults
     """Returns the known faults that touch a kind."""
-    compose: Callable[[Any, Any], Any] = no_composition
+    compose: Callable[[KnownFault, KnownFault], Any] = no_composition
     """Builds a backend with two faults. Raises ValueError if they cannot be combined."""
     drawn_from: Callable[[Any], Hashable] = every_claim
     """Returns the part of a backend's claims on which drawn examples depend."""
@@ -144,11 +158,23 @@ class Specification:
         """Every requirement by its id: the entries of the catalogue, then the checks' own entries, such as cases."""
         return dict(self.catalogue) | {check.requirement: check.entry for check in self.checks}
 
+    @cached_property
+    def _checks_by_requirement(self) -> dict[str, list[Any]]:
+        found: dict[str, list[Any]] = {}
+        for check in self.checks:
+            found.setdefault(check.requirement, []).append(check)
+        return found
+
     def checks_of(self, requirement: str) -> list[Any]:
         """Return the checks that decide a requirement."""
-        return [check for check in self.checks if check.requirement == requirement]
+        return self._checks_by_requirement.get(requirement, [])
 
-    def combinations(self, features: Any, requirement: Requirement) -> list[tuple[str, str]]:
+    def number_of(self, check: Any) -> int | None:
+        """Return the position of a check among the checks of its requirement; None for another suite's check."""
+        checks = self.checks_of(check.requirement)
+        return next((number for number, mine in enumerate(checks) if mine is check), None)
+
+    def combinations(self, features: Claims, requirement: Requirement) -> list[tuple[str, str]]:
         """Return the pairs (kind, dtype) in which a requirement is put to a backend that claims these features.
 
         The list is empty if the requirement does not apply. A requirement about unclaimed kinds or dtypes is put to the
@@ -166,7 +192,7 @@ class Specification:
         every = requirement.every_dtype or unless == "dtypes"
         return [(kind, dtype) for kind in kinds for dtype in (dtypes if every else dtypes[:1])]
 
-    def first_dtype(self, features: Any) -> str:
+    def first_dtype(self, features: Claims) -> str:
         """Return the first claimed dtype, in which requirements that need one dtype only are checked."""
         return next(dtype for dtype in self.dtypes if dtype in features.dtypes)
 

@@ -14,11 +14,9 @@ from conformance.engine.finding import Finding, Status
 from conformance.isolation.system import available
 from conformance.reporting.baseline import Gate
 from conformance.reporting.report import Outcome
-from conformance.reporting.terminal import failure_lines, summary, unmatched
+from conformance.reporting.terminal import summary, unmatched
 from conformance.runs.session import Session
 from conformance.runs.settings import Settings, UsageError
-
-MAX_SHOWN_FAILURES = 4  # with a paragraph each in the message of a ConformanceError
 
 
 class ConformanceError(AssertionError):
@@ -78,16 +76,8 @@ class Report:
 
     def raise_failures(self) -> None:
         """Raise ConformanceError unless the backend conforms."""
-        if self.conformant:
-            return
-        failed = {row.id: row for outcome in self._outcomes for row in outcome.rows if row.status == "failed"}
-        shown = list(failed.items())[:MAX_SHOWN_FAILURES]
-        parts = [
-            "\n".join([f"FAILED {id_} ({row.kind} {row.dtype})", *(f"  {line}" for line in failure_lines(row))])
-            for id_, row in shown
-        ]
-        message = "\n".join([*parts, f"{self}"])
-        raise ConformanceError(f"the backend does not conform\n{message}", self)
+        if not self.conformant:
+            raise ConformanceError(f"the backend does not conform\n{self}", self)
 
 
 def run(backend: Any, profile: str = "standard", **options: Any) -> Report:
@@ -144,8 +134,7 @@ def prepared(backend: Any, profile: str, options: dict[str, Any]) -> Session:
 def _built(name: str | None, backend: Any) -> Any:
     if isinstance(backend, str):
         return specifications.backend(backend)
-    adapters = {s.adapter: s.features for s in specifications.every().values()}
-    return registry.built(name or _shown(backend), backend, adapters)
+    return specifications.built(name or _shown(backend), backend)
 
 
 def _shown(backend: Any) -> str:

@@ -5,7 +5,7 @@ The plugin, ``conformance.run`` and campaigns make a session, get the finding of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,7 @@ class Session:
     """One run. Raises UsageError if its settings or backends cannot be used.
 
     ``asked`` holds the NAMEs of the backends, or backends built in this process by their name in messages.
-    ``database`` keeps failing examples. ``again(verdict)`` returns the options that find a failure again.
-    With ``collects_only`` no process is started in reserve.
+    ``database`` keeps failing examples. With ``collects_only`` no process is started in reserve.
     """
 
     def __init__(
@@ -48,7 +47,6 @@ class Session:
         asked: Sequence[str] | Mapping[str, Any],
         *,
         database: Any = None,
-        again: Callable[[Verdict], str] | None = None,
         collects_only: bool = False,
     ) -> None:
         self.settings, self.database = settings, database
@@ -70,7 +68,7 @@ class Session:
         except BaseException:
             self.close()
             raise
-        writer = FailureWriter(settings.reproducers, self._asked_name, again or self.again)
+        writer = FailureWriter(settings.reproducers, self._asked_name, self.again)
         self.judge = Judge(self.prerequisites(), self.known, writer)
 
     # --- backends and keys ----------------------------------------------------------------------------
@@ -177,36 +175,24 @@ class Session:
         """Return the position of a job in the order of the run; None if it belongs to another shard."""
         return self._places.get(job.key)
 
-    def jobs_of(self, check: Any, number: int) -> Iterator[Job]:
+    def jobs_of(self, check: Any) -> Iterator[Job]:
         """Yield the jobs of a check for every backend, kind and dtype, including other shards' jobs."""
         for speaker in self.speakers:
-            if not any(check is mine for mine in speaker.specification.checks_of(check.requirement)):
+            number = speaker.specification.number_of(check)
+            if number is None:
                 continue
             for kind, dtype in speaker.specification.combinations(speaker.backend.features, check.entry):
                 yield Job(check, number, self.subject(speaker, kind, dtype), speaker.backend_index)
 
     def jobs_of_law(self, law: Any) -> list[Job]:
         """Return the jobs of a test function of the suite, in the order of its checks."""
-        return [job for check in law.checks for job in self.jobs_of(check, self._number(check))]
-
-    def _number(self, check: Any) -> int:
-        """Return the position of a check among the checks of its requirement; 0 if no backend is put to it."""
-        for specification in self.specifications:
-            for number, mine in enumerate(specification.checks_of(check.requirement)):
-                if mine is check:
-                    return number
-        return 0
+        return [job for check in law.checks for job in self.jobs_of(check)]
 
     def jobs(self) -> list[Job]:
         """Return the jobs of the run in its order."""
-        found = [
-            job
-            for specification in self.specifications
-            for requirement in specification.requirements
-            for number, check in enumerate(specification.checks_of(requirement))
-            for job in self.jobs_of(check, number)
-        ]
-        return sorted((job for job in found if job.key in self._places), key=lambda job: self._places[job.key])
+        checks = [check for specification in self.specifications for check in specification.checks]
+        mine = [job for check in checks for job in self.jobs_of(check) if job.key in self._places]
+        return sorted(mine, key=lambda job: self._places[job.key])
 
     def subject(self, speaker: Speaker, kind: str, dtype: str) -> Subject:
         """Return the subject of a speaker, kind and dtype, which all its checks share."""

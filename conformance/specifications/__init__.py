@@ -59,9 +59,18 @@ def spoken_by(backend: Any) -> list[Specification]:
     return [specification for specification in every().values() if isinstance(backend, specification.adapter)]
 
 
+def _adapters() -> registry.Adapters:
+    return {specification.adapter: specification.features for specification in every().values()}
+
+
 def backend(name: str) -> Any:
     """Import and build the backend with a name. Raises UnknownBackend."""
-    return registry.backend(name, {s.adapter: s.features for s in every().values()})
+    return registry.backend(name, _adapters())
+
+
+def built(name: str, found: Any) -> Any:
+    """Return the backend that an object is or builds; messages call it by the name. Raises UnknownBackend."""
+    return registry.built(name, found, _adapters())
 
 
 def adapted(backend: Any, specification: Specification) -> Any:
