@@ -114,6 +114,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         f"processor, at most {MAX_PROCESSES}); its OpenMP threads share the processors unless OMP_NUM_THREADS says it",
     )
     group.addoption(
+        "--run-blocked",
+        action="store_true",
+        default=False,
+        help="judge every requirement by itself, also where the failure of another one explains its failure",
+    )
+    group.addoption(
         "--example-database",
         metavar="PLACE",
         default=None,

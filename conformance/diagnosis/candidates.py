@@ -1,24 +1,36 @@
-"""Candidates: faults, and pairs of common ones, that may explain a failure."""
+"""Candidates: faults, and pairs of faults, that may explain a failure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from conformance.diagnosis.probe import Probe
+from conformance.diagnosis.probe import Match, Probe
 from conformance.diagnosis.transcript import same
 from conformance.engine.specification import Specification
+
+MAX_PARTIAL = 4  # faults that explain some of the wrong calls, to be tried together with every other fault
+NEARLY_AS_GOOD = 3.0  # times what the best explanation leaves
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One fault, or a pair of common ones."""
+    """One fault, or a pair of faults."""
 
     fault: str
     explanation: str
     build: Callable[[], Any]
+    kinds: frozenset[str] = frozenset()
+    """The kinds that it touches; empty if that is not known."""
+    faults: tuple[Any, ...] = ()
+    """The fault, or the two."""
+
+
+def alone(fault: Any) -> Candidate:
+    """Return a fault as a candidate."""
+    return Candidate(fault.id, fault.explanation, fault.build, frozenset(getattr(fault, "kinds", ())), (fault,))
 
 
 def known_faults(specification: Specification, kind: str, exclude: frozenset[str]) -> list[Any]:
@@ -27,47 +39,92 @@ def known_faults(specification: Specification, kind: str, exclude: frozenset[str
     return sorted((fault for fault in faults if fault.id not in exclude), key=lambda fault: not fault.common)
 
 
-def explaining(suspects: Sequence[Candidate], probes: Sequence[Probe]) -> list[Candidate]:
-    """Return the candidates that explain all probes."""
-    left = list(suspects)
-    for probe in probes:
-        left = [candidate for candidate in left if probe.explained(candidate.build)]
-    return left
+@dataclass
+class Explained:
+    """A candidate with its matches, one for each probe that it was compared with; None where it gives other numbers."""
+
+    candidate: Candidate
+    matches: list[Match | None]
+
+    @property
+    def all(self) -> bool:
+        """Whether it gives the numbers of every probe."""
+        return None not in self.matches
+
+    @property
+    def count(self) -> int:
+        """The number of probes whose numbers it gives."""
+        return sum(match is not None for match in self.matches)
+
+    @property
+    def within(self) -> bool:
+        """Whether rounding explains every difference."""
+        return all(match is not None and match.within for match in self.matches)
+
+    @property
+    def worst(self) -> Match:
+        """The match that leaves the largest part."""
+        return max((m for m in self.matches if m is not None), key=lambda m: m.part, default=Match(True))
+
+    def compared(self, probes: Sequence[Probe]) -> Explained:
+        """Return this candidate compared with further probes as well."""
+        more = [probe.match(self.candidate.build) for probe in probes]
+        return Explained(self.candidate, [*self.matches, *more])
 
 
-def explaining_pairs(specification: Specification, known: Sequence[Any], probes: Sequence[Probe]) -> list[Candidate]:
-    """Return the pairs of common faults of different families that explain all probes.
+def explaining(suspects: Iterable[Candidate], probe: Probe) -> list[Explained]:
+    """Return the candidates that give a probe's numbers."""
+    found = ((candidate, probe.match(candidate.build)) for candidate in suspects)
+    return [Explained(candidate, [match]) for candidate, match in found if match is not None]
 
-    On a probe where one of the two faults changes nothing, the pair acts as the other fault. Pairs are evaluated only
-    on probes that both faults change.
+
+def best(found: Sequence[Explained]) -> list[Explained]:
+    """Return the candidates that rounding alone separates from the backend; without one, those that leave the least."""
+    within = [each for each in found if each.within]
+    if within or not found:
+        return within
+    least = min(each.worst.part for each in found)
+    return sorted(
+        (each for each in found if each.worst.part <= NEARLY_AS_GOOD * least), key=lambda each: each.worst.part
+    )
+
+
+def together(specification: Specification, a: Any, b: Any) -> Candidate | None:
+    """Return two faults as one candidate; None if they cannot be combined or are of one family.
+
+    Two orders of the gates, say, are a third order.
     """
-    alone = [(fault, Candidate(fault.id, fault.explanation, fault.build)) for fault in known if fault.common]
-    left = [(a, b) for a, b in combinations(range(len(alone)), 2) if alone[a][0].family != alone[b][0].family]
-    together: dict[tuple[int, int], Candidate | None] = {}
-    for probe in probes:
-        documented = probe.numbers(specification.oracle())
-        active = [not same(documented, probe.numbers(candidate.build())) for _, candidate in alone]
-        explains = [is_active and probe.explained(c.build) for is_active, (_, c) in zip(active, alone, strict=True)]
-        still = []
-        for pair in left:
-            if all(active[k] for k in pair):
-                if pair not in together:
-                    together[pair] = _together(specification, alone[pair[0]][0], alone[pair[1]][0])
-                candidate = together[pair]
-                if candidate is not None and probe.explained(candidate.build):
-                    still.append(pair)
-            elif any(explains[k] for k in pair):
-                still.append(pair)
-        left = still
-    pairs = [together.get(p) or _together(specification, alone[p[0]][0], alone[p[1]][0]) for p in left]
-    return explaining([pair for pair in pairs if pair is not None], probes)
-
-
-def _together(specification: Specification, a: Any, b: Any) -> Candidate | None:
-    """Return two faults as one candidate; None if they cannot be combined."""
+    if a.family == b.family:
+        return None
     try:
         specification.compose(a, b)
     except ValueError:
         return None
     explanation = f"{a.explanation}, and at the same time of {b.explanation}"
-    return Candidate(f"{a.id}+{b.id}", explanation, lambda: specification.compose(a, b))
+    kinds = frozenset(getattr(a, "kinds", ())) & frozenset(getattr(b, "kinds", ()))
+    return Candidate(f"{a.id}+{b.id}", explanation, lambda: specification.compose(a, b), kinds, (a, b))
+
+
+def with_another(specification: Specification, fault: Any, known: Sequence[Any]) -> Iterator[Candidate]:
+    """Yield a fault together with each other fault."""
+    for other in known:
+        if other.id != fault.id and (pair := together(specification, fault, other)) is not None:
+            yield pair
+
+
+def pairs(
+    specification: Specification, known: Sequence[Any], probe: Probe, over: Callable[[], bool]
+) -> Iterator[Candidate]:
+    """Yield the pairs of faults that both change the numbers of a probe, common faults first, until ``over()``."""
+    active = []
+    for fault in known:
+        if over():
+            return
+        if not same(probe.documented, probe.numbers(fault.build())):
+            active.append(fault)
+    ordered = sorted(combinations(range(len(active)), 2), key=lambda pair: sum(not active[k].common for k in pair))
+    for a, b in ordered:
+        if over():
+            return
+        if (pair := together(specification, active[a], active[b])) is not None:
+            yield pair

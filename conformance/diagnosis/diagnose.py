@@ -2,30 +2,55 @@
 
 The law runs once more to record a transcript: its calls of the backend, and the backend's results. The same law then
 runs with every known fault in the backend's place. A fault explains a failure if it gives the backend's transcripts
-within rounding, for the failing call and for further drawn calls on which the backend is wrong. If no fault does, the
-diagnosis says which calls and elements are wrong.
+for the failing call and for further drawn calls on which the backend is wrong, and if it is right where the backend is
+right. Calls that fail in another way, by an exception say, are another failure: they are no evidence against a fault.
+If no fault and no pair of faults explains the failure, the diagnosis says which calls and elements are wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 import numpy as np
 
-from conformance.diagnosis.candidates import Candidate, explaining, explaining_pairs, known_faults
+from conformance.diagnosis.candidates import (
+    MAX_PARTIAL,
+    Candidate,
+    Explained,
+    alone,
+    best,
+    explaining,
+    known_faults,
+    pairs,
+    together,
+    with_another,
+)
 from conformance.diagnosis.conditions import necessary, of_elements, separating
 from conformance.diagnosis.probe import Probe
-from conformance.diagnosis.survey import EVIDENCE, Evidence, Survey, chosen, cost
-from conformance.diagnosis.transcript import Law, plain
+from conformance.diagnosis.survey import EVIDENCE, WRONG, Evidence, Survey, chosen, cost, manner, manner_under
+from conformance.diagnosis.transcript import Law, alike, plain
+from conformance.engine.compare import margin
 from conformance.engine.drawing import Streams
 from conformance.engine.form import Form, no_steps
+from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
 from conformance.engine.wrong_elements import is_right, judged
 
 MAX_COST_OF_FAILING_CALL = 600  # steps, times layers, times directions
 SURVEYED_BLOCKS = 5  # blocks of a form's calls, sorted into right and wrong
+MAX_NAMED = 3  # faults
+CONTROLS_OF_OTHER_KINDS = 4  # calls of each other kind, on which a fault must be right if the backend is
+CONTROLS_OF_LAW = 4  # calls that pass the law, and which a fault must pass too
+PARTIAL_SHARE = 1 / 3  # of the wrong calls, which one of two faults explains by itself
+COARSER = {
+    "approximate-activations": "approximate activations",
+    "tf32": "products in tf32",
+    "bfloat16-products": "products in bfloat16",
+}
 
 
 @dataclass
@@ -34,6 +59,10 @@ class Diagnosis:
 
     faults: list[dict[str, str]] = field(default_factory=list)
     common: str = ""
+    more: int = 0
+    """The number of further known faults that explain it as well."""
+    numeric: bool = True
+    """Whether the numbers of the failing call are wrong."""
 
 
 class Diagnostician:
@@ -43,6 +72,7 @@ class Diagnostician:
         self.streams, self.subject = streams, streams.subject
         self.exclude = frozenset(exclude)
         self._evidence: dict[str, Evidence] = {}
+        self._other_kinds: list[Probe] | None = None
 
     def evidence(self, form: Form) -> Evidence:
         """Return the evidence from calls of a form."""
@@ -52,41 +82,222 @@ class Diagnostician:
             self._evidence[form.name] = Evidence(self.subject, trials)
         return self._evidence[form.name]
 
-    def diagnose(self, law: Law, call: Any, own: Sequence[Any] = ()) -> Diagnosis:
-        """Explain the law's failure on a call; ``own`` holds trials drawn for the law."""
-        subject, failing = self.subject, trial_of(self.subject, call)
-        specification, form = subject.specification, failing.form
-        known = self.evidence(form)
-        controls = [f for f in specification.forms if f is not form and f.controls(subject.backend.features)]
-        others = [self.evidence(other) for other in controls]
-        numeric = not is_right(failing)
-        here = Survey.of(trial for trial in own if trial.form is form) if numeric else Survey()
-        faults = known_faults(specification, subject.kind, self.exclude)
-        suspects: list[Candidate] | None = None
-        heard_numbers = True
-        if cost(failing) <= MAX_COST_OF_FAILING_CALL:
-            probe = Probe(subject, plain if numeric else law, failing)
-            heard_numbers = any(isinstance(value, np.ndarray) for _, value in probe.heard)
-            if numeric and known.wrong and known.suspects is not None:
-                suspects = explaining(known.suspects, [probe])
-            else:
-                own_wrong = [Probe(subject, plain, trial) for trial in chosen(here.wrong, EVIDENCE)]
-                evidence = [probe, *(known.wrong or own_wrong)] if numeric else [probe]
-                suspects = explaining([Candidate(f.id, f.explanation, f.build) for f in faults], evidence)
-                if numeric and not suspects:
-                    suspects = explaining_pairs(specification, faults, evidence)
-                if numeric and known.wrong:
-                    known.suspects = suspects
-        sure = explaining(suspects or [], known.right)
-        if not sure and suspects and not heard_numbers:
-            suspects = []  # both raise, but the faults raise on every call
-        surer = explaining(sure, [probe for other in others for probe in (*other.wrong, *other.right)])
-        found = Diagnosis([{"fault": c.fault, "explanation": c.explanation} for c in surer or sure or suspects or []])
-        if numeric:
-            unexplained = suspects is not None and not suspects
-            parts = [f"none of the {len(faults)} known departures gives these numbers"] if unexplained else []
-            found.common = "; ".join([*parts, *common(known.survey + here, failing, bool(sure))])
+    @property
+    def faults(self) -> list[Any]:
+        """The known faults that touch the subject's kind."""
+        return known_faults(self.subject.specification, self.subject.kind, self.exclude)
+
+    def candidate(self, name: str) -> Candidate | None:
+        """Return the fault with an id, or the pair of faults joined by ``+``."""
+        by_id = {fault.id: fault for fault in self.faults}
+        parts = [by_id[part] for part in name.split("+") if part in by_id]
+        if len(parts) != len(name.split("+")):
+            return None
+        return alone(parts[0]) if len(parts) == 1 else together(self.subject.specification, *parts)
+
+    def diagnose(
+        self, law: Law, call: Any, own: Sequence[Any] = (), *, base: Sequence[str] = (), until: float = inf
+    ) -> Diagnosis:
+        """Explain the law's failure on a call; ``own`` holds trials drawn for the law.
+
+        ``base`` names faults that the backend has and that do not explain the failure. The search for pairs of faults
+        ends at the time ``until``, of ``time.monotonic``.
+        """
+        failing = trial_of(self.subject, call)
+        search = Search(self, law, failing, own, base, lambda: time.monotonic() > until)
+        return search.by_numbers() if manner(failing) == WRONG else search.by_law()
+
+    def other_kinds(self) -> list[Probe]:
+        """Return probes of calls of the other claimed kinds on which the backend is right."""
+        if self._other_kinds is None:
+            subject, self._other_kinds = self.subject, []
+            for kind in sorted(set(subject.backend.features.kinds) - {subject.kind}):
+                other = Subject(
+                    subject.specification, subject.backend, kind, subject.dtype, subject.clock, subject.watch
+                )
+                stream = Streams(other, self.streams.plans).of(subject.specification.forms[0].draw)
+                trials = [t for t in chosen(stream.block(0), 2 * CONTROLS_OF_OTHER_KINDS) if is_right(t)]
+                self._other_kinds += [Probe(other, plain, t) for t in trials[:CONTROLS_OF_OTHER_KINDS]]
+        return self._other_kinds
+
+
+class Search:
+    """The search for the explanation of one failure."""
+
+    def __init__(
+        self,
+        diagnostician: Diagnostician,
+        law: Law,
+        failing: Any,
+        own: Sequence[Any],
+        base: Sequence[str],
+        over: Callable[[], bool],
+    ) -> None:
+        self.diagnostician, self.law, self.failing, self.own, self.over = diagnostician, law, failing, own, over
+        self.subject, self.specification = diagnostician.subject, diagnostician.subject.specification
+        self.faults = diagnostician.faults
+        self.base = [found for name in base if (found := diagnostician.candidate(name)) is not None]
+        self.known = diagnostician.evidence(failing.form)
+        forms = self.specification.forms
+        controls = [f for f in forms if f is not failing.form and f.controls(self.subject.backend.features)]
+        self.others = [diagnostician.evidence(form) for form in controls]
+
+    # --- wrong numbers --------------------------------------------------------------------------------
+
+    def by_numbers(self) -> Diagnosis:
+        """Explain wrong numbers of the plain call."""
+        here = Survey.of(trial for trial in self.own if trial.form is self.failing.form)
+        seen = self.known.survey + here
+        if cost(self.failing) > MAX_COST_OF_FAILING_CALL:
+            return Diagnosis([], "; ".join(common(seen, self.failing, False)))
+        probe = Probe(self.subject, plain, self.failing)
+        wrong = self.known.wrong or [Probe(self.subject, plain, t) for t in chosen(here.wrong, EVIDENCE)]
+        wrong = [w for w in wrong if not any(w.match(fault.build) for fault in self.base)]
+        found, remark = self._explained(probe, wrong)
+        if not found and not remark:
+            remark = [f"none of the {len(self.faults)} known departures gives these numbers"]
+        named = self._named(found, [probe, *wrong])
+        parts = [*remark, *common(seen, self.failing, bool(found))]
+        return Diagnosis(named[:MAX_NAMED], "; ".join(parts), max(0, len(named) - MAX_NAMED))
+
+    def _explained(self, probe: Probe, wrong: Sequence[Probe]) -> tuple[list[Explained], list[str]]:
+        """Return what gives the numbers of the failing call and the other wrong calls, and a remark."""
+        singles = [each.compared(wrong) for each in explaining(self._singles(), probe)]
+        full = [each for each in singles if each.all]
+        if full:
+            return self._proved(full)
+        partial = [e for e in singles if e.count - 1 >= max(1, PARTIAL_SHARE * len(wrong))]
+        partial = sorted(partial, key=lambda e: -e.count)[:MAX_PARTIAL]
+        for each in partial:
+            if len(each.candidate.faults) == 1 and (pair := self._completed(each, probe, wrong)) is not None:
+                proved, _ = self._proved([each])
+                if proved:
+                    other = next(f for f in pair.candidate.faults if f.id != each.candidate.fault)
+                    return proved, [f"other wrong calls are, at the same time, those of {other.explanation}"]
+        if partial:
+            proved, _ = self._proved([each for each in partial if each.count == partial[0].count])
+            if proved:
+                rest = len(wrong) + 1 - partial[0].count
+                return proved, [f"{rest} of {len(wrong) + 1} wrong calls compared are wrong in another way as well"]
+        found = self._two(probe, wrong) if not singles or not self.known.wrong else []
+        return self._proved(found) if found else ([], [])
+
+    def _singles(self) -> Iterator[Candidate]:
+        """Yield the faults; each together with a fault that the backend is known to have, too."""
+        for fault in self.faults:
+            yield alone(fault)
+        for candidate in self.base:
+            if len(candidate.faults) == 1:
+                yield from with_another(self.specification, candidate.faults[0], self.faults)
+
+    def _completed(self, partial: Explained, probe: Probe, wrong: Sequence[Probe]) -> Explained | None:
+        """Return a pair that gives all wrong calls: a fault that gives some, with another one."""
+        rest = [w for w, match in zip(wrong, partial.matches[1:], strict=True) if match is None]
+        for candidate in with_another(self.specification, partial.candidate.faults[0], self.faults):
+            if self.over():
+                return None
+            if rest[0].match(candidate.build) is None:
+                continue
+            found = Explained(candidate, []).compared([probe, *wrong])
+            if found.all:
+                return found
+        return None
+
+    def _two(self, probe: Probe, wrong: Sequence[Probe]) -> list[Explained]:
+        """Return pairs of faults that together give the numbers of all wrong calls."""
+        found: list[Explained] = []
+        for candidate in pairs(self.specification, self.faults, probe, self.over):
+            if (match := probe.match(candidate.build)) is not None:
+                each = Explained(candidate, [match]).compared(wrong)
+                if each.all:
+                    found.append(each)
+                    if len(found) > MAX_NAMED:
+                        break
         return found
+
+    def _proved(self, found: Sequence[Explained]) -> tuple[list[Explained], list[str]]:
+        """Return the candidates that are right where the backend is right; if there are none, a remark about them.
+
+        Candidates that also explain the calls of other forms come alone, if there are any.
+        """
+        found = best(found)
+        sure = [e for e in found if not any(disproves(p, e.candidate) for p in self.known.right)]
+        if not sure:
+            return [], [f"on these calls, but not on others, the numbers are those of {found[0].candidate.explanation}"]
+        surer = [e for e in sure if all(self._agrees(e.candidate, other) for other in self.others)] or sure
+        return [e for e in surer if not self._disproved_elsewhere(e.candidate)] or surer, []
+
+    def _agrees(self, candidate: Candidate, other: Evidence) -> bool:
+        """Return whether a candidate also gives the wrong calls of another form, and none of its right ones wrong."""
+        gives = all(probe.match(candidate.build) is not None for probe in other.wrong)
+        return gives and not any(disproves(probe, candidate) for probe in other.right)
+
+    def _disproved_elsewhere(self, candidate: Candidate) -> bool:
+        """Return whether a candidate makes another kind wrong of which the backend computes the right numbers."""
+        if len(candidate.kinds) < 2:
+            return False
+        probes = self.diagnostician.other_kinds()
+        return any(probe.subject.kind in candidate.kinds and disproves(probe, candidate) for probe in probes)
+
+    def _named(self, found: Sequence[Explained], probes: Sequence[Probe]) -> list[dict[str, str]]:
+        """Return the candidates in the report's form."""
+        return [{"fault": e.candidate.fault, "explanation": _degree(e, probes)} for e in found]
+
+    # --- other failures -------------------------------------------------------------------------------
+
+    def by_law(self) -> Diagnosis:
+        """Explain an exception, a wrong shape, or a failure between several right calls."""
+        how = manner_under(self.law, trial_of(self.subject, self.failing.call))
+        seen = Survey.of(self.own, lambda trial: manner_under(self.law, trial))
+        found: list[Explained] = []
+        if cost(self.failing) <= MAX_COST_OF_FAILING_CALL:
+            probe = Probe(self.subject, self.law, self.failing)
+            numbers = any(isinstance(value, np.ndarray) for _, value in probe.heard)
+            found = best(explaining(map(alone, self.faults), probe))
+            found = [e for e in found if not any(disproves(p, e.candidate) for p in self.known.right)]
+            passing = [Probe(self.subject, self.law, t) for t in chosen(seen.right, CONTROLS_OF_LAW)]
+            found = [e for e in found if not any(self._fails(p, e.candidate) for p in passing)]
+            if not numbers and not (self.known.right or passing):
+                found = []  # both raise, but the faults raise on every call
+            found = [e for e in found if all(self._agrees(e.candidate, other) for other in self.others)] or found
+        named = self._named(found, [])
+        words = list(conditions_of(seen, how, self.failing)) if not found else []
+        return Diagnosis(named[:MAX_NAMED], "; ".join(words), max(0, len(named) - MAX_NAMED), numeric=False)
+
+    def _fails(self, probe: Probe, candidate: Candidate) -> bool:
+        """Return whether a candidate fails the law on a call that the backend passes."""
+        return probe.numbers(candidate.build())[-1] != probe.heard[-1]
+
+
+def disproves(probe: Probe, candidate: Candidate) -> bool:
+    """Return whether a candidate is wrong on a call on which the backend is right."""
+    numbers = probe.numbers(candidate.build())
+    if not alike(numbers, probe.documented):
+        return True
+    limits = [a for a in probe.trial.named(probe.trial.allowed()).values() if a is not None]
+    arrays = [(its, right) for (_, its), (_, right) in zip(numbers, probe.documented, strict=True)]
+    arrays = [pair for pair in arrays if isinstance(pair[0], np.ndarray)]
+    for (its, right), limit in zip(arrays, limits, strict=False):
+        if its.dtype.kind == "f" and np.any(margin(its, right, 2 * limit, probe.arithmetic.largest) > 1):
+            return probe.match(candidate.build) is None
+    return False
+
+
+def _degree(found: Explained, probes: Sequence[Probe]) -> str:
+    """Return a candidate's explanation, with the error that it leaves if rounding does not explain that."""
+    candidate = found.candidate
+    if found.within or not probes:
+        return candidate.explanation
+    words = f"{candidate.explanation}, but for an error of {found.worst.left:.0e}"
+    left = [probe for probe, match in zip(probes, found.matches, strict=False) if match and not match.within]
+    for coarser in zip(*(probe.coarser() for probe in left), strict=True):
+        name = coarser[0].arithmetic.name
+        if name in COARSER and all(probe.explained(candidate.build) for probe in coarser):
+            return f'{words} that looks like {COARSER[name]} (declare float32_arithmetic="{name}" if it is meant)'
+    return words
+
+
+# --- words --------------------------------------------------------------------------------------------
 
 
 def common(seen: Survey, failing: Any, explained: bool) -> Iterator[str]:
@@ -112,6 +323,31 @@ def common(seen: Survey, failing: Any, explained: bool) -> Iterator[str]:
         yield f"the first wrong element of the smallest failing call: {place}"
 
 
+def conditions_of(seen: Survey, how: str, failing: Any) -> Iterator[str]:
+    """Yield the condition of the calls that fail a law like the failing one, and the claim that would exclude them."""
+    alike_ = seen.failing.get(how, [])
+    if not alike_:
+        return
+    what = "raise" if how != WRONG else "fail"
+    of_all = f"{len(alike_)} of {seen.count} drawn calls {what}"
+    attributes = [_attributes(t) for t in (*alike_, failing)], [_attributes(t) for t in seen.right]
+    if not seen.right:
+        yield f"all drawn calls {what}" if len(seen.failing) == 1 else of_all
+    elif condition := separating(*attributes):
+        yield f"{of_all}, those and no others with {condition}"
+    else:
+        condition, others = necessary(*attributes)
+        rest = f", all with {condition}, as are {others} of the others" if condition else ""
+        yield of_all + (rest or ", and no simple condition tells them from the others")
+    if how != WRONG:
+        features = frozenset.intersection(*(t.call.uses for t in (*alike_, failing)))
+        claimed = sorted(features, key=lambda name: sum(name in t.call.uses for t in seen.right))
+        if claimed and seen.right:
+            yield f"if that is by design, claim {claimed[0]}=False, or keep it as a known failure"
+        else:
+            yield "if that is by design, keep it as a known failure"
+
+
 def _attributes(trial: Any) -> dict[str, Any]:
     return trial.form.attributes(trial.call)
 
@@ -124,7 +360,9 @@ def first_wrong(trial: Any) -> str:
     return trial.form.first_wrong(trial, {name: wrong for name, (_, wrong) in found.items()})
 
 
-def sentences(diagnosis: Sequence[Mapping[str, str]], common: str) -> list[str]:
+def sentences(diagnosis: Sequence[Mapping[str, str]], common: str, numeric: bool = True, more: int = 0) -> list[str]:
     """Return a diagnosis as sentences."""
     explained = " or of ".join(fault["explanation"] for fault in diagnosis)
-    return [f"these are the numbers of {explained}"] * bool(explained) + [common] * bool(common)
+    rest = f", or of {more} more known departures" if more else ""
+    what = "these are the numbers of" if numeric else "this is the behaviour of"
+    return [f"{what} {explained}{rest}"] * bool(explained) + [common] * bool(common)

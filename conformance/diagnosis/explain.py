@@ -2,53 +2,102 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from conformance.diagnosis.consequences import Consequences
 from conformance.diagnosis.diagnose import Diagnostician, sentences
 from conformance.diagnosis.script import known_failure_entry, script
 from conformance.diagnosis.simplify import simplified
+from conformance.engine.cause import NO_EXCUSE, Cause
+from conformance.engine.check import fails_after, failure_of
 from conformance.engine.profiles import Profile
 from conformance.engine.serialization import Example
 from conformance.engine.shrinking import MAX_SHRINKING_SECONDS
 from conformance.engine.subject import Subject
+from conformance.engine.trial import trial_of
 from conformance.engine.verdict import Verdict
 from reference.catalogue import Requirement
 
 MAX_OWN_TRIALS = 24  # trials for diagnosis from a failing check's own way of drawing
 
 
-def examined(check: Any, diagnostician: Diagnostician, profile: Profile, example: Example | None = None) -> Verdict:
-    """Run a check. If it fails and the profile shrinks, explain the failure and write its reproducer."""
-    verdict, call = check.run(diagnostician.streams, profile, example)
+def examined(
+    check: Any,
+    diagnostician: Diagnostician,
+    profile: Profile,
+    example: Example | None = None,
+    causes: Sequence[Cause] = (),
+) -> Verdict:
+    """Run a check. If it fails and the profile shrinks, explain the failure and write its reproducer.
+
+    ``causes`` are earlier failures, which may explain failing examples of this check.
+    """
+    excuse = Consequences(diagnostician, causes) if causes else NO_EXCUSE
+    verdict, call = check.run(diagnostician.streams, profile, example, excuse)
     if call is None:
         return verdict
     if verdict.replayed == "fails":
         write_reproducer(verdict, diagnostician.subject, check.entry, call, numbers=not check.apart)
     elif profile.shrink_attempts:
-        explain(check, verdict, diagnostician, call, profile.shrink_attempts)
+        explain(check, verdict, diagnostician, call, profile.shrink_attempts, causes)
     return verdict
 
 
-def explain(check: Any, verdict: Verdict, diagnostician: Diagnostician, call: Any, attempts: int) -> None:
+def explain(
+    check: Any,
+    verdict: Verdict,
+    diagnostician: Diagnostician,
+    call: Any,
+    attempts: int,
+    causes: Sequence[Cause] = (),
+) -> None:
     """Name the known faults that give the failure, simplify its call, and write its reproducer."""
     subject = diagnostician.subject
     if check.apart:
         write_reproducer(verdict, subject, check.entry, call, numbers=False)
         return
+    if failure_of(check, trial_of(subject, call)) is None:
+        after_other_calls(check, verdict, diagnostician, call)
+        return
     specification = subject.specification
     if check.entry.area not in specification.random_areas:
         with subject.clock("diagnosis"):
-            own = []
-            if check.draw is not specification.form_of(call).draw:
-                stream = diagnostician.streams.of(check.draw)
-                own = [trial for _, trial in stream.applicable(check.applies, MAX_OWN_TRIALS)]
-            found = diagnostician.diagnose(check.law, call, own)
+            stream = diagnostician.streams.of(check.draw)
+            own = [trial for _, trial in stream.applicable(check.applies, MAX_OWN_TRIALS)]
+            base = [name for cause in causes for name in cause.faults[:1]]
+            found = diagnostician.diagnose(check.law, call, own, base=base)
         verdict.diagnosis, verdict.common = found.faults, found.common
+        verdict.more, verdict.numeric = found.more, found.numeric
     with subject.clock("shrinking"):
         call, failure = simplified(check, subject, call, attempts, MAX_SHRINKING_SECONDS)
     if failure is not None:  # it fails again
         verdict.fail(failure, call)
     write_reproducer(verdict, subject, check.entry, call)
+
+
+def after_other_calls(check: Any, verdict: Verdict, diagnostician: Diagnostician, call: Any) -> None:
+    """Explain a failure of a call that passes on a fresh object: find the calls that must come before it."""
+    subject, stream = diagnostician.subject, diagnostician.streams.of(check.draw)
+    kept = [trial for _, trials in stream.blocks for trial in trials if trial.call is call]
+    before = [name for trial in kept for name in trial.judged if name != check.requirement]
+    verdict.numeric = False
+    built = subject.specification.form_of(call).build
+    with subject.clock("diagnosis"):
+        if before and fails_after(check, subject, call, before):
+            for name in list(before):
+                fewer = [other for other in before if other != name]
+                if fails_after(check, subject, call, fewer):
+                    before = fewer
+            verdict.after = before
+            verdict.common = (
+                f"the call alone is right on a fresh {built}; it fails after the calls that {', '.join(before)} "
+                f"{'makes' if len(before) == 1 else 'make'} of the same {built}"
+            )
+        else:
+            verdict.common = f"the call alone is right on a fresh {built}: the failure depends on earlier calls"
+            call = None
+    write_reproducer(verdict, subject, check.entry, call, numbers=False)
 
 
 def write_reproducer(
@@ -59,6 +108,6 @@ def write_reproducer(
     With ``numbers`` the script holds the call's own numbers, if they are wrong.
     """
     with subject.clock("shrinking"):
-        diagnosis = sentences(verdict.diagnosis, verdict.common)
-        verdict.reproducer = script(subject, requirement, verdict.failure, call, diagnosis, numbers)
-    verdict.known_failure = known_failure_entry(requirement.id, subject, call)
+        diagnosis = sentences(verdict.diagnosis, verdict.common, verdict.numeric, verdict.more)
+        verdict.reproducer = script(subject, requirement, verdict.failure, call, diagnosis, numbers, verdict.after)
+    verdict.known_failure = known_failure_entry(requirement.id, subject, None if verdict.after else call)

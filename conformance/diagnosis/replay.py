@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from conformance import registry, specifications
-from conformance.engine.check import Check, failure_of
+from conformance.engine.check import Check, fails_after
 from conformance.engine.drawing import Plans, Streams
 from conformance.engine.profiles import PROFILES
 from conformance.engine.serialization import BrokenExample, Example, call_of
 from conformance.engine.subject import Subject
-from conformance.engine.trial import trial_of
 
 
 def replay(
@@ -21,8 +21,11 @@ def replay(
     example: Example | None = None,
     *,
     specification: str = "torch.nn",
+    after: Sequence[str] = (),
 ) -> int:
     """Put a backend to the checks of one requirement, on an example or on drawn calls; print the result.
+
+    ``after`` names the requirements whose laws call the same object first, in this order.
 
     Returns 1 if a check fails, 0 if all pass, and 2 if the backend or the example cannot be used.
     """
@@ -40,7 +43,7 @@ def replay(
             verdict, _ = check.run(Streams(subject, Plans(0)), replace(PROFILES["quick"], shrink_attempts=0))
             failures += [verdict.failure] if verdict.failure else []
         elif isinstance(check, Check) and check.applies(call):
-            failure = failure_of(check, trial_of(subject, call))
+            failure = fails_after(check, subject, call, after)
             failures += [str(failure)] if failure else []
     print(f"{requirement}, {call or f'{kind}, {dtype}'}")
     print("\n".join(failures) or "passes")

@@ -1,14 +1,15 @@
-"""Surveys: drawn calls sorted into wrong and right, and the choice of calls that the faults must explain."""
+"""Surveys: drawn calls sorted by how they fail, and the choice of calls that the faults must explain."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from conformance.diagnosis.candidates import Candidate
 from conformance.diagnosis.probe import Probe
 from conformance.diagnosis.transcript import plain
+from conformance.engine.compare import Failed, signature
 from conformance.engine.subject import Subject
 from conformance.engine.wrong_elements import is_right
 
@@ -16,29 +17,66 @@ MAX_LONG_CALLS = 12  # calls of a cost above MAX_COST in a survey
 EVIDENCE, CONTROLS = 8, 16  # numbers of wrong and of right calls that the faults must explain
 MAX_COST = 150  # of these calls: steps, times layers, times directions
 
+RIGHT, WRONG = "", "wrong numbers"
+
 
 def cost(trial: Any) -> int:
     """Return the relative cost of a trial's call within its form."""
     return trial.form.cost(trial.call)
 
 
+def manner(trial: Any) -> str:
+    """Return how a trial's plain call fails: RIGHT, WRONG, or the exception or the shape without its numbers."""
+    try:
+        trial.got  # noqa: B018
+    except Failed as failure:
+        return failure.raised or signature(str(failure))
+    return RIGHT if is_right(trial) else WRONG
+
+
+def manner_under(law: Callable[[Any], None], trial: Any) -> str:
+    """Return how a trial fails a law: RIGHT, WRONG, or the exception without its numbers."""
+    try:
+        law(trial)
+    except Failed as failure:
+        return failure.raised or WRONG
+    return RIGHT
+
+
 @dataclass
 class Survey:
-    """Drawn calls on which the backend's plain numbers are wrong, and right."""
+    """Drawn calls on which the backend is right, and the others by how they fail."""
 
-    wrong: list[Any] = field(default_factory=list)
     right: list[Any] = field(default_factory=list)
+    failing: dict[str, list[Any]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, trials: Iterable[Any]) -> Survey:
-        """Sort the trials."""
+    def of(cls, trials: Iterable[Any], how: Callable[[Any], str] = manner) -> Survey:
+        """Sort the trials by ``how(trial)``."""
         found = cls()
         for trial in trials:
-            (found.right if is_right(trial) else found.wrong).append(trial)
+            found.add(trial, how(trial))
         return found
 
+    def add(self, trial: Any, how: str) -> None:
+        """Add a trial that fails in a manner, or is right."""
+        (self.failing.setdefault(how, []) if how else self.right).append(trial)
+
+    @property
+    def wrong(self) -> list[Any]:
+        """The calls whose numbers are wrong."""
+        return self.failing.get(WRONG, [])
+
+    @property
+    def count(self) -> int:
+        """The number of calls."""
+        return len(self.right) + sum(map(len, self.failing.values()))
+
     def __add__(self, other: Survey) -> Survey:
-        return Survey([*self.wrong, *other.wrong], [*self.right, *other.right])
+        found = Survey([*self.right, *other.right], {how: list(trials) for how, trials in self.failing.items()})
+        for how, trials in other.failing.items():
+            found.failing.setdefault(how, []).extend(trials)
+        return found
 
 
 def chosen(trials: Iterable[Any], count: int) -> list[Any]:

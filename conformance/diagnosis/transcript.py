@@ -13,28 +13,12 @@ import numpy as np
 
 from conformance.backend import Unsupported
 from conformance.engine.compare import Failed
+from conformance.engine.noise import Noise
 from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
 
 Entry = tuple[str, Any]  # a name; the numbers, or a word for an exception or another type
 Law = Callable[[Any], None]
-
-
-class Noise:
-    """Random errors of the unit roundoff; equal arrays get equal errors, so that laws of repetition hold."""
-
-    def __init__(self, u: float, seed: int) -> None:
-        self.u, self.seed = u, seed
-
-    def spread(self, value: Any) -> Any:
-        """Return the value with disturbed floating-point arrays."""
-        if isinstance(value, Mapping):
-            return {name: self.spread(v) for name, v in value.items()}
-        if not isinstance(value, np.ndarray) or value.dtype.kind not in "fV":
-            return value
-        rng = np.random.Generator(np.random.SFC64([self.seed, value.size]))
-        exact = value.astype(np.float64)
-        return (exact * (1 + self.u * rng.standard_normal(value.shape))).astype(value.dtype)
 
 
 class Listener:

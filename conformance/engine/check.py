@@ -8,18 +8,19 @@ again and shrinks the failing one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from hypothesis import Phase
 
+from conformance.engine.cause import NO_EXCUSE, Excuse
 from conformance.engine.compare import Failed
 from conformance.engine.drawing import Stream, Streams
 from conformance.engine.form import Draw
 from conformance.engine.profiles import Profile
 from conformance.engine.serialization import Example, call_of
-from conformance.engine.shrinking import Failure, hunt, shrink
+from conformance.engine.shrinking import Failure, Judge, hunt, shrink
 from conformance.engine.trial import trial_of
 from conformance.engine.verdict import Verdict
 from reference.catalogue import Catalogue, Requirement
@@ -59,41 +60,93 @@ class Check:
         if self.applies(trial.call):
             self.law(trial)
 
-    def run(self, streams: Streams, profile: Profile, example: Example | None = None) -> tuple[Verdict, Any]:
+    def run(
+        self, streams: Streams, profile: Profile, example: Example | None = None, excuse: Excuse = NO_EXCUSE
+    ) -> tuple[Verdict, Any]:
         """Put the subject to the check; return the verdict, and the failing call or None.
 
-        The example of a known failure runs first, then the database's examples. A check without an example fails.
+        The example of a known failure runs first, then the database's examples. Wrong results end the check. After a
+        call that raises the others are judged too, because the backend may refuse one combination only; so are calls
+        after one that ``excuse`` explains by an earlier failure. A check without an example fails.
         """
         stream, verdict = streams.of(self.draw), Verdict()
         if example is not None and (call := self._replayed(stream, example, verdict)) is not None:
             return verdict, call
-        if stream.plans.database is not None and (failure := self._recalled(stream, profile, verdict)) is not None:
+        judge = self._unexcused(excuse)
+        if stream.plans.database is not None and (failure := self._recalled(judge, stream, profile, verdict)):
             return verdict, failure[1]
+        groups: dict[str, list[tuple[int, Failed, Any]]] = {}
         for block, trial in stream.applicable(self.applies, max(1, round(profile.examples * self.share))):
             verdict.examples += 1
             trial.margin, trial.steps, trial.note = None, None, ""
+            trial.judged.append(self.requirement)
             try:
                 self.law(trial)
             except Failed as failed:
-                if failed.margin is not None:
-                    verdict.margin, verdict.steps = failed.margin, trial.steps
-                smallest = failed, trial.call
-                if profile.shrink_attempts:
-                    smallest = shrink(self.judge, self.requirement, stream, block, smallest, profile.shrink_attempts)
-                verdict.fail(*smallest)
-                return verdict, smallest[1]
+                if (cause := excuse.of_trial(self, trial, failed)) is not None:
+                    verdict.excuse(cause, failed)
+                    continue
+                groups.setdefault(failed.raised, []).append((block, failed, trial))
+                if failed.raised:
+                    continue
+                break
             verdict.note = verdict.note or trial.note
             if trial.margin is not None and (verdict.margin is None or trial.margin > verdict.margin):
                 verdict.margin, verdict.steps = trial.margin, trial.steps
+        if groups:
+            return verdict, self._failed(groups, judge, stream, profile, verdict)
         if verdict.examples == 0:
             verdict.failure = "no example could be drawn that this requirement speaks of: nothing was checked"
         return verdict, None
 
-    def _recalled(self, stream: Stream, profile: Profile, verdict: Verdict) -> Failure | None:
+    def _failed(
+        self,
+        groups: dict[str, list[tuple[int, Failed, Any]]],
+        judge: Judge,
+        stream: Stream,
+        profile: Profile,
+        verdict: Verdict,
+    ) -> Any:
+        """Write the failure to the verdict; return its smallest call. Wrong results come before exceptions."""
+        raised = "" if "" in groups else next(iter(groups))
+        block, failed, trial = groups.pop(raised)[0]
+        verdict.margin, verdict.steps = failed.margin, None if failed.margin is None else trial.steps
+        verdict.others = [
+            f"{len(others)} of {verdict.examples} calls fail in another way: {others[0][1]}"
+            for others in groups.values()
+        ]
+
+        def alike(trial: Any) -> None:
+            try:
+                judge(trial)
+            except Failed as failure:
+                if failure.raised == raised:
+                    raise
+
+        smallest = failed, trial.call
+        if profile.shrink_attempts:
+            smallest = shrink(alike, self.requirement, stream, block, smallest, profile.shrink_attempts)
+        verdict.fail(*smallest)
+        verdict.raised = raised
+        return smallest[1]
+
+    def _unexcused(self, excuse: Excuse) -> Judge:
+        """Return a judge like ``judge`` that passes the failures which ``excuse`` explains."""
+
+        def judge(trial: Any) -> None:
+            try:
+                self.judge(trial)
+            except Failed as failure:
+                if excuse.of_trial(self, trial, failure) is None:
+                    raise
+
+        return judge
+
+    def _recalled(self, judge: Judge, stream: Stream, profile: Profile, verdict: Verdict) -> Failure | None:
         """Replay the examples of the database; return the one that fails. Hypothesis deletes the others."""
         phases = [Phase.reuse, Phase.shrink] if profile.shrink_attempts else [Phase.reuse]
         seed, attempts = stream.plans.seed, profile.shrink_attempts
-        replayed, found = hunt(self.judge, self.requirement, stream, seed, phases, None, attempts)
+        replayed, found = hunt(judge, self.requirement, stream, seed, phases, None, attempts)
         if found is not None:
             verdict.recalled, verdict.margin = True, found[0].margin
             verdict.fail(*found)
@@ -128,6 +181,16 @@ def failure_of(check: Any, trial: Any) -> Failed | None:
     except Failed as failure:
         return failure
     return None
+
+
+def fails_after(check: Any, subject: Any, call: Any, before: Sequence[str]) -> Failed | None:
+    """Return how a call fails the check after the laws of other requirements have called the same fresh object."""
+    trial = trial_of(subject, call)
+    for name in before:
+        for earlier in subject.specification.checks_of(name):
+            if isinstance(earlier, Check) and earlier.applies(call):
+                failure_of(earlier, trial)
+    return failure_of(check, trial)
 
 
 @dataclass(frozen=True)

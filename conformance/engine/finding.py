@@ -45,7 +45,9 @@ class Finding:
     """The margin at each time step of the example with the largest margin."""
     seconds: float = 0.0
     prerequisite: str = ""
-    """The failed prerequisite for which the requirement was not run."""
+    """The failed requirement that explains this failure, or for which this requirement was not run."""
+    also: bool = False
+    """Whether it failed although a requirement that it builds on failed, which does not explain it."""
 
     @classmethod
     def at(cls, key: Key, status: Status, **fields: Any) -> Finding:
@@ -59,7 +61,7 @@ class Finding:
 
     @property
     def departs(self) -> bool:
-        """Whether the backend failed, so that requirements which build on this one are not judged.
+        """Whether the backend failed, so that this failure may explain others.
 
         Such a failure has a reproducer. A known failure that passes now and an error of the suite do not.
         """

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from conformance.backend import Unsupported
-from conformance.engine.compare import Failed, require_plain
+from conformance.engine.compare import Failed, require_plain, signature
 from conformance.engine.form import Call, Form
 from conformance.engine.specification import Specification
 
@@ -80,9 +80,9 @@ class Subject:
             try:
                 yield
             except SystemExit as error:
-                raise Failed(f"{what} raised SystemExit: {one_line(error)}") from error
+                raise _raised(f"{what} raised SystemExit: {one_line(error)}", error) from error
             except Broken as error:
-                raise Failed(f"{what}: {error}") from error
+                raise _raised(f"{what}: {error}", error) from error
 
     @contextmanager
     def calling(self, what: str) -> Iterator[None]:
@@ -93,9 +93,10 @@ class Subject:
             except Failed:
                 raise
             except Unsupported as refusal:
-                raise Failed(f"{what} was refused though it is claimed: {refusal}") from refusal
+                said = f"{what} was refused though it is claimed: {one_line(refusal)}"
+                raise _raised(said, refusal) from refusal
             except Exception as error:
-                raise Failed(f"{what} raised {type(error).__name__}: {one_line(error)}") from error
+                raise _raised(f"{what} raised {type(error).__name__}: {one_line(error)}", error) from error
 
     def build(self, form: Form, call: Call) -> tuple[Any, dict[str, np.ndarray]]:
         """Build the object of a call; return it and the copies of the parameters that it was given."""
@@ -103,6 +104,13 @@ class Subject:
         with self.calling(f"building {form.describe(call.config)}"):
             built = getattr(self.backend, form.build)(call.config, parameters)
         return built, parameters
+
+
+def _raised(message: str, error: BaseException) -> Failed:
+    """Return the failure of a call that raised an exception."""
+    failure = Failed(message)
+    failure.raised = signature(f"{type(error).__name__}: {one_line(error)}")
+    return failure
 
 
 def one_line(error: BaseException) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from conformance.engine.compare import Failed, check_numbers, describe_shape_or_kind, margin
 from conformance.engine.form import Arrays, Call, Element
+from conformance.engine.noise import Noise
 from conformance.engine.subject import Subject, changed, copied
 from reference.precision import REPLICAS, REPLICAS_ON_FAILURE, SPREADS, allowed, spreads
 
@@ -35,12 +36,18 @@ class Trial:
         self.margin: float | None = None
         self.steps: list[float] | None = None  # the largest margin at each step, where a whole output is compared
         self.note = ""  # a remark if the trial passes
+        self.judged: list[str] = []  # the requirements whose laws have called the built object so far
         self._allowed: dict[int, Results] = {}
-        self._returned: Results | str | None = None
+        self._returned: Results | Failed | None = None
 
     def other(self, call: Any) -> Any:
         """Return a trial of another call by the same backend, which builds another object for it."""
         return trial_of(self.subject, call)
+
+    def shares(self, trial: Trial) -> None:
+        """Take the oracle's result and the tolerance of another subject's trial of the same call."""
+        self._allowed = trial._allowed
+        vars(self)["want"] = trial.want
 
     # --- results by name ------------------------------------------------------------------------------
 
@@ -102,9 +109,10 @@ class Trial:
             try:
                 self._returned = self.ask(self.call)
             except Failed as failure:
-                self._returned = str(failure)
-        if isinstance(self._returned, str):
-            raise Failed(self._returned)
+                failure.__cause__ = failure.__context__ = failure.__traceback__ = None  # they keep arrays alive
+                self._returned = failure
+        if isinstance(self._returned, Failed):
+            raise self._returned
         return self._returned
 
     @property
@@ -197,6 +205,31 @@ class Trial:
         found = zip(want, spreads(function, arrays, list(want.values()), arithmetic, replicas), strict=True)
         return self.formed({name: None if s is None else allowed(s, arithmetic) for name, s in found})
 
+    @cached_property
+    def own_rounding(self) -> Results | None:
+        """The spread of the backend's own results when its arguments and parameters are disturbed by rounding.
+
+        It is measured from outside, by further calls, and scaled by the ratio of the oracle's inner spread to the
+        oracle's spread under the same disturbance. None if the backend does not take the disturbed calls.
+        """
+        own, want = self.named(self.got), self.named(self.want)
+        noise = [Noise(self.subject.arithmetic.u, replica) for replica in range(REPLICAS)]
+        calls = [self.call.replace(**{n: each.spread(a) for n, a in self._disturbable.items()}) for each in noise]
+        try:
+            mine = [self.named(self.other(call).got) for call in calls]
+        except Failed:
+            return None
+        with self.subject.clock("oracle"), np.errstate(all="ignore"):
+            theirs = [self.named(self.other(call).want) for call in calls]
+        outside, inside = (_total(spread) for spread in (_spread(theirs, want), self.named(self.allowed())))
+        wider = max(1.0, inside / SPREADS / outside) if outside > 0 else 1.0
+        spread = _spread(mine, own)
+        return self.formed({name: None if s is None else wider * s for name, s in spread.items()})
+
+    @property
+    def _disturbable(self) -> dict[str, Any]:
+        return {"parameters": self.call.parameters, **self.form.array_arguments(self.call)}
+
     # --- comparing ------------------------------------------------------------------------------------
 
     def agrees(self, got: Results | None = None, view: View = whole) -> None:
@@ -209,9 +242,9 @@ class Trial:
         """Require that two results of the backend agree within rounding: ``got``, and ``view`` of ``self.got``.
 
         Each may be off by the allowed error, so the limit is twice that error. The allowed error belongs to the right
-        numbers. If the backend's own numbers are wrong, the limit includes rounding of the largest of them: their
-        error is another requirement's failure. ``other`` describes the computation of ``got``. A failure shows both
-        numbers and the right one, because neither is the expected value of the other.
+        numbers. If the backend's own numbers are wrong, the limit includes their own rounding, which ``own_rounding``
+        measures: their error is another requirement's failure. ``other`` describes the computation of ``got``. A
+        failure shows both numbers and the right one, because neither is the expected value of the other.
         """
         shown = self.named(view(self.got))
         if self.subject.compares:
@@ -249,7 +282,12 @@ class Trial:
             if margin(own, right, bound, arithmetic.largest).max(initial=0.0) <= 1:
                 return 2 * bound
             most = np.abs(own).max(initial=0.0, where=np.isfinite(own))
-            return 2 * np.maximum(bound, SPREADS * arithmetic.u * most)
+            wrong = np.maximum(bound, SPREADS * arithmetic.u * most)
+            if replicas > REPLICAS and (rounding := self.own_rounding) is not None:
+                measured = self.named(view(rounding))[name]
+                assert measured is not None
+                wrong = np.maximum(wrong, np.minimum(SPREADS * measured, np.sqrt(arithmetic.u) * most))
+            return 2 * wrong
 
         def three_numbers(name: str, index: Element) -> str:
             own, right = (_number(self.named(results)[name], index) for results in (want, view(self.want)))
@@ -271,6 +309,25 @@ class Trial:
 
     def by_step(self, margins: np.ndarray) -> None:
         """Note the largest margin at each step of a whole output; nothing where results have no steps."""
+
+
+def _spread(replicas: Sequence[Arrays], plain: Arrays) -> Arrays:
+    """Return the root mean square distance of replicas from plain results, at each element."""
+    found: Arrays = {}
+    for name, value in plain.items():
+        if value is None:
+            found[name] = None
+            continue
+        with np.errstate(invalid="ignore"):
+            off = [np.asarray(r[name], np.float64) - value for r in replicas]
+        found[name] = np.sqrt(np.mean(np.square(np.nan_to_num(off, posinf=0.0, neginf=0.0)), axis=0))
+    return found
+
+
+def _total(spread: Arrays) -> float:
+    """Return the root of the sum of squares of all finite elements."""
+    parts = [s[np.isfinite(s)] for s in spread.values() if s is not None]
+    return float(np.sqrt(sum(np.sum(np.square(part)) for part in parts)))
 
 
 def _as64(array: np.ndarray | None) -> np.ndarray | None:

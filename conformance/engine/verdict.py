@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from conformance.engine.cause import Cause
 from conformance.engine.compare import Failed
 
 
@@ -20,12 +21,28 @@ class Verdict:
     """The margin at each time step of the example with the largest margin."""
     failure: str = ""
     """How the check fails; empty if it passes."""
+    raised: str = ""
+    """The exception or the crash of the failing call without its numbers; empty if nothing was raised."""
+    excused: int = 0
+    """The number of failing examples that the failure of an earlier requirement explains."""
+    cause: str = ""
+    """That earlier requirement; empty if there is none."""
+    refused: int = 0
+    """Of the excused examples, the number that raised as they did for the earlier requirement."""
+    others: list[str] = field(default_factory=list)
+    """The failures of further calls that fail in another way, each in words."""
+    after: list[str] = field(default_factory=list)
+    """The requirements whose calls of the same object must come first for the check to fail."""
     example: str = ""
     """The failing call in words."""
     note: str = ""
     """A remark on a check that passes."""
     diagnosis: list[dict[str, str]] = field(default_factory=list)
     """The known faults that give the backend's own numbers, best first: ``fault`` and ``explanation``."""
+    more: int = 0
+    """The number of further known faults that give them as well."""
+    numeric: bool = True
+    """Whether the numbers of the failing call are wrong."""
     common: str = ""
     """The calls and elements that are wrong, in words; empty if a fault explains the failure."""
     reproducer: str = ""
@@ -44,6 +61,14 @@ class Verdict:
         """Whether the check passes."""
         return not self.failure
 
+    def excuse(self, cause: Cause, failure: Failed) -> None:
+        """Count a failing example that an earlier requirement's failure explains."""
+        self.excused += 1
+        raises = bool(failure.raised) and failure.raised == cause.raised
+        self.refused += raises
+        if not self.cause or not raises:
+            self.cause = cause.requirement
+
     def fail(self, failure: Failed, call: Any) -> None:
         """Set the failure and its call."""
-        self.failure, self.example = str(failure), repr(call)
+        self.failure, self.raised, self.example = str(failure), failure.raised, repr(call)

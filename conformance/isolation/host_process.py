@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from conformance.engine.compare import signature
 from conformance.engine.verdict import Verdict
 from conformance.isolation.channel import Channel
 from conformance.isolation.output import Output
@@ -56,9 +57,10 @@ class Ended:
         """Return the failure of the check."""
         where = self.what or "outside of any call"
         failure = f"{where}: the backend's process {self.why}"
+        raised = signature(failure)
         if self.printed:
             failure += "\n  printed:\n" + "\n".join(f"    {line}" for line in self.printed.splitlines())
-        return Verdict(examples=max(self.judged, 1), failure=failure, example=self.example)
+        return Verdict(examples=max(self.judged, 1), failure=failure, raised=raised, example=self.example)
 
 
 class HostProcess:

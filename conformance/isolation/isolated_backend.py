@@ -157,9 +157,13 @@ class IsolatedBackend:
             if isinstance(found, Verdict):
                 return found, True
             verdict = found.verdict()
+            cause = next((cause for cause in task.causes if cause.raised == verdict.raised), None)
+            if cause is not None:  # the earlier crash or hang
+                verdict.excused = verdict.refused = 1
+                verdict.failure, verdict.cause = "", cause.requirement
             if found.hung:
                 self.hangs[subject] += not patient
-            elif found.by_itself:
+            elif found.by_itself and cause is None:
                 verdict = self._shrunk(task, block, clock, verdict, found)
             return verdict, True
         finally:
@@ -179,7 +183,7 @@ class IsolatedBackend:
         if isinstance(again, Ended) or again.passed:
             return verdict
         _, *printed = verdict.failure.partition("\n")
-        return replace(again, failure="".join((again.failure, *printed)))
+        return replace(again, failure="".join((again.failure, *printed)), raised=verdict.raised)
 
     def _attempt(self, task: Task, block: Block, clock: Clock) -> Verdict | Ended:
         """Put the task to a worker; return its verdict or its end."""

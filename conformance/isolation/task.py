@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from conformance.engine.cause import Cause
 from conformance.engine.profiles import Profile
 
 
@@ -25,6 +26,8 @@ class Task:
     """The example of a known failure."""
     database: bool = False
     """Whether the run has a database of examples."""
+    causes: tuple[Cause, ...] = ()
+    """The earlier failures that may explain a failure of this check."""
 
 
 @dataclass(frozen=True)

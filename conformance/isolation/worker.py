@@ -121,7 +121,8 @@ class Worker:
         else:
             self.status.numbers[SharedStatus.JUDGED] = 1
         plans = RemotePlans(task, self.channel, getattr(check, "draw", None))
-        verdict = examined(check, self.diagnostician_for(specification, task, plans), task.profile, task.example)
+        diagnostician = self.diagnostician_for(specification, task, plans)
+        verdict = examined(check, diagnostician, task.profile, task.example, task.causes)
         if self.forks.came_back() and verdict.passed:
             verdict.failure = "the backend forked, and the new process returned from the call as well"
         if self.uncaught and verdict.passed:

@@ -36,6 +36,7 @@ class Row:
     seconds: float = 0.0
     steps: list[float] | None = None
     specification: str = "torch.nn"
+    also: bool = False
 
     @classmethod
     def of(cls, requirement: Requirement, finding: Finding) -> Row:
@@ -57,6 +58,7 @@ class Row:
             seconds=f.seconds,
             steps=None if f.steps is None else list(f.steps),
             specification=f.specification,
+            also=f.also,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -65,6 +67,8 @@ class Row:
         if self.margin is not None:
             data["margin"] = min(self.margin, MAX_FLOAT)
         data["seconds"] = round(self.seconds, 4)
+        if not self.also:
+            del data["also"]
         if self.steps is None:
             del data["steps"]
         else:

@@ -32,7 +32,7 @@ class Report:
 
     def __init__(self, session: Session, findings: dict[Any, Finding]) -> None:
         self._text_of = session.text
-        self._outcomes: list[Outcome] = session.outcomes(session.settled(findings))
+        self._outcomes: list[Outcome] = session.outcomes(findings)
         self.findings: tuple[Finding, ...] = tuple(findings.values())
         """A finding for each requirement, kind and dtype, in the order of the run."""
         self.gate: Gate | None = session.gate(self.text)

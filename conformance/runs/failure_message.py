@@ -30,7 +30,7 @@ class FailureWriter:
 
     def message(self, job: Job, verdict: Verdict) -> str:
         """Return the failure, its diagnosis, its call, and the requirement with its source."""
-        diagnosed = sentences(verdict.diagnosis, verdict.common)
+        diagnosed = sentences(verdict.diagnosis, verdict.common, verdict.numeric, verdict.more)
         parts = [verdict.failure, *(f"  diagnosis: {sentence}" for sentence in diagnosed)]
         if verdict.example:
             parts.append(f"  smallest failing call: {verdict.example}")

@@ -13,7 +13,7 @@ from conformance.engine.verdict import Verdict
 from conformance.runs.failure_message import FailureWriter
 from conformance.runs.job import Job
 from conformance.runs.known_failures import KnownFailure
-from conformance.runs.prerequisites import Prerequisites, blocked
+from conformance.runs.prerequisites import Prerequisites, blocked, explained
 from conformance.runs.runner import Runner
 
 
@@ -30,33 +30,44 @@ class Verdicts(Protocol):
 class Judge:
     """The judge of a run's jobs, in its order: prerequisites come first."""
 
-    def __init__(self, prerequisites: Prerequisites, known: Sequence[KnownFailure], writer: FailureWriter) -> None:
+    def __init__(
+        self,
+        prerequisites: Prerequisites,
+        known: Sequence[KnownFailure],
+        writer: FailureWriter,
+        run_blocked: bool = False,
+    ) -> None:
+        """Make the judge. With ``run_blocked`` no failure explains another."""
         self.prerequisites, self.known, self.writer = prerequisites, tuple(known), writer
+        self.run_blocked = run_blocked
 
     def known_failure(self, key: Key) -> KnownFailure | None:
         """Return the known failure of a key, if there is one."""
         return next((entry for entry in self.known if entry.matches(key)), None)
 
     def judge(self, job: Job, runner: Runner) -> Finding:
-        """Run a job unless a prerequisite failed, and return its finding."""
+        """Run a job and return its finding. Failures that earlier ones explain make it blocked."""
         started = time.perf_counter()
-        cause = self.prerequisites.cause(job.key)
-        if cause is not None:
-            return replace(blocked(job.key, cause), seconds=time.perf_counter() - started)
-        verdict, asked = runner.run(job, self.known_failure(job.key))
-        return replace(self.found(job, verdict, asked), seconds=time.perf_counter() - started)
+        causes = self.prerequisites.causes(job.key)
+        verdict, asked = runner.run(job, self.known_failure(job.key), () if self.run_blocked else causes)
+        found = self.found(job, verdict, asked, any(cause.direct for cause in causes))
+        return replace(found, seconds=time.perf_counter() - started)
 
     def look_up(self, job: Job, verdicts: Verdicts) -> Finding:
         """Return the finding of a job whose verdict a campaign keeps."""
         cause = verdicts.blocked(job.key)
         return blocked(job.key, cause) if cause is not None else self.found(job, *verdicts.verdict(job.key))
 
-    def found(self, job: Job, verdict: Verdict, asked: bool) -> Finding:
-        """Return the finding of a verdict. Record a failure as a cause that blocks, and write its reproducer."""
+    def found(self, job: Job, verdict: Verdict, asked: bool, also: bool = False) -> Finding:
+        """Return the finding of a verdict. Record a failure as a possible cause of others, and write its reproducer.
+
+        ``also`` says whether a requirement that this one builds on failed.
+        """
         known = self.known_failure(job.key)
         status, message = self._status(job, verdict, asked, known)
-        if status is Status.FAILED and not verdict.passed:
-            self.prerequisites.failed(job.key)
+        failed = status is Status.FAILED and not verdict.passed
+        if failed:
+            self.prerequisites.failed(job.key, verdict)
         reproducer = self.writer.reproducer(job, verdict) if not verdict.passed and asked else None
         return Finding.at(
             job.key,
@@ -67,15 +78,19 @@ class Judge:
             diagnosis=tuple(verdict.diagnosis),
             reproducer=reproducer,
             steps=None if verdict.steps is None else tuple(verdict.steps),
+            prerequisite=verdict.cause if status is Status.BLOCKED else "",
+            also=failed and also,
         )
 
     def _status(self, job: Job, verdict: Verdict, asked: bool, known: KnownFailure | None) -> tuple[Status, str]:
         """Return the status and the message."""
-        if verdict.passed and known is None:
-            return Status.PASSED, verdict.note
-        if verdict.passed and known is not None:
+        if verdict.passed and known is not None and not verdict.excused:
             why = f"known failure {known} passes now: take the entry out of the file ({known.issue})"
             return Status.FAILED, why
+        if verdict.passed and verdict.excused:
+            return _explained(verdict)
+        if verdict.passed:
+            return Status.PASSED, verdict.note
         message = self.writer.message(job, verdict)
         if not asked:
             return Status.BLOCKED, message
@@ -97,3 +112,14 @@ class Judge:
             if (known := self.known_failure(key)) is not None:
                 return known
         return None
+
+
+def _explained(verdict: Verdict) -> tuple[Status, str]:
+    """Return the status and the message of a check whose failures an earlier one explains.
+
+    Calls that the backend refuses, as it did for the earlier requirement, are left out; the others decide.
+    """
+    counted = f"{verdict.excused} of {verdict.examples} calls"
+    if verdict.refused == verdict.excused < verdict.examples:
+        return Status.PASSED, f"{counted} left out: they raise as in {verdict.cause}"
+    return Status.BLOCKED, f"{explained(verdict.cause)} ({counted})"

@@ -1,13 +1,17 @@
-"""Skip requirements whose prerequisites failed, so that one root cause is reported once."""
+"""Earlier failures, and the later failures that they explain, so that one root cause is reported once."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from graphlib import TopologicalSorter
 
+from conformance.engine.cause import GROSS, Cause
+from conformance.engine.compare import signature
 from conformance.engine.finding import Finding, Status
 from conformance.engine.key import Key
+from conformance.engine.verdict import Verdict
 from reference.catalogue import Requirement
 
 ByRequirement = Mapping[str, Requirement]
@@ -23,7 +27,7 @@ def ranks(requirements: ByRequirement) -> dict[str, int]:
 
 
 class Prerequisites:
-    """The failures of a run so far, and the requirements that they block.
+    """The failures of a run so far.
 
     ``requirements`` holds every requirement by the name of its specification and by its id.
     """
@@ -31,10 +35,20 @@ class Prerequisites:
     def __init__(self, requirements: BySpecification) -> None:
         self.requirements = requirements
         self._causes: dict[Key, dict[str, str]] = {}  # a key without its dtype -> dtype -> first cause
+        self._failures: dict[Key, dict[str, Cause]] = {}  # a key without its dtype -> dtype -> failure
 
-    def failed(self, key: Key) -> None:
+    def failed(self, key: Key, verdict: Verdict | Finding | None = None) -> None:
         """Record a failure."""
         self._note(key, key.requirement)
+        place = self._failures.setdefault(key._replace(dtype=""), {})
+        if isinstance(verdict, Finding):
+            named = tuple(fault["fault"] for fault in verdict.diagnosis)
+            place[key.dtype] = Cause(key.requirement, named, raised_in(verdict.message), verdict.margin)
+        elif verdict is not None:
+            named = tuple(fault["fault"] for fault in verdict.diagnosis)
+            place[key.dtype] = Cause(key.requirement, named, verdict.raised, verdict.margin)
+        else:
+            place[key.dtype] = Cause(key.requirement)
 
     def cause(self, key: Key) -> str | None:
         """Return the failed requirement that this one builds on, directly or indirectly, or None.
@@ -55,6 +69,45 @@ class Prerequisites:
     def _note(self, key: Key, cause: str) -> None:
         self._causes.setdefault(key._replace(dtype=""), {})[key.dtype] = cause
 
+    def causes(self, key: Key) -> list[Cause]:
+        """Return the failures that may explain a failure of this key.
+
+        The failures that it builds on come first, then the subject's others whose exception or fault is known.
+        """
+        requirements, direct = self.requirements[key.specification], self._ancestors(key)
+        found: list[Cause] = []
+        for place, by_dtype in self._failures.items():
+            if place._replace(requirement="") != key._replace(requirement="", dtype=""):
+                continue
+            cause = by_dtype.get(key.dtype)
+            if cause is None and not requirements[place.requirement].every_dtype:
+                cause = next(iter(by_dtype.values()), None)
+            if cause is None:
+                continue
+            builds_on = place.requirement in direct
+            if builds_on or cause.raised or cause.faults:
+                found.append(replace(cause, direct=builds_on))
+        return sorted(found, key=lambda cause: not cause.direct)
+
+    def _ancestors(self, key: Key) -> set[str]:
+        """Return every requirement that a key builds on, directly or indirectly."""
+        requirements, found = self.requirements[key.specification], set[str]()
+        left = list(requirements[key.requirement].builds_on)
+        while left:
+            id_ = left.pop()
+            if id_ not in found:
+                found.add(id_)
+                left += requirements[id_].builds_on
+        return found
+
+
+def raised_in(message: str) -> str:
+    """Return the exception that a failure's message reports, without its numbers; empty if there is none."""
+    found = re.search(r" raised (\w+: .*)", message.splitlines()[0] if message else "")
+    refused = re.search(r" was refused though it is claimed: (.*)", message.splitlines()[0] if message else "")
+    text = found[1] if found else f"Unsupported: {refused[1]}" if refused else ""
+    return signature(text)
+
 
 def blocked(key: Key, cause: str) -> Finding:
     """Return the finding of a key that was not run because of a failed prerequisite."""
@@ -62,29 +115,43 @@ def blocked(key: Key, cause: str) -> Finding:
     return Finding.at(key, Status.BLOCKED, message=message, prerequisite=cause)
 
 
-def replay(results: dict[Key, Finding], order: Iterable[Key], requirements: BySpecification) -> None:
-    """Change the results of separate runs to the results of one run in that order, which skips blocked requirements."""
-    prerequisites = Prerequisites(requirements)
-    for key in order:
-        cause = prerequisites.cause(key)
-        if cause is not None:
-            results[key] = blocked(key, cause)
-        elif results[key].departs:
-            prerequisites.failed(key)
+def explained(cause: str, message: str = "") -> str:
+    """Return the message of a failure that another requirement's failure explains."""
+    return f"it fails as well: the failure of {cause} explains it" + (f"\n{message}" if message else "")
 
 
-def settle(results: dict[Key, Finding], requirements: BySpecification) -> None:
-    """Mark failures behind a failed prerequisite as blocked, in a run whose parts did not know of each other."""
+def explains(cause: Cause, found: Finding) -> bool:
+    """Return whether an earlier failure explains a finding, as far as separate runs show it."""
+    if cause.raised:
+        return raised_in(found.message) == cause.raised
+    named = {fault["fault"] for fault in found.diagnosis}
+    if cause.faults:
+        return bool(named & set(cause.faults))
+    if not cause.direct or named or raised_in(found.message):
+        return False
+    known = cause.margin is not None and found.margin is not None and cause.margin < GROSS
+    return not known or found.margin < GROSS * max(cause.margin, 1.0)  # type: ignore[type-var,operator]  # known
+
+
+def settle(results: dict[Key, Finding], requirements: BySpecification, order: Iterable[Key] | None = None) -> None:
+    """Mark failures that another one explains as blocked, in a run whose parts did not know of each other.
+
+    ``order`` is the order of the whole run; by default prerequisites come first.
+    """
     prerequisites = Prerequisites(requirements)
     rank = {name: ranks(by_id) for name, by_id in requirements.items()}
-    for key in sorted(results, key=lambda key: rank[key.specification][key.requirement]):
+    for key in order or sorted(results, key=lambda key: rank[key.specification][key.requirement]):
         found = results[key]
-        if found.status not in (Status.FAILED, Status.BLOCKED):
+        if found.status is not Status.FAILED or not found.departs:
             continue
-        cause = prerequisites.cause(key)
-        if cause is None:
-            if found.departs:
-                prerequisites.failed(key)
-        elif found.status is Status.FAILED:
-            message = f"{cause}, on which it builds, failed as well\n{found.message}"
-            results[key] = replace(found, status=Status.BLOCKED, message=message)
+        causes = prerequisites.causes(key)
+        cause = next((cause for cause in causes if explains(cause, found)), None)
+        if cause is None or found.also:
+            prerequisites.failed(key, found)
+        else:
+            message = explained(cause.requirement, found.message)
+            results[key] = replace(
+                found, status=Status.BLOCKED, message=message, prerequisite=cause.requirement, diagnosis=()
+            )
+        if results[key].status is Status.FAILED and any(cause.direct for cause in causes):
+            results[key] = replace(results[key], also=True)

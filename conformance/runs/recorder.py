@@ -99,7 +99,9 @@ class Recorder:
             return
         ours = state.session or state.prepare()  # xdist's main process has no session if no backend is named
         campaign = state.campaign.as_json() if state.campaign else None
-        self.outcomes = ours.outcomes(ours.settled(self.results), campaign)
+        if self.config.getoption("numprocesses", None):  # xdist's processes did not know of each other's failures
+            ours.settle(self.results)
+        self.outcomes = ours.outcomes(self.results, campaign)
         text = ours.text(self.outcomes)
         if (path := ours.settings.report) is not None:
             path.parent.mkdir(parents=True, exist_ok=True)

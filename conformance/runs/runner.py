@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from hypothesis.database import ExampleDatabase
 
 from conformance.diagnosis.diagnose import Diagnostician
 from conformance.diagnosis.explain import examined
+from conformance.engine.cause import Cause
 from conformance.engine.drawing import Plans, Streams
 from conformance.engine.profiles import Profile
 from conformance.engine.subject import Clock, Subject
@@ -35,10 +36,11 @@ class Runner(Protocol):
 
     drawn: Drawn
 
-    def run(self, job: Job, known: KnownFailure | None) -> tuple[Verdict, bool]:
+    def run(self, job: Job, known: KnownFailure | None, causes: Sequence[Cause] = ()) -> tuple[Verdict, bool]:
         """Return the verdict, and whether the backend ran.
 
-        ``known`` is the job's known failure: its example is replayed first, and a hang is not counted.
+        ``known`` is the job's known failure: its example is replayed first, and a hang is not counted. ``causes`` are
+        the earlier failures that may explain a failure of this job.
         """
 
 
@@ -54,13 +56,13 @@ class InProcessRunner:
         """Drop the examples."""
         self._diagnostician = self._subject = None
 
-    def run(self, job: Job, known: KnownFailure | None) -> tuple[Verdict, bool]:
+    def run(self, job: Job, known: KnownFailure | None, causes: Sequence[Cause] = ()) -> tuple[Verdict, bool]:
         """Return the verdict, and True."""
         if self._diagnostician is None or self._subject is not job.subject:
             self._subject, self._diagnostician = job.subject, Diagnostician(Streams(job.subject, self.drawn.plans))
         example = None if known is None else known.example
         with job.subject.clock("suite"):
-            return examined(job.check, self._diagnostician, self.drawn.profile, example), True
+            return examined(job.check, self._diagnostician, self.drawn.profile, example, causes), True
 
 
 class WorkerRunner:
@@ -74,7 +76,7 @@ class WorkerRunner:
     ) -> None:
         self.drawn, self.isolated, self.draw = drawn, isolated, draw
 
-    def run(self, job: Job, known: KnownFailure | None) -> tuple[Verdict, bool]:
+    def run(self, job: Job, known: KnownFailure | None, causes: Sequence[Cause] = ()) -> tuple[Verdict, bool]:
         """Return the verdict, and whether the backend ran."""
         subject, drawn = job.subject, self.drawn
         task = Task(
@@ -87,6 +89,7 @@ class WorkerRunner:
             drawn.seed,
             example=None if known is None else known.example,
             database=drawn.database is not None,
+            causes=tuple(causes),
         )
 
         def block(number: int) -> list[Any]:

@@ -69,7 +69,7 @@ class Session:
             self.close()
             raise
         writer = FailureWriter(settings.reproducers, self._asked_name, self.again)
-        self.judge = Judge(self.prerequisites(), self.known, writer)
+        self.judge = Judge(self.prerequisites(), self.known, writer, settings.run_blocked)
 
     # --- backends and keys ----------------------------------------------------------------------------
 
@@ -246,10 +246,9 @@ class Session:
 
     # --- the result -----------------------------------------------------------------------------------
 
-    def settled(self, results: dict[Key, Finding]) -> dict[Key, Finding]:
-        """Mark failures behind a failed prerequisite as blocked, and return the results."""
+    def settle(self, results: dict[Key, Finding]) -> None:
+        """Mark failures that another one explains as blocked, if the run's parts did not know of each other."""
         settle(results, requirements_of(self.specifications))
-        return results
 
     def outcomes(self, results: Mapping[Key, Finding], campaign: dict[str, Any] | None = None) -> list[Outcome]:
         """Return the outcome of each backend."""

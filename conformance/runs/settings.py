@@ -33,6 +33,7 @@ FLAGS = {
     "timeout": "--conformance-timeout",
     "memory": "--conformance-memory",
     "processes": "--conformance-processes",
+    "run_blocked": "--run-blocked",
 }
 DEFAULT_TIMEOUT_SECONDS = 60.0
 
@@ -63,6 +64,8 @@ class Settings:
     """GiB to which a backend's process may grow; None for the default."""
     processes: int = 1
     """The number of a backend's processes that run at a time."""
+    run_blocked: bool = False
+    """Whether requirements are judged as if no other had failed."""
 
     @classmethod
     def of(
@@ -114,6 +117,7 @@ class Settings:
             timeout=option["timeout"] or DEFAULT_TIMEOUT_SECONDS,
             memory=option["memory"],
             processes=option["processes"] or processes or min(processors(), MAX_PROCESSES),
+            run_blocked=bool(option["run_blocked"]),
         )
 
     def with_examples(self, examples: int) -> Settings:

@@ -17,7 +17,7 @@ from conformance.engine.key import Key
 from conformance.isolation.task import RemoteBackend
 from conformance.reporting.reading import BadReport, Report, counted, read
 from conformance.reporting.report import Outcome, as_text, catalogues
-from conformance.runs.prerequisites import replay
+from conformance.runs.prerequisites import settle
 from conformance.runs.selection import Speaker, costs_of, keys_of, outcome, requirements_of
 
 
@@ -85,7 +85,7 @@ def merge(paths: Sequence[str]) -> tuple[list[Outcome], dict[str, Any]]:
     results: dict[Key, Finding] = {}
     for piece in pieces:
         results |= results_of(piece, piece.shard.part(asked, costs))
-    replay(results, asked, requirements_of(spoken.values()))
+    settle(results, requirements_of(spoken.values()), asked)
     return [
         outcome(
             of_backend,

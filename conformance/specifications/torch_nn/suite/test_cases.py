@@ -1,7 +1,9 @@
 """The cases of ``cases/``, from real use and generated: each replayed on the backend, one requirement a case."""
 
 from conformance.cases import Case, CaseError, check, check_read_back, default_directory, load_cases, replay
+from conformance.engine.cause import NO_EXCUSE
 from conformance.engine.compare import Failed
+from conformance.engine.subject import Subject
 from conformance.engine.verdict import Verdict
 from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from reference.catalogue import Requirement
@@ -28,9 +30,22 @@ class CaseCheck:
         self.names = case.requirements
         """The requirements that it is an example of: where one of them is a known failure, so is the case."""
 
-    def run(self, streams, profile, example=None) -> tuple[Verdict, None]:
+    def run(self, streams, profile, example=None, excuse=NO_EXCUSE) -> tuple[Verdict, None]:
         """Replay the case and compare; return the verdict, and None: there is no call to explain."""
         verdict, subject = Verdict(examples=1), streams.subject
+        failure = self.failure(subject, verdict)
+        if failure is not None:
+            cause = excuse.of_replay(failure, lambda backend: self.failure(beside(subject, backend), Verdict()))
+            if cause is not None:
+                verdict.excuse(cause, failure)
+            else:
+                verdict.margin = failure.margin
+                verdict.fail(failure, "")
+                verdict.example = f"case {self.case.id}: {path_of(self.case)}"
+        return verdict, None
+
+    def failure(self, subject, verdict) -> Failed | None:
+        """Replay the case on a subject; return its failure or None, and write the margin to the verdict."""
         backend, case = subject.backend, self.case.within(subject.dtype)
         try:
             with subject.calling(f"case {case.id}"):
@@ -40,10 +55,14 @@ class CaseCheck:
             if backend.features.claims("parameters"):
                 with subject.calling(f"case {case.id}"):
                     check_read_back(case, subject.dtype, backend.layer)
-        except Failed as failure:
-            verdict.failure, verdict.margin = str(failure), failure.margin
-            verdict.example = f"case {case.id}: {path_of(case)}"
-        return verdict, None
+        except Failed as failed:
+            return failed
+        return None
+
+
+def beside(subject, backend) -> Subject:
+    """Return another backend as a subject of the same kind and dtype."""
+    return Subject(subject.specification, backend, subject.kind, subject.dtype)
 
 
 def path_of(case: Case) -> str:

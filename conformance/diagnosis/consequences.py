@@ -1,0 +1,173 @@
+"""Decide whether the failure of an earlier requirement explains a later one's failing call.
+
+Where a fault is named for the earlier failure, the later law runs with that fault in the backend's place: the fault
+must give the backend's numbers and fail the law, too. An exception explains the same exception. Any other failure
+explains the calls on which the earlier law fails as well, and calls whose plain numbers are wrong, unless they are a
+thousand times as wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from conformance.diagnosis.candidates import Candidate
+from conformance.diagnosis.diagnose import Diagnostician
+from conformance.diagnosis.probe import DEGREE
+from conformance.diagnosis.survey import WRONG, manner
+from conformance.engine.cause import GROSS, Cause, Excuse
+from conformance.engine.check import Check, failure_of
+from conformance.engine.compare import Failed, margin
+from conformance.engine.subject import Subject
+from conformance.engine.trial import trial_of
+
+ROUNDING = 100.0  # times the allowed error: a fault's own rounding never makes a difference
+MAX_KEPT_TRIALS = 1000  # of the faults, before they are dropped
+
+
+class Consequences(Excuse):
+    """The causes of one job, as an excuse for failing trials."""
+
+    def __init__(self, diagnostician: Diagnostician, causes: Sequence[Cause]) -> None:
+        self.diagnostician, self.causes = diagnostician, causes
+        self._faults = {
+            name: candidate
+            for cause in causes
+            for name in cause.faults
+            if (candidate := diagnostician.candidate(name)) is not None
+        }
+        self._trials: dict[tuple[str, int], tuple[Any, Any]] = {}  # of a fault, with the call
+
+    def of_trial(self, check: Any, trial: Any, failure: Failed) -> Cause | None:
+        """Return the cause that explains the failure, or None."""
+        return next((cause for cause in self.causes if self.explains(cause, check, trial, failure)), None)
+
+    def of_replay(self, failure: Failed, replay: Callable[[Any], Failed | None]) -> Cause | None:
+        """Return the cause that explains the failure of a fixed procedure, or None."""
+        for cause in self.causes:
+            known = [self._faults[name] for name in cause.faults if name in self._faults]
+            if cause.raised:
+                explains = failure.raised == cause.raised
+            elif known:
+                found = [replay(self.claiming(fault)) for fault in known]
+                explains = any(f is not None and f.raised == failure.raised for f in found)
+            else:
+                explains = cause.direct and not cause.is_exceeded_by(failure)
+            if explains:
+                return cause
+        return None
+
+    def explains(self, cause: Cause, check: Any, trial: Any, failure: Failed) -> bool:
+        """Return whether a cause explains a trial's failure."""
+        if cause.raised:
+            return failure.raised == cause.raised
+        known = [self._faults[name] for name in cause.faults if name in self._faults]
+        if known:
+            return any(self.gives(fault, check, trial, failure) for fault in known)
+        if not cause.direct or cause.is_exceeded_by(failure):
+            return False
+        return self.fails_too(cause, check, trial, failure)
+
+    # --- a named fault --------------------------------------------------------------------------------
+
+    def gives(self, fault: Candidate, check: Any, trial: Any, failure: Failed) -> bool:
+        """Return whether a fault gives the trial's numbers and fails the law as the backend does."""
+        if (forward := getattr(trial, "forward", None)) is not None and manner(forward) == WRONG:
+            other = self.of_fault(fault, forward)
+            if not self.same_numbers(forward, other):
+                return False
+            if not other.subject.backend.features.gradients:
+                return True  # the fault has no gradients: the backend's are those of the wrong function
+        other = self.of_fault(fault, trial)
+        if not self.same_numbers(trial, other):
+            return False
+        theirs = failure_of(check, other)
+        if theirs is None or theirs.raised != failure.raised:
+            return False
+        if theirs.margin is None or failure.margin is None:
+            return True
+        return failure.margin <= GROSS * max(theirs.margin, 1.0)
+
+    def of_fault(self, fault: Candidate, trial: Any) -> Any:
+        """Return the trial of a fault with a trial's call."""
+        key = fault.fault, id(trial.call)
+        if key not in self._trials:
+            if len(self._trials) >= MAX_KEPT_TRIALS:
+                self._trials.clear()
+            mine = self.diagnostician.subject
+            subject = Subject(mine.specification, self.claiming(fault), mine.kind, mine.dtype)
+            other = trial_of(subject, trial.call)
+            other.shares(trial)
+            self._trials[key] = trial.call, other
+        return self._trials[key][1]
+
+    def claiming(self, fault: Candidate) -> Any:
+        """Build a fault with the backend's claims, except for gradients that are not those of its function."""
+        backend, features = fault.build(), self.diagnostician.subject.backend.features
+        differentiable = getattr(backend.features, "gradients", False)
+        if getattr(features, "gradients", False) and not differentiable:
+            features = replace(features, gradients=False)
+        backend.features = features
+        return backend
+
+    def same_numbers(self, trial: Any, other: Any) -> bool:
+        """Return whether two trials of a call have the same result, but for rounding in either arithmetic."""
+        try:
+            mine = trial.named(trial.got)
+        except Failed as failure:
+            return _raised(other) == failure.raised
+        try:
+            theirs = other.named(other.got)
+        except Failed:
+            return False
+        right, limits = trial.named(trial.want), trial.named(trial.allowed())
+        return all(
+            _same(mine[name], theirs[name], right[name], limits[name], trial.subject.arithmetic.largest)
+            for name in right
+            if right[name] is not None
+        )
+
+    # --- other failures -------------------------------------------------------------------------------
+
+    def fails_too(self, cause: Cause, check: Any, trial: Any, failure: Failed) -> bool:
+        """Return whether the earlier law fails on the same call, or the plain numbers are wrong."""
+        forward = getattr(trial, "forward", None)
+        for earlier in self.diagnostician.subject.specification.checks_of(cause.requirement):
+            for asked in (trial, forward):
+                if asked is not None and self._speaks(earlier, asked):
+                    found = failure_of(earlier, asked)
+                    if found is not None:
+                        return asked is forward or found.raised == failure.raised
+        return cause.margin is not None and manner(forward or trial) == WRONG
+
+    def _speaks(self, check: Any, trial: Any) -> bool:
+        """Return whether a check speaks of a trial's call."""
+        if not isinstance(check, Check):
+            return False
+        drawn = next(iter(self.diagnostician.streams.of(check.draw).block(0)))
+        return drawn.form is trial.form and check.applies(trial.call)
+
+
+def _raised(trial: Any) -> str:
+    try:
+        trial.got  # noqa: B018
+    except Failed as failure:
+        return failure.raised
+    return "no"
+
+
+def _same(mine: np.ndarray, theirs: np.ndarray | None, right: np.ndarray, limit: np.ndarray, largest: float) -> bool:
+    """Return whether two arrays agree: by rounding, or by a small part of their difference from the right one."""
+    if theirs is None or mine is None:
+        return mine is theirs
+    a, b = mine.astype(np.float64), theirs.astype(np.float64)
+    if np.all(margin(a, b, ROUNDING * limit, largest) <= 1):
+        return True
+    with np.errstate(invalid="ignore"):
+        left, taken = np.abs(a - b), np.abs(a - right)
+    left = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, left)
+    finite = taken[np.isfinite(taken)]
+    return bool(np.all(left <= DEGREE * finite.max(initial=0.0)))
