@@ -7,7 +7,7 @@ bound, a bound cheaper than a remainder, so that a few failing calls do not make
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb, log2
@@ -15,60 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from conformance.diagnosis.features import IMPLIED, Attributes, Feature, Predicate, features_of, met, plain
 from conformance.engine.form import Form
 from conformance.engine.wrong_elements import Judged
 
-Attributes = dict[str, Any]  # of a call, a sample, a unit: booleans and integers by name
-Predicate = Callable[[Attributes], bool]
-
 MAX_FEATURES = 3  # that are tried together; further ones are added one by one
-PLAIN, EDGE, RELATION, VALUE, BOUND, REMAINDER = 4, 5, 6, 6, 7, 9  # the costs of features, in bits
+MIN_BITS_SAVED = 2  # by a condition, over none
 MIN_BITS_SHARED = 7  # by which chance is excluded where all failing calls share a feature that is not needed
-MODULI = (2, 4, 8, 16)
-
-# The words for a boolean that is true, and for one that is false.
-WORDS = {
-    "bidirectional": ("two directions", "one direction"),
-    "lengths": ("lengths", "no lengths"),
-    "shorter": ("a sample shorter than T", "no sample shorter than T"),
-    "all shorter": ("all samples shorter than T", "a sample of T steps"),
-    "descending": ("lengths in descending order", "lengths in another order than the descending one"),
-    "unbatched": ("unbatched input", "batched input"),
-    "batch_first": ("batch_first", "time before batch"),
-    "projection": ("a projection", "no projection"),
-    "bias": ("biases", "no biases"),
-    "states": ("initial states", "no initial states"),
-    "multilayer": ("num_layers > 1", "num_layers = 1"),
-    "dropout": ("dropout", "no dropout"),
-    "d_output": ("a cotangent of output", "no cotangent of output"),
-    "d_h_n": ("a cotangent of h_n", "no cotangent of h_n"),
-    "d_c_n": ("a cotangent of c_n", "no cotangent of c_n"),
-    "nan": ("NaN in the arguments", "no NaN in the arguments"),
-    "saturating": ("saturating values", "no saturating values"),
-    "second half": ("the second half of the batch", "the first half of the batch"),
-    "reverse": ("the reverse direction", "the forward direction"),
-    "last": ("the last one", "all but the last one"),
-}
-IMPLIED = {  # by the words that imply them
-    "lengths": {"batched input"},
-    "a sample shorter than T": {"lengths", "batched input"},
-    "all samples shorter than T": {"lengths", "batched input", "a sample shorter than T"},
-    "lengths in another order than the descending one": {"lengths", "batched input"},
-    "no sample shorter than T": {"a sample of T steps"},
-    "no lengths": {"no sample shorter than T", "a sample of T steps", "lengths in descending order"},
-    "unbatched input": {"no lengths", "no sample shorter than T", "a sample of T steps", "lengths in descending order"},
-}
-# Sizes that kernels confuse. ``RELATIONS`` has the words for the signs that the differences of a pair have.
-PAIRS = (("N", "T"), ("I", "H"), ("T", "I"), ("T", "H"), ("N", "I"), ("N", "H"), ("I", "O"), ("N", "D*L"))
-SIGNS = frozenset({-1, 0, 1})
-RELATIONS = {
-    frozenset({1}): ">",
-    frozenset({-1}): "<",
-    frozenset({0}): "=",
-    frozenset({0, 1}): "at least",
-    frozenset({0, -1}): "at most",
-    frozenset({1, -1}): "other than",
-}
 
 
 @dataclass(frozen=True)
@@ -143,12 +96,12 @@ def separating(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> Cond
     """Return the cheapest condition that all of ``wrong`` and none of ``right`` meet; None without one."""
     if not wrong or not right:
         return None
-    features = _features(wrong, right)
-    met = [_met(feature, right) for feature in features]
+    features = features_of(wrong, right)
+    bits = [met(feature, right) for feature in features]
     best: tuple[float, tuple[int, ...]] | None = None
     for count in range(1, MAX_FEATURES + 1):
         for chosen in combinations(range(len(features)), count):
-            if not _together(met, chosen):
+            if not _together(bits, chosen):
                 cost = sum(features[k].cost for k in chosen)
                 if best is None or cost < best[0]:
                     best = cost, chosen
@@ -164,30 +117,15 @@ def necessary(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> tuple
 # --- the search ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Feature:
-    """A feature that all items of one sort have: its words, the words for items without it, and its cost in bits.
-
-    ``bound`` is the name of the integer and the sign of a bound, which is fixed when the other features are chosen.
-    """
-
-    words: str
-    opposite: str
-    holds: Predicate
-    cost: int
-    bound: tuple[str, int] | None = None
-
-
-def _met(feature: Feature, items: Sequence[Attributes]) -> int:
-    """Return which items have the feature, as the bits of an integer."""
-    return sum(1 << k for k, item in enumerate(items) if feature.holds(item))
-
-
-def _together(met: Sequence[int], chosen: Sequence[int]) -> int:
-    bits = met[chosen[0]]
+def _together(bits: Sequence[int], chosen: Sequence[int]) -> int:
+    left = bits[chosen[0]]
     for k in chosen[1:]:
-        bits &= met[k]
-    return bits
+        left &= bits[k]
+    return left
+
+
+def _not(holds: Predicate) -> Predicate:
+    return lambda item: not holds(item)
 
 
 def _shortest(having: Sequence[Attributes], others: Sequence[Attributes]) -> tuple[float, list[Feature], int]:
@@ -197,35 +135,37 @@ def _shortest(having: Sequence[Attributes], others: Sequence[Attributes]) -> tup
     that say which items with the features are exceptions.
     """
     exceptions = [log2(comb(len(having) + k, k)) for k in range(len(others) + 1)]
-    features = _features(having, others)
-    met = [_met(feature, others) for feature in features]
-    best: tuple[float, tuple[int, ...], int] = exceptions[-1], (), (1 << len(others)) - 1
+    features = features_of(having, others)
+    bits = [met(feature, others) for feature in features]
+    best: tuple[float, tuple[int, ...], int] = exceptions[-1] - MIN_BITS_SAVED, (), (1 << len(others)) - 1
     for count in range(1, MAX_FEATURES + 1):
         for chosen in combinations(range(len(features)), count):
             cost = sum(features[k].cost for k in chosen)
             if cost < best[0]:
-                left = _together(met, chosen)
+                left = _together(bits, chosen)
                 total = cost + exceptions[left.bit_count()]
                 if total < best[0]:
                     best = total, chosen, left
     while best[2]:
         total, chosen, left = best
         for k, feature in enumerate(features):
-            further = left & met[k]
-            cost = total - exceptions[left.bit_count()] + feature.cost + exceptions[further.bit_count()]
-            if cost < best[0]:
-                best = cost, (*chosen, k), further
+            further = left & bits[k]
+            longer = total - exceptions[left.bit_count()] + feature.cost + exceptions[further.bit_count()]
+            if longer < best[0]:
+                best = longer, (*chosen, k), further
         if best[1] == chosen:
             break
     return best[0], [features[k] for k in best[1]], best[2].bit_count()
 
 
-def _shared(chosen: Sequence[Feature], failing: Sequence[Attributes], passing: Sequence[Attributes]) -> Condition | None:
+def _shared(
+    chosen: Sequence[Feature], failing: Sequence[Attributes], passing: Sequence[Attributes]
+) -> Condition | None:
     """Return the further plain features that all failing calls share, unless that may be chance or is implied."""
     told = {feature.words for feature in chosen}
     told |= {words for feature in chosen for words in IMPLIED.get(feature.words, ())}
     found: list[Feature] = []
-    for feature in _plain(failing):
+    for feature in plain(failing):
         share = sum(map(feature.holds, passing)) / len(passing)
         if feature.words not in told and len(failing) * -log2(max(share, 1 / len(passing))) >= MIN_BITS_SHARED:
             found.append(feature)
@@ -282,99 +222,6 @@ def _below(name: str, fails: int, passes: int) -> Part:
 
 def _listed(words: Sequence[str], conjunction: str) -> str:
     return f" {conjunction} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
-# --- features -----------------------------------------------------------------------------------------
-
-
-def _features(having: Sequence[Attributes], others: Sequence[Attributes]) -> list[Feature]:
-    """Return the features that all of ``having`` and not all of ``others`` have, the cheapest of the same extent."""
-    names = [n for n, v in having[0].items() if isinstance(v, int) and not isinstance(v, bool)]
-    names = [name for name in names if all(name in item for item in (*having, *others))]
-    every = [*_plain(having), *_sizes(having, others, names), *_relations(having, names), *_remainders(having, names)]
-    by_extent: dict[int, Feature] = {}
-    for feature in sorted(every, key=lambda feature: feature.cost):
-        by_extent.setdefault(_met(feature, others), feature)
-    by_extent.pop((1 << len(others)) - 1, None)
-    return list(by_extent.values())
-
-
-def _not(holds: Predicate) -> Predicate:
-    return lambda item: not holds(item)
-
-
-def _equals(name: str, value: Any) -> Predicate:
-    return lambda item: item.get(name) == value
-
-
-def _within(name: str, sign: int, extreme: int) -> Predicate:
-    return lambda item: sign * item[name] >= sign * extreme
-
-
-def _more_than_one(name: str) -> Predicate:
-    return lambda item: item.get(name, 0) > 1
-
-
-def _sign(a: int, b: int) -> int:
-    return (a > b) - (a < b)
-
-
-def _related(a: str, b: str, signs: frozenset[int]) -> Predicate:
-    return lambda item: a in item and b in item and _sign(item[a], item[b]) in signs
-
-
-def _leaves(name: str, modulus: int, rests: frozenset[int]) -> Predicate:
-    return lambda item: name in item and item[name] % modulus in rests
-
-
-def _plain(having: Sequence[Attributes]) -> Iterator[Feature]:
-    for name, words in WORDS.items():
-        values = {item.get(name) for item in having}
-        if len(values) == 1 and isinstance(value := values.pop(), bool):
-            yield Feature(words[not value], words[value], _equals(name, value), PLAIN)
-
-
-def _sizes(having: Sequence[Attributes], others: Sequence[Attributes], names: Sequence[str]) -> Iterator[Feature]:
-    """Yield single numbers such as T = 3, and bounds; those at 1 are the usual ones."""
-    for name in names:
-        values = {item[name] for item in having}
-        least, most = min(values), max(values)
-        if least == most:
-            opposite = f"{name} > 1" if least == 1 else f"{name} other than {least}"
-            yield Feature(f"{name} = {least}", opposite, _equals(name, least), EDGE if least == 1 else VALUE)
-        if least > 1 == min(item[name] for item in others):
-            seen = "" if least == 2 else f" (the least that fails is {least})"
-            yield Feature(f"{name} > 1{seen}", f"{name} = 1", _more_than_one(name), EDGE)
-        for sign, extreme in ((1, least), (-1, most)):
-            yield Feature("", "", _within(name, sign, extreme), BOUND, (name, sign))
-
-
-def _relations(having: Sequence[Attributes], names: Sequence[str]) -> Iterator[Feature]:
-    """Yield relations such as T > I and N = T."""
-    for a, b in PAIRS:
-        if a in names and b in names:
-            signs = frozenset(_sign(item[a], item[b]) for item in having)
-            if signs != SIGNS:
-                words, opposite = (f"{a} {RELATIONS[s]} {b}" for s in (signs, SIGNS - signs))
-                yield Feature(words, opposite, _related(a, b, signs), RELATION)
-
-
-def _remainders(having: Sequence[Attributes], names: Sequence[str]) -> Iterator[Feature]:
-    """Yield remainders such as T odd, N = 3 modulo 4, and H no multiple of 8."""
-    for name in names:
-        values = {item[name] for item in having}
-        for modulus in MODULI if len(values) > 1 else ():
-            rests = frozenset(value % modulus for value in values)
-            (rest,) = rests if len(rests) == 1 else (0,)
-            words, opposite = f"{name} = {rest} modulo {modulus}", f"{name} other than {rest} modulo {modulus}"
-            if modulus == 2:
-                words, opposite = (f"{name} odd", f"{name} even")[:: 1 if rest else -1]
-            elif rest == 0:
-                words, opposite = f"{name} a multiple of {modulus}", f"{name} no multiple of {modulus}"
-            if len(rests) == 1:
-                yield Feature(words, opposite, _leaves(name, modulus, rests), REMAINDER)
-            elif 0 not in rests:
-                yield Feature(opposite, words, _leaves(name, modulus, frozenset(range(1, modulus))), REMAINDER)
 
 
 # --- elements -----------------------------------------------------------------------------------------
