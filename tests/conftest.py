@@ -19,6 +19,7 @@ MARKERS = {
     "test_chance": "fast",
     "test_checked": "fast",
     "test_compare": "fast",
+    "test_conditions": "fast",
     "test_database": "slow redis",
     "test_diagnosis": "slow torch",
     "test_discrimination": "",

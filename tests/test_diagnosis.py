@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from conformance.backends.torch_eager import TorchCPU
-from conformance.diagnosis.conditions import necessary, separating
 from conformance.diagnosis.diagnose import sentences
 from conformance.specifications.torch_nn.faults import BANK
 from reference.parameters import GATES
@@ -122,22 +121,3 @@ def test_calls_that_raise_have_something_in_common_too():
     found = diagnosed(Failing(), "gru", ["FORWARD-EQUATION"])
     assert named(found) == []
     assert "those and no others with N > 4" in found.common
-
-
-def test_conditions_are_exact_and_the_simplest_comes_first():
-    right = [{"bidirectional": b, "T": T} for b in (True, False) for T in (1, 5, 16)]
-    assert separating([{"bidirectional": False, "T": 17}, {"bidirectional": True, "T": 40}], right) == "T > 16"
-    wrong = [{"bidirectional": True, "T": 9}, {"bidirectional": True, "T": 12}]
-    assert separating(wrong, [item for item in right if not item["bidirectional"]]) == "two directions"
-    assert separating(wrong, [*right, {"bidirectional": False, "T": 9}]) == (
-        "two directions and T > 5 (the least that fails is 9) and T < 16 (the most that fails is 12)"
-    )
-    assert separating([{"T": 3}, {"T": 5}], [{"T": 2}, {"T": 4}, {"T": 6}]) == "T odd"
-    assert separating([{"T": 2}], [{"T": 2}, {"T": 3}]) == ""
-    assert separating([{"T": 2}], []) == ""
-
-
-def test_a_necessary_condition_says_for_how_many_it_is_not_enough():
-    right = [{"T": T} for T in (1, 2, 3, 4, 5, 20)]
-    assert necessary([{"T": 17}, {"T": 40}], right) == ("T > 5 (the least that fails is 17)", 1)
-    assert necessary([{"T": 1}, {"T": 40}], right) == ("", 0)

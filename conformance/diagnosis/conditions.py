@@ -1,143 +1,227 @@
-"""Find the condition that separates failing from passing calls, and wrong from right elements of a result.
+"""Find the condition that tells failing calls from passing ones, and wrong from right elements of a result.
 
-The rule is exact: a condition must hold for every failing item and for no passing one. One feature is tried before two
-together, two before three. Among conditions of equally many features the first in the order below is reported.
+A condition joins features of items by "and", or by "or". It costs the features that it names and the exceptions that it
+leaves, both in bits: the shortest description wins (minimum description length). A plain feature is cheaper than a
+bound, a bound cheaper than a remainder, so that a few failing calls do not make an accidental bound.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, NamedTuple
+from math import comb, log2
+from typing import Any
 
 import numpy as np
 
+from conformance.diagnosis.features import IMPLIED, Attributes, Feature, Predicate, features_of, met, plain
 from conformance.engine.form import Form
 from conformance.engine.wrong_elements import Judged
 
-Attributes = dict[str, Any]  # of a call, a sample, a unit: booleans and integers by name
-MAX_FEATURES = 3  # of a condition
-
-# The words for a boolean that is true, and for one that is false.
-WORDS = {
-    "bidirectional": ("two directions", "one direction"),
-    "lengths": ("lengths", "no lengths"),
-    "shorter": ("a sample shorter than T", "no sample shorter than T"),
-    "descending": ("lengths in descending order", "lengths in another order than the descending one"),
-    "unbatched": ("unbatched input", "batched input"),
-    "batch_first": ("batch_first", "time before batch"),
-    "projection": ("a projection", "no projection"),
-    "bias": ("biases", "no biases"),
-    "states": ("initial states", "no initial states"),
-    "square": ("N = T", "N other than T"),
-    "as wide": ("I = H", "I other than H"),
-    "nan": ("NaN in the arguments", "no NaN in the arguments"),
-    "saturating": ("saturating values", "no saturating values"),
-    "second half": ("the second half of the batch", "the first half of the batch"),
-    "reverse": ("the reverse direction", "the forward direction"),
-    "last": ("the last one", "all but the last one"),
-}
-MODULI = (2, 4, 8)
+MAX_FEATURES = 3  # that are tried together; further ones are added one by one
+MIN_BITS_SAVED = 2  # by a condition, over none
+MIN_BITS_SHARED = 7  # by which chance is excluded where all failing calls share a feature that is not needed
 
 
-Predicate = Callable[[Attributes], bool]
-
-
-class Atom(NamedTuple):
-    """One feature of items: its words, and the predicate for it."""
+@dataclass(frozen=True)
+class Condition:
+    """A condition of items: its words, which follow "with", and the predicate over an item's attributes."""
 
     words: str
     holds: Predicate
 
+    def __str__(self) -> str:
+        return self.words
 
-def separating(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> str:
-    """Return the simplest condition that all of ``wrong`` and none of ``right`` meet, in words; empty without one."""
+
+@dataclass(frozen=True)
+class Pattern:
+    """What failing calls have in common: the condition, and the numbers of calls that meet it or do not.
+
+    ``missed`` failing calls do not meet the condition, ``others`` of the passing ones do; one of the two is 0. All
+    failing calls meet ``also`` too, but that tells no more calls apart.
+    """
+
+    failing: int
+    passing: int
+    condition: Condition | None = None
+    missed: int = 0
+    others: int = 0
+    also: Condition | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether the condition holds for the failing calls and for no other."""
+        return self.condition is not None and not self.missed and not self.others
+
+    def predicts(self, item: Attributes) -> bool:
+        """Return whether a call with these attributes fails; without a condition whether most calls do."""
+        return self.failing > self.passing if self.condition is None else self.condition.holds(item)
+
+    def words(self, calls: str = "drawn calls", fail: str = "are wrong", fails: str = "is wrong") -> str:
+        """Return the pattern as a sentence; ``fail`` and ``fails`` are the verb for several calls and for one."""
+        if not self.failing:
+            return f"of {self.passing} {calls} none {fails}"
+        if not self.passing:
+            return f"all {calls} {fail}"
+        numbers = f"{self.failing} of {self.failing + self.passing} {calls} {fail}"
+        if self.condition is None:
+            return f"{numbers}, and no simple condition tells them from the others"
+        also = f", all of them with {self.also}" if self.also else ""
+        if self.missed:
+            return f"{numbers}, among them all with {self.condition}"
+        if self.others:
+            return f"{numbers}, all with {self.condition}, as are {self.others} of the others"
+        return f"{numbers}, those and no others with {self.condition}{also}"
+
+
+def pattern(failing: Sequence[Attributes], passing: Sequence[Attributes]) -> Pattern:
+    """Return what failing calls have in common, whatever the failure: wrong numbers, an exception, a crash."""
+    found = Pattern(len(failing), len(passing))
+    if not failing or not passing:
+        return found
+    cost, chosen, left = _shortest(failing, passing)
+    other_cost, other_chosen, other_left = _shortest(passing, failing)
+    if chosen and (cost <= other_cost or not other_chosen):
+        condition = _all_of(chosen, failing, passing)
+        also = None if left else _shared(chosen, failing, passing)
+        return Pattern(len(failing), len(passing), condition, others=left, also=also)
+    if other_chosen:
+        return Pattern(len(failing), len(passing), _any_of(other_chosen, failing, passing), missed=other_left)
+    return found
+
+
+def separating(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> Condition | None:
+    """Return the cheapest condition that all of ``wrong`` and none of ``right`` meet; None without one."""
     if not wrong or not right:
-        return ""
-    atoms, met = _atoms(wrong, right)
+        return None
+    features = features_of(wrong, right)
+    bits = [met(feature, right) for feature in features]
+    best: tuple[float, tuple[int, ...]] | None = None
     for count in range(1, MAX_FEATURES + 1):
-        for chosen in combinations(range(len(atoms)), count):
-            if not np.logical_and.reduce([met[k] for k in chosen]).any():
-                return " and ".join(atoms[k].words for k in chosen)
-    return ""
+        for chosen in combinations(range(len(features)), count):
+            if not _together(bits, chosen):
+                cost = sum(features[k].cost for k in chosen)
+                if best is None or cost < best[0]:
+                    best = cost, chosen
+    return None if best is None else _all_of([features[k] for k in best[1]], wrong, right)
 
 
-def necessary(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> tuple[str, int]:
-    """Return the feature that all of ``wrong`` and the fewest of ``right`` have, and the number of the latter.
+def necessary(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> tuple[Condition | None, int]:
+    """Return the condition that all of ``wrong`` meet, and the number of ``right`` that meet it too."""
+    found = pattern(wrong, right)
+    return (None, 0) if found.missed else (found.condition, found.others)
 
-    Returns "", 0 if half of ``right`` or more have it.
+
+# --- the search ---------------------------------------------------------------------------------------
+
+
+def _together(bits: Sequence[int], chosen: Sequence[int]) -> int:
+    left = bits[chosen[0]]
+    for k in chosen[1:]:
+        left &= bits[k]
+    return left
+
+
+def _not(holds: Predicate) -> Predicate:
+    return lambda item: not holds(item)
+
+
+def _shortest(having: Sequence[Attributes], others: Sequence[Attributes]) -> tuple[float, list[Feature], int]:
+    """Return the features of all of ``having`` that describe them in the fewest bits.
+
+    Returns the bits, the features, and how many of ``others`` have them all. The bits are the features' costs and those
+    that say which items with the features are exceptions.
     """
-    atoms, met = _atoms(wrong, right) if wrong and right else ([], [])
-    best = min(range(len(atoms)), key=lambda k: met[k].sum(), default=None)
-    if best is None or 2 * met[best].sum() >= len(right):
-        return "", 0
-    return atoms[best].words, int(met[best].sum())
+    exceptions = [log2(comb(len(having) + k, k)) for k in range(len(others) + 1)]
+    features = features_of(having, others)
+    bits = [met(feature, others) for feature in features]
+    best: tuple[float, tuple[int, ...], int] = exceptions[-1] - MIN_BITS_SAVED, (), (1 << len(others)) - 1
+    for count in range(1, MAX_FEATURES + 1):
+        for chosen in combinations(range(len(features)), count):
+            cost = sum(features[k].cost for k in chosen)
+            if cost < best[0]:
+                left = _together(bits, chosen)
+                total = cost + exceptions[left.bit_count()]
+                if total < best[0]:
+                    best = total, chosen, left
+    while best[2]:
+        total, chosen, left = best
+        for k, feature in enumerate(features):
+            further = left & bits[k]
+            longer = total - exceptions[left.bit_count()] + feature.cost + exceptions[further.bit_count()]
+            if longer < best[0]:
+                best = longer, (*chosen, k), further
+        if best[1] == chosen:
+            break
+    return best[0], [features[k] for k in best[1]], best[2].bit_count()
 
 
-def _atoms(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> tuple[list[Atom], list[np.ndarray]]:
-    """Return the features that all of ``wrong`` and not all of ``right`` have, the plainest first.
-
-    The second list says for each feature which items of ``right`` have it.
-    """
-    every = [*_booleans(wrong), *_bounds(wrong, right), *_residues(wrong)]
-    met = [np.array([atom.holds(item) for item in right]) for atom in every]
-    kept = [k for k in range(len(every)) if not met[k].all()]
-    return [every[k] for k in kept], [met[k] for k in kept]
-
-
-def _equals(name: str, value: Any) -> Predicate:
-    return lambda item: item[name] == value
-
-
-def _at_least(name: str, bound: int) -> Predicate:
-    return lambda item: item[name] >= bound
+def _shared(
+    chosen: Sequence[Feature], failing: Sequence[Attributes], passing: Sequence[Attributes]
+) -> Condition | None:
+    """Return the further plain features that all failing calls share, unless that may be chance or is implied."""
+    told = {feature.words for feature in chosen}
+    told |= {words for feature in chosen for words in IMPLIED.get(feature.words, ())}
+    found: list[Feature] = []
+    for feature in plain(failing):
+        share = sum(map(feature.holds, passing)) / len(passing)
+        if feature.words not in told and len(failing) * -log2(max(share, 1 / len(passing))) >= MIN_BITS_SHARED:
+            found.append(feature)
+            told |= IMPLIED.get(feature.words, set())
+    found = [feature for feature in found if feature.words not in told]
+    return _all_of(found, failing, passing) if found else None
 
 
-def _at_most(name: str, bound: int) -> Predicate:
-    return lambda item: item[name] <= bound
+Part = tuple[str, Predicate]
 
 
-def _leaves(name: str, modulus: int, rest: int) -> Predicate:
-    return lambda item: item[name] % modulus == rest
+def _all_of(chosen: Sequence[Feature], wrong: Sequence[Attributes], right: Sequence[Attributes]) -> Condition:
+    """Return the condition that all of the features of the wrong items hold."""
+    parts: list[Part] = [(feature.words, feature.holds) for feature in chosen]
+    for k, feature in enumerate(chosen):
+        if feature.bound is not None:
+            rest = [item for item in right if all(holds(item) for j, (_, holds) in enumerate(parts) if j != k)]
+            name, sign = feature.bound
+            extreme, nearest = _edges(feature, wrong, rest or right)
+            parts[k] = _above(name, extreme, nearest) if sign > 0 else _below(name, extreme, nearest)
+    return Condition(_listed([words for words, _ in parts], "and"), lambda item: all(holds(item) for _, holds in parts))
 
 
-def _booleans(wrong: Sequence[Attributes]) -> Iterator[Atom]:
-    for name, (true, false) in WORDS.items():
-        values = {item.get(name) for item in wrong}
-        if len(values) == 1 and isinstance(value := values.pop(), bool):
-            yield Atom(true if value else false, _equals(name, value))
+def _any_of(chosen: Sequence[Feature], wrong: Sequence[Attributes], right: Sequence[Attributes]) -> Condition:
+    """Return the condition that one of the features of the right items is missing."""
+    parts: list[Part] = [(feature.opposite, _not(feature.holds)) for feature in chosen]
+    for k, feature in enumerate(chosen):
+        if feature.bound is not None:
+            rest = [item for item in wrong if all(other.holds(item) for other in chosen if other is not feature)]
+            name, sign = feature.bound
+            extreme, nearest = _edges(feature, right, rest or wrong)
+            parts[k] = _below(name, nearest, extreme) if sign > 0 else _above(name, nearest, extreme)
+    return Condition(_listed([words for words, _ in parts], "or"), lambda item: any(holds(item) for _, holds in parts))
 
 
-def _integers(wrong: Sequence[Attributes]) -> Iterator[tuple[str, set[int]]]:
-    for name, value in wrong[0].items():
-        if isinstance(value, int) and not isinstance(value, bool):
-            yield name, {item[name] for item in wrong}
+def _edges(feature: Feature, having: Sequence[Attributes], others: Sequence[Attributes]) -> tuple[int, int]:
+    """Return the outermost number of the items within a bound, and the nearest one beyond."""
+    assert feature.bound is not None
+    name, sign = feature.bound
+    extreme = sign * min(sign * item[name] for item in having)
+    beyond = [sign * item[name] for item in others if sign * item[name] < sign * extreme]
+    return extreme, sign * max(beyond, default=sign * extreme - 1)
 
 
-def _bounds(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> Iterator[Atom]:
-    """Yield bounds such as T = 1, T > 16 and T < 4, as near to the failing items as the passing items allow."""
-    for name, values in _integers(wrong):
-        least, most = min(values), max(values)
-        below = [item[name] for item in right if item[name] < least]
-        above = [item[name] for item in right if item[name] > most]
-        if least == most:
-            yield Atom(f"{name} = {least}", _equals(name, least))
-        if below:
-            seen = "" if max(below) == least - 1 else f" (the least that fails is {least})"
-            yield Atom(f"{name} > {max(below)}{seen}", _at_least(name, least))
-        if above:
-            seen = "" if min(above) == most + 1 else f" (the most that fails is {most})"
-            yield Atom(f"{name} < {min(above)}{seen}", _at_most(name, most))
+def _above(name: str, fails: int, passes: int) -> Part:
+    seen = "" if passes == fails - 1 else f" (the least that fails is {fails})"
+    return f"{name} > {passes}{seen}", lambda item: item.get(name, passes) > passes
 
 
-def _residues(wrong: Sequence[Attributes]) -> Iterator[Atom]:
-    for name, values in _integers(wrong):
-        for modulus in MODULI:
-            residues = {value % modulus for value in values}
-            if len(values) > 1 and len(residues) == 1:
-                (rest,) = residues
-                words = f"{name} {'odd' if rest else 'even'}" if modulus == 2 else f"{name} = {rest} modulo {modulus}"
-                yield Atom(words, _leaves(name, modulus, rest))
+def _below(name: str, fails: int, passes: int) -> Part:
+    seen = "" if passes == fails + 1 else f" (the most that fails is {fails})"
+    return f"{name} < {passes}{seen}", lambda item: item.get(name, passes) < passes
+
+
+def _listed(words: Sequence[str], conjunction: str) -> str:
+    return f" {conjunction} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 # --- elements -----------------------------------------------------------------------------------------
@@ -156,7 +240,7 @@ def of_elements(judged: Sequence[Item]) -> list[str]:
 def _results(judged: Sequence[Item]) -> str:
     names = list(dict.fromkeys(name for *_, results in judged for name in results))
     wrong = [name for name in names if any(results[name][1].any() for *_, results in judged if name in results)]
-    return " and ".join(wrong) if wrong and len(wrong) < len(names) else ""
+    return _listed(wrong, "and") if wrong and len(wrong) < len(names) else ""
 
 
 def _parts(judged: Sequence[Item], axis: str) -> str:
@@ -181,7 +265,7 @@ def _parts(judged: Sequence[Item], axis: str) -> str:
             else:
                 item = {axis: k, **item}
             (wrong if is_wrong else right).append(item)
-    words = separating(wrong, right)
+    words = str(separating(wrong, right) or "")
     if not words or axis == "direction" or words.startswith("the "):
         return words.replace("the last one", f"the last {axis}").replace("all but", f"{axis}s: all but")
     return words.replace(f"{axis} ", f"{axis}s ")

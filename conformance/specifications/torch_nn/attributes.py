@@ -10,7 +10,7 @@ import numpy as np
 
 from conformance.engine.form import first_element
 from conformance.engine.wrong_elements import Judged, judged
-from conformance.specifications.torch_nn.calls import CellCall, LayerCall
+from conformance.specifications.torch_nn.calls import COTANGENTS, CellCall, GradientCall, LayerCall
 
 Attributes = dict[str, Any]
 
@@ -25,7 +25,6 @@ def _of_any(call: Any, N: int) -> Attributes:
         "N": N,
         "H": call.config.hidden_size,
         "I": call.config.input_size,
-        "as wide": call.config.input_size == call.config.hidden_size,
     }
 
 
@@ -41,14 +40,23 @@ def of_layer(call: LayerCall) -> Attributes:
         "bidirectional": config.bidirectional,
         "lengths": lengths is not None,
         "shorter": lengths is not None and min(lengths) < call.T,
+        "all shorter": lengths is not None and max(lengths) < call.T,
         "descending": lengths is None or list(lengths) == sorted(lengths, reverse=True),
         "batch_first": config.batch_first,
         "projection": config.proj_size > 0,
         "states": call.h_0 is not None,
+        "multilayer": config.num_layers > 1,
+        "dropout": config.dropout > 0,
         "T": call.T,
-        "square": call.T == call.N,
+        "O": config.output_size,
         "num_layers": config.num_layers,
+        "D*L": config.directions * config.num_layers,
     }
+
+
+def of_gradients(call: GradientCall) -> Attributes:
+    """Return the properties in which calls for gradients differ: those of a layer, and which cotangents are given."""
+    return of_layer(call) | {name: name in call.cotangents for name in COTANGENTS}
 
 
 def cost(call: LayerCall) -> int:

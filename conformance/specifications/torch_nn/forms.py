@@ -71,7 +71,7 @@ GRADIENTS = Form(
     locate=lambda call: locate.gradient_place(call.config, call.unbatched),
     describe=describe,
     of="the gradient of ",
-    attributes=attributes.of_layer,
+    attributes=attributes.of_gradients,
     cost=attributes.cost,
     snippet="return layer.gradients(**given)",
 )
