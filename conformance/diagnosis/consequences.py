@@ -25,6 +25,7 @@ from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
 
 ROUNDING = 100.0  # times the allowed error: a fault's own rounding never makes a difference
+MOST_EXCEPTIONS = 0.05  # of the right calls may meet a condition of wrong ones: a wrong number can be right by chance
 MAX_KEPT_TRIALS = 1000  # of the faults, before they are dropped
 
 
@@ -65,11 +66,13 @@ class Consequences(Excuse):
         if cause.raised:
             return failure.raised == cause.raised
         known = [self._faults[name] for name in cause.faults if name in self._faults]
+        if any(self.gives(fault, check, trial, failure) for fault in known):
+            return True
         if known:
-            return any(self.gives(fault, check, trial, failure) for fault in known)
-        if not cause.direct or cause.is_exceeded_by(failure):
+            return self.is_of_pattern(cause, trial)  # of the calls that the fault does not explain
+        if cause.is_exceeded_by(failure):
             return False
-        return self.fails_too(cause, check, trial, failure)
+        return self.is_of_pattern(cause, trial) or (cause.direct and self.fails_too(cause, check, trial, failure))
 
     # --- a named fault --------------------------------------------------------------------------------
 
@@ -131,6 +134,16 @@ class Consequences(Excuse):
         )
 
     # --- other failures -------------------------------------------------------------------------------
+
+    def is_of_pattern(self, cause: Cause, trial: Any) -> bool:
+        """Return whether a trial's numbers are wrong, and the calls with the earlier failure's condition all are."""
+        pattern = self.diagnostician.patterns.get(cause.requirement)
+        if pattern is None or pattern.missed or pattern.others > MOST_EXCEPTIONS * pattern.passing:
+            return False
+        if pattern.condition is None and pattern.passing:
+            return False
+        plain = getattr(trial, "forward", None) or trial
+        return manner(plain) == WRONG and pattern.predicts(plain.form.attributes(plain.call))
 
     def fails_too(self, cause: Cause, check: Any, trial: Any, failure: Failed) -> bool:
         """Return whether the earlier law fails on the same call, or the plain numbers are wrong."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from math import inf
 from typing import Any
 
@@ -29,9 +30,9 @@ from conformance.diagnosis.candidates import (
     together,
     with_another,
 )
-from conformance.diagnosis.conditions import necessary, of_elements, separating
+from conformance.diagnosis.conditions import Pattern, of_elements, pattern
 from conformance.diagnosis.probe import Probe
-from conformance.diagnosis.survey import EVIDENCE, WRONG, Evidence, Survey, chosen, cost, manner, manner_under
+from conformance.diagnosis.survey import EVIDENCE, RIGHT, WRONG, Evidence, Survey, chosen, cost, manner, manner_under
 from conformance.diagnosis.transcript import Law, alike, plain
 from conformance.engine.compare import margin
 from conformance.engine.drawing import Streams
@@ -43,6 +44,7 @@ from conformance.engine.wrong_elements import is_right, judged
 MAX_COST_OF_FAILING_CALL = 600  # steps, times layers, times directions
 SURVEYED_BLOCKS = 5  # blocks of a form's calls, sorted into right and wrong
 MAX_NAMED = 3  # faults
+MAX_PAIRS = 1500  # of faults that are tried for one form of calls, common faults first
 CONTROLS_OF_OTHER_KINDS = 4  # calls of each other kind, on which a fault must be right if the backend is
 CONTROLS_OF_LAW = 4  # calls that pass the law, and which a fault must pass too
 PARTIAL_SHARE = 1 / 3  # of the wrong calls, which one of two faults explains by itself
@@ -63,6 +65,10 @@ class Diagnosis:
     """The number of further known faults that explain it as well."""
     numeric: bool = True
     """Whether the numbers of the failing call are wrong."""
+    pattern: Pattern | None = None
+    """What the failing calls have in common."""
+    whole: bool = False
+    """Whether the faults give the numbers of all wrong calls."""
 
 
 class Diagnostician:
@@ -73,6 +79,8 @@ class Diagnostician:
         self.exclude = frozenset(exclude)
         self._evidence: dict[str, Evidence] = {}
         self._other_kinds: list[Probe] | None = None
+        self.patterns: dict[str, Pattern] = {}
+        """What the calls have in common that fail a requirement with wrong numbers which no known fault gives."""
 
     def evidence(self, form: Form) -> Evidence:
         """Return the evidence from calls of a form."""
@@ -148,8 +156,9 @@ class Search:
         """Explain wrong numbers of the plain call."""
         here = Survey.of(trial for trial in self.own if trial.form is self.failing.form)
         seen = self.known.survey + here
+        unexplained = pattern_of(seen, WRONG, self.failing)
         if cost(self.failing) > MAX_COST_OF_FAILING_CALL:
-            return Diagnosis([], "; ".join(common(seen, self.failing, False)))
+            return Diagnosis([], "; ".join(common(seen, self.failing, unexplained)), pattern=unexplained)
         probe = Probe(self.subject, plain, self.failing)
         wrong = self.known.wrong or [Probe(self.subject, plain, t) for t in chosen(here.wrong, EVIDENCE)]
         wrong = [w for w in wrong if not any(w.match(fault.build) for fault in self.base)]
@@ -157,8 +166,10 @@ class Search:
         if not found and not remark:
             remark = [f"none of the {len(self.faults)} known departures gives these numbers"]
         named = self._named(found, [probe, *wrong])
-        parts = [*remark, *common(seen, self.failing, bool(found))]
-        return Diagnosis(named[:MAX_NAMED], "; ".join(parts), max(0, len(named) - MAX_NAMED))
+        parts = [*remark, *common(seen, self.failing, None if found else unexplained)]
+        more = max(0, len(named) - MAX_NAMED)
+        whole = bool(found) and all(each.all for each in found)
+        return Diagnosis(named[:MAX_NAMED], "; ".join(parts), more, pattern=unexplained, whole=whole)
 
     def _explained(self, probe: Probe, wrong: Sequence[Probe]) -> tuple[list[Explained], list[str]]:
         """Return what gives the numbers of the failing call and the other wrong calls, and a remark."""
@@ -179,7 +190,10 @@ class Search:
             if proved:
                 rest = len(wrong) + 1 - partial[0].count
                 return proved, [f"{rest} of {len(wrong) + 1} wrong calls compared are wrong in another way as well"]
-        found = self._two(probe, wrong) if not singles or not self.known.wrong else []
+        if self.known.in_vain or (singles and self.known.wrong):
+            return [], []
+        found = self._two(probe, wrong)
+        self.known.in_vain = not found
         return self._proved(found) if found else ([], [])
 
     def _singles(self) -> Iterator[Candidate]:
@@ -206,7 +220,7 @@ class Search:
     def _two(self, probe: Probe, wrong: Sequence[Probe]) -> list[Explained]:
         """Return pairs of faults that together give the numbers of all wrong calls."""
         found: list[Explained] = []
-        for candidate in pairs(self.specification, self.faults, probe, self.over):
+        for candidate in islice(pairs(self.specification, self.faults, probe, self.over), MAX_PAIRS):
             if (match := probe.match(candidate.build)) is not None:
                 each = Explained(candidate, [match]).compared(wrong)
                 if each.all:
@@ -247,8 +261,13 @@ class Search:
 
     def by_law(self) -> Diagnosis:
         """Explain an exception, a wrong shape, or a failure between several right calls."""
-        how = manner_under(self.law, trial_of(self.subject, self.failing.call))
-        seen = Survey.of(self.own, lambda trial: manner_under(self.law, trial))
+        how = manner(self.failing)
+        if how == RIGHT:  # the plain call
+            how = manner_under(self.law, trial_of(self.subject, self.failing.call))
+            seen = Survey.of(self.own, lambda trial: manner_under(self.law, trial))
+        else:
+            seen = self.known.survey + Survey.of(trial for trial in self.own if trial.form is self.failing.form)
+        unexplained = pattern_of(seen, how, self.failing)
         found: list[Explained] = []
         if cost(self.failing) <= MAX_COST_OF_FAILING_CALL:
             probe = Probe(self.subject, self.law, self.failing)
@@ -261,8 +280,9 @@ class Search:
                 found = []  # both raise, but the faults raise on every call
             found = [e for e in found if all(self._agrees(e.candidate, other) for other in self.others)] or found
         named = self._named(found, [])
-        words = list(conditions_of(seen, how, self.failing)) if not found else []
-        return Diagnosis(named[:MAX_NAMED], "; ".join(words), max(0, len(named) - MAX_NAMED), numeric=False)
+        words = list(conditions_of(seen, how, unexplained)) if not found else []
+        more = max(0, len(named) - MAX_NAMED)
+        return Diagnosis(named[:MAX_NAMED], "; ".join(words), more, numeric=False, pattern=unexplained)
 
     def _fails(self, probe: Probe, candidate: Candidate) -> bool:
         """Return whether a candidate fails the law on a call that the backend passes."""
@@ -300,52 +320,39 @@ def _degree(found: Explained, probes: Sequence[Probe]) -> str:
 # --- words --------------------------------------------------------------------------------------------
 
 
-def common(seen: Survey, failing: Any, explained: bool) -> Iterator[str]:
-    """Yield the condition of the wrong calls, unless a fault explains them, and the place of the first wrong number."""
-    wrong, count = [*seen.wrong, failing], len(seen.wrong)
-    if not explained:
-        of_all = f"{count} of {count + len(seen.right)} drawn calls are wrong"
-        attributes = [_attributes(t) for t in wrong], [_attributes(t) for t in seen.right]
-        if count == 0:
-            yield f"of {len(seen.right)} drawn calls none is wrong"
-        elif condition := separating(*attributes):
-            yield f"{of_all}, those and no others with {condition}"
-        elif seen.right:
-            condition, others = necessary(*attributes)
-            rest = f", all with {condition}, as are {others} of the right ones" if condition else ""
-            yield of_all + (rest or ", and no simple condition tells them from the others")
-        else:
-            yield "all drawn calls are wrong"
+def common(seen: Survey, failing: Any, found: Pattern | None) -> Iterator[str]:
+    """Yield the pattern of the wrong calls, if there is one, and the place of the first wrong number."""
+    if found is not None:
+        yield found.words() if seen.wrong else f"of {len(seen.right)} drawn calls none is wrong"
         if failing.form.elements is not no_steps:
+            wrong = [*seen.wrong, failing]
             yield from of_elements([(t.form, t.call, results) for t in wrong if (results := judged(t)) is not None])
     place = first_wrong(failing)
     if place:
         yield f"the first wrong element of the smallest failing call: {place}"
 
 
-def conditions_of(seen: Survey, how: str, failing: Any) -> Iterator[str]:
-    """Yield the condition of the calls that fail a law like the failing one, and the claim that would exclude them."""
-    alike_ = seen.failing.get(how, [])
-    if not alike_:
+def conditions_of(seen: Survey, how: str, found: Pattern) -> Iterator[str]:
+    """Yield the pattern of the calls that fail like the failing one, and the claim that would exclude them."""
+    if not seen.failing.get(how):
         return
-    what = "raise" if how != WRONG else "fail"
-    of_all = f"{len(alike_)} of {seen.count} drawn calls {what}"
-    attributes = [_attributes(t) for t in (*alike_, failing)], [_attributes(t) for t in seen.right]
-    if not seen.right:
-        yield f"all drawn calls {what}" if len(seen.failing) == 1 else of_all
-    elif condition := separating(*attributes):
-        yield f"{of_all}, those and no others with {condition}"
-    else:
-        condition, others = necessary(*attributes)
-        rest = f", all with {condition}, as are {others} of the others" if condition else ""
-        yield of_all + (rest or ", and no simple condition tells them from the others")
-    if how != WRONG:
-        features = frozenset.intersection(*(t.call.uses for t in (*alike_, failing)))
-        claimed = sorted(features, key=lambda name: sum(name in t.call.uses for t in seen.right))
+    raises = how != WRONG
+    yield found.words(fail="raise", fails="raises") if raises else found.words(fail="fail", fails="fails")
+    if raises:
+        features = frozenset.intersection(*(trial.call.uses for trial in seen.failing[how]))
+        claimed = sorted(features, key=lambda name: sum(name in trial.call.uses for trial in seen.right))
         if claimed and seen.right:
             yield f"if that is by design, claim {claimed[0]}=False, or keep it as a known failure"
         else:
             yield "if that is by design, keep it as a known failure"
+
+
+def pattern_of(seen: Survey, how: str, failing: Any) -> Pattern:
+    """Return what the calls that fail in a manner have in common."""
+    alike = seen.failing.get(how, [])
+    of_failing = [_attributes(failing)] if alike else []
+    found = pattern([*map(_attributes, alike), *of_failing], [_attributes(t) for t in seen.right])
+    return replace(found, failing=len(alike))
 
 
 def _attributes(trial: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,8 @@ from conformance.engine.trial import trial_of
 from conformance.engine.verdict import Verdict
 from reference.catalogue import Requirement
 
-MAX_OWN_TRIALS = 24  # trials for diagnosis from a failing check's own way of drawing
+MAX_DIAGNOSIS_SECONDS = 20.0
+MAX_OWN_TRIALS = 50  # trials for diagnosis from a failing check's own way of drawing
 
 
 def examined(
@@ -66,9 +68,12 @@ def explain(
             stream = diagnostician.streams.of(check.draw)
             own = [trial for _, trial in stream.applicable(check.applies, MAX_OWN_TRIALS)]
             base = [name for cause in causes for name in cause.faults[:1]]
-            found = diagnostician.diagnose(check.law, call, own, base=base)
+            until = time.monotonic() + MAX_DIAGNOSIS_SECONDS
+            found = diagnostician.diagnose(check.law, call, own, base=base, until=until)
         verdict.diagnosis, verdict.common = found.faults, found.common
         verdict.more, verdict.numeric = found.more, found.numeric
+        if found.pattern is not None and found.numeric and not found.whole:
+            diagnostician.patterns[check.requirement] = found.pattern
     with subject.clock("shrinking"):
         call, failure = simplified(check, subject, call, attempts, MAX_SHRINKING_SECONDS)
     if failure is not None:  # it fails again

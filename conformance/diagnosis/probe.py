@@ -29,6 +29,7 @@ MAX_DEVIATIONS = 1000.0  # of one replica; a larger difference needs no more rep
 DEGREE = 0.01  # of the difference to the documented numbers: an explanation may leave so much
 REJECTED = 0.3  # a fault that leaves more is not compared any further
 SMALL = 3000.0  # unit roundoffs of the largest number: smaller differences to the documented numbers count as this
+MOST_TYPICAL = 100.0  # unit roundoffs of the largest number, for an error that may occur at any element
 MOST_SMALL = 1e-3  # of the largest number, for coarse formats
 
 
@@ -106,7 +107,7 @@ class Probe:
             if mine.dtype.kind != "f" or its.dtype.kind != "f":
                 return np.inf, np.inf
             difference = _distance(mine, its)
-            size = float(np.max(np.abs(its), initial=0.0, where=np.isfinite(its)))
+            size = _size(its)
             taken = size if documented is None else _distance(mine, documented[k][1])
             at_least = size * min(SMALL * self.arithmetic.u, MOST_SMALL)
             if np.isinf(taken):  # NaN or infinity where a number is documented
@@ -117,10 +118,10 @@ class Probe:
 
     def _within(self, build: Callable[[], Any], numbers: list[Entry], off: list[int]) -> bool:
         """Return whether rounding explains the differences at the numbers ``off``."""
-        # Another arithmetic leaves a tail of 1e-17 where a fault has exactly 0, and no product is exact.
+        # Another arithmetic leaves a tail of 1e-17 where a fault has exactly 0, and its rounding hits other elements.
         floor = [
-            self.arithmetic.u * np.max(np.abs(numbers[k][1]), initial=0.0, where=np.isfinite(numbers[k][1]))
-            for k in off
+            min(self.typical, MOST_TYPICAL * self.arithmetic.u * size) + self.arithmetic.u * size
+            for size in map(_size, (numbers[k][1] for k in off))
         ]
         first = self.deviations(build, numbers, 0)
         for k, least in zip(off, floor, strict=True):
@@ -154,6 +155,12 @@ class Probe:
         return found
 
     @cached_property
+    def typical(self) -> float:
+        """The largest error that rounding may cause in the oracle's results for the call."""
+        limits = [a for a in self.trial.named(self.trial.allowed()).values() if a is not None]
+        return max((float(np.max(a, initial=0.0, where=np.isfinite(a))) for a in limits), default=0.0)
+
+    @cached_property
     def widening(self) -> float:
         """The ratio of the oracle's own spread to its spread measured from outside, at least 1."""
         oracle, trial = self.subject.specification.oracle, self.trial
@@ -179,3 +186,8 @@ def _distance(a: np.ndarray, b: np.ndarray) -> float:
         difference = np.abs(a - b)
     difference = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, difference)
     return float(np.max(np.where(np.isnan(difference), np.inf, difference), initial=0.0))
+
+
+def _size(a: np.ndarray) -> float:
+    """Return the largest finite absolute value."""
+    return float(np.max(np.abs(a), initial=0.0, where=np.isfinite(a)))

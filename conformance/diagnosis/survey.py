@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from conformance.diagnosis.candidates import Candidate
 from conformance.diagnosis.probe import Probe
 from conformance.diagnosis.transcript import plain
 from conformance.engine.compare import Failed, signature
@@ -101,5 +100,5 @@ class Evidence:
         self.survey = Survey.of(trial for trial in trials if cost(trial) <= MAX_COST or trial in long)
         self.wrong = [Probe(subject, plain, trial) for trial in chosen(self.survey.wrong, EVIDENCE)]
         self.right = [Probe(subject, plain, trial) for trial in chosen(self.survey.right, CONTROLS)]
-        self.suspects: list[Candidate] | None = None
-        """The candidates that explain all wrong calls; None before the first search."""
+        self.in_vain = False
+        """Whether a search among pairs of faults found nothing."""

@@ -85,8 +85,7 @@ class Prerequisites:
             if cause is None:
                 continue
             builds_on = place.requirement in direct
-            if builds_on or cause.raised or cause.faults:
-                found.append(replace(cause, direct=builds_on))
+            found.append(replace(cause, direct=builds_on))
         return sorted(found, key=lambda cause: not cause.direct)
 
     def _ancestors(self, key: Key) -> set[str]:
