@@ -11,6 +11,7 @@ import pytest
 MARKERS = {
     "test_adapter_guide": "",
     "test_ahead": "slow",
+    "test_arithmetics": "slow",
     "test_benchmarks": "",
     "test_campaign": "slow",
     "test_cascade": "slow",

@@ -50,7 +50,7 @@ KNOWN: dict[tuple, tuple[object, dict, dict]] = {}  # the call, the tolerance by
 
 
 LARGEST_KEPT = 2**14  # numbers in a result of the plain oracle
-PLAIN = dict(cells.EQUATIONS), layers._direction
+PLAIN = dict(cells.EQUATIONS), layers._direction, layers.evaluate, layers.evaluate_cell
 ANSWERS: dict[bytes, object] = {}  # answers of the plain oracle by a digest of the question
 
 
@@ -61,7 +61,8 @@ def remembering(function):
     """
 
     def answer(config, parameters, *arguments):
-        if (cells.EQUATIONS, layers._direction) != PLAIN or layers._dropped is not DROPPED:
+        used = cells.EQUATIONS, layers._direction, layers.evaluate, layers.evaluate_cell
+        if used != PLAIN or layers._dropped is not DROPPED:
             return function(config, parameters, *arguments)
         asked = blake2b(repr((function.__name__, config)).encode(), digest_size=16)
         for a in (*parameters.values(), *arguments):

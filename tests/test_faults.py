@@ -65,14 +65,18 @@ def test_importing_the_suite_does_not_import_the_bank():
     assert printed.strip() == "[]"
 
 
-def example(kind):
-    """Return arguments of forward for a small bidirectional stack in float64, and cotangents."""
+def example(kind, dtype="float64"):
+    """Return arguments of forward for a small bidirectional stack, and cotangents."""
     rng = np.random.default_rng(3)
-    config = LayerConfig(kind, 3, 4, num_layers=2, batch_first=True, bidirectional=True, dtype="float64")
-    parameters = {name: rng.normal(size=shape) * 0.5 for name, shape in parameter_shapes(config).items()}
-    states = [rng.normal(size=(4, 2, 4)) if name == "h_0" or kind == "lstm" else None for name in ("h_0", "c_0")]
-    cotangents = [rng.normal(size=(2, 3, 8)), *(None if s is None else rng.normal(size=s.shape) for s in states)]
-    return config, parameters, (rng.normal(size=(2, 3, 3)), *states, [3, 2]), cotangents
+
+    def normal(*shape):
+        return rng.normal(size=shape).astype(dtype)
+
+    config = LayerConfig(kind, 3, 4, num_layers=2, batch_first=True, bidirectional=True, dtype=dtype)
+    parameters = {name: normal(*shape) / 2 for name, shape in parameter_shapes(config).items()}
+    states = [normal(4, 2, 4) if name == "h_0" or kind == "lstm" else None for name in ("h_0", "c_0")]
+    cotangents = [normal(2, 3, 8), *(None if s is None else normal(*s.shape) for s in states)]
+    return config, parameters, (normal(2, 3, 3), *states, [3, 2]), cotangents
 
 
 DIFFERENTIATED = [

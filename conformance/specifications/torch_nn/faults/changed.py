@@ -252,7 +252,8 @@ def numeric_cotangents(kind, equation):
     """Return the cotangents of an equation by differences; each unit may depend only on its own numbers."""
 
     def cotangents(x, u, h, c, d_h_t, d_c_t):
-        terms = {"x": x, "u": u, "h": h, "c": c}
+        values = {"x": x, "u": u, "h": h, "c": c}
+        terms = {name: None if a is None else np.asarray(a, np.float64) for name, a in values.items()}
         H = d_h_t.shape[-1]
 
         def value(name, block, by):
