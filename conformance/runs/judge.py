@@ -49,7 +49,9 @@ class Judge:
         """Run a job and return its finding. Failures that earlier ones explain make it blocked."""
         started = time.perf_counter()
         causes = self.prerequisites.causes(job.key)
-        verdict, asked = runner.run(job, self.known_failure(job.key), () if self.run_blocked else causes)
+        known = self.known_failure(job.key)
+        excuses = () if self.run_blocked or known is not None else causes
+        verdict, asked = runner.run(job, known, excuses)
         found = self.found(job, verdict, asked, any(cause.direct for cause in causes))
         return replace(found, seconds=time.perf_counter() - started)
 
@@ -84,7 +86,7 @@ class Judge:
 
     def _status(self, job: Job, verdict: Verdict, asked: bool, known: KnownFailure | None) -> tuple[Status, str]:
         """Return the status and the message."""
-        if verdict.passed and known is not None and not verdict.excused:
+        if verdict.passed and known is not None:
             why = f"known failure {known} passes now: take the entry out of the file ({known.issue})"
             return Status.FAILED, why
         if verdict.passed and verdict.excused:
