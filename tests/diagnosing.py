@@ -1,8 +1,9 @@
-"""Diagnose each numeric fault of the bank as if it were an unknown backend.
+"""Diagnose each numeric fault of the bank as if it were an unknown backend, in four arithmetics.
 
-``python -m tests.diagnosing [--exclude] [--every N]`` prints the diagnosis of each fault and how often the right fault
-comes first; ``--exclude`` removes the fault itself from the bank. ``tests.diagnosing:lstm_gates_f_i`` names the bank's
-``lstm-gates-f-i`` as a backend.
+``python -m tests.diagnosing [--exclude] [--every N] [--arithmetic NAME] [--only ID]`` prints a line for each fault that
+is not named first, and then a table with a row for each arithmetic. ``--exclude`` removes each fault from the bank
+before it is diagnosed; the table then says how often the printed condition is true of fresh calls.
+``tests.diagnosing:lstm_gates_f_i`` names the bank's ``lstm-gates-f-i`` as a backend.
 """
 
 from __future__ import annotations
@@ -10,15 +11,27 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+from unittest import mock
 
-from conformance.diagnosis.diagnose import Diagnostician
+import numpy as np
+
+from conformance.diagnosis import diagnose as searching
+from conformance.diagnosis.diagnose import Diagnosis, Diagnostician
+from conformance.diagnosis.survey import RIGHT, WRONG, manner, manner_under
+from conformance.diagnosis.transcript import alike, plain, transcript
 from conformance.engine.compare import Failed
-from conformance.engine.drawing import Streams
+from conformance.engine.drawing import Plans, Streams
 from conformance.engine.profiles import PROFILES
 from conformance.engine.shrinking import shrink
+from conformance.engine.trial import trial_of
 from conformance.specifications.torch_nn import TORCH_NN
-from conformance.specifications.torch_nn.faults import BANK, compose
-from tests.harness import PLANS, all_checks, subject_of
+from conformance.specifications.torch_nn.faults import BANK, Fault, compose
+from tests.arithmetics import ARITHMETICS, arithmetic_of
+from tests.harness import PLANS, SharedStreams, all_checks, subject_of
 
 GENERAL = (
     "FORWARD-EQUATION",
@@ -26,6 +39,9 @@ GENERAL = (
     "GRADIENT-EQUATION",
 )  # for a fault whose own requirement compares no numbers
 EXAMPLES, ATTEMPTS = PROFILES["standard"].examples, PROFILES["quick"].shrink_attempts
+HELD_OUT, TRUE_SHARE = 100, 0.95  # fresh calls, and the share of them of which a true condition says right or wrong
+FRESH = Plans(20261)
+ALIKE = {"rtol": 1e-6, "atol": 1e-7}  # of the numbers of two faults that cannot be told apart
 
 
 def __getattr__(name):
@@ -36,9 +52,56 @@ def __getattr__(name):
     return compose(*(BANK[id_] for id_ in ids)) if len(ids) == 2 else BANK[ids[0]].build()
 
 
-def diagnosed(backend, kind, requirements, exclude=(), dtype="float32"):
-    """Return the diagnosis of the first requirement that the backend fails, None if it passes them all."""
-    streams = Streams(subject_of(backend, kind, dtype), PLANS)
+@dataclass
+class Examination:
+    """One failure of a backend, its diagnosis, and the conditions that the diagnosis found."""
+
+    subject: Any
+    check: Any
+    diagnostician: Diagnostician
+    call: Any
+    found: Diagnosis
+    conditions: list[Any] = field(default_factory=list)
+
+    def same(self, a: str, b: str) -> bool:
+        """Return whether two faults, or pairs of faults, give the same numbers on every call of the evidence."""
+        law = plain if self.found.numeric else self.check.law
+        known = self.diagnostician.evidence(trial_of(self.subject, self.call).form)
+        calls = [(law, self.call), *((plain, probe.call) for probe in (*known.wrong, *known.right))]
+        return all(same_numbers(*(transcript(made(x), self.subject, law, call) for x in (a, b))) for law, call in calls)
+
+    def condition_is_true(self) -> bool:
+        """Return whether what was printed tells fresh calls that fail from others, ``TRUE_SHARE`` of them."""
+        numeric, fresh = self.found.numeric, Streams(self.subject, FRESH)
+        form = trial_of(self.subject, self.call).form
+        stream = fresh.of(form.draw if numeric else self.check.draw)
+        applies = (lambda call: TORCH_NN.form_of(call) is form) if numeric else self.check.applies
+        trials = [trial for _, trial in islice(stream.applicable(applies, 2 * HELD_OUT), HELD_OUT)]
+        failed = [(manner(t) == WRONG) if numeric else manner_under(self.check.law, t) != RIGHT for t in trials]
+        if not self.conditions:
+            said = ["all drawn calls" in self.found.common] * len(trials)
+        else:
+            said = [bool(self.conditions[-1].holds(t.form.attributes(t.call))) for t in trials]
+        return sum(a == b for a, b in zip(failed, said, strict=True)) >= TRUE_SHARE * len(trials)
+
+
+def made(name):
+    """Build a fault, or a pair of faults joined by ``+``."""
+    parts = [BANK[part] for part in name.split("+")]
+    return parts[0].build() if len(parts) == 1 else compose(*parts)
+
+
+def same_numbers(a, b):
+    """Return whether two transcripts have the same numbers, but for rounding."""
+    return alike(a, b) and all(
+        np.allclose(mine, its, **ALIKE, equal_nan=True) if getattr(mine, "dtype", None) == np.float64 else True
+        for (_, mine), (_, its) in zip(a, b, strict=True)
+    )
+
+
+def examined(backend, kind, requirements, exclude=(), dtype="float32", arithmetic="oracle"):
+    """Diagnose the first requirement that the backend fails; return None if it passes them all."""
+    streams = SharedStreams(subject_of(backend, kind, dtype), PLANS)
     diagnostician = Diagnostician(streams, exclude)
     checks = {check.requirement: check for check in all_checks()}
     for check in (checks[id_] for id_ in requirements if id_ in checks):
@@ -51,16 +114,53 @@ def diagnosed(backend, kind, requirements, exclude=(), dtype="float32"):
             except Failed as failure:
                 _, call = shrink(check.judge, check.requirement, stream, block, (failure, trial.call), ATTEMPTS)
                 own = [trial for _, trial in stream.applicable(check.applies, 24)]
-                return diagnostician.diagnose(check.law, call, own)
+                with recorded() as conditions:
+                    found = diagnostician.diagnose(check.law, call, own)
+                streams.keep()
+                return Examination(streams.subject, check, diagnostician, call, found, conditions)
     return None
 
 
-def taken_for_unknown(fault, exclude=False):
-    """Return the diagnosis of a fault of the bank."""
+@contextmanager
+def recorded():
+    """Record the conditions of calls that a diagnosis finds."""
+    conditions = []
+
+    def recording(function):
+        def find(*items):
+            found = function(*items)
+            condition = found[0] if isinstance(found, tuple) else found
+            condition = getattr(condition, "condition", condition)
+            if condition is not None:
+                conditions.append(condition)
+            return found
+
+        return find
+
+    with ExitStack() as stack:
+        for name in {"separating", "necessary", "pattern"} & set(vars(searching)):
+            stack.enter_context(mock.patch.object(searching, name, recording(getattr(searching, name))))
+        yield conditions
+
+
+def diagnosed(backend, kind, requirements, exclude=(), dtype="float32"):
+    """Return the diagnosis of the first requirement that the backend fails, None if it passes them all."""
+    found = examined(backend, kind, requirements, exclude, dtype)
+    return None if found is None else found.found
+
+
+def examination_of(fault: Fault, arithmetic="oracle", exclude=False):
+    """Diagnose a fault of the bank in an arithmetic."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        left_out = (fault.id,) if exclude else ()
-        return diagnosed(fault.build(), sorted(fault.kinds)[0], (fault.requirement, *GENERAL), left_out)
+        backend, left_out = arithmetic_of(fault, arithmetic), (fault.id,) if exclude else ()
+        return examined(backend, sorted(fault.kinds)[0], (fault.requirement, *GENERAL), left_out)
+
+
+def taken_for_unknown(fault, exclude=False, arithmetic="oracle"):
+    """Return the diagnosis of a fault of the bank."""
+    found = examination_of(fault, arithmetic, exclude)
+    return None if found is None else found.found
 
 
 def numeric_faults(every=1):
@@ -68,21 +168,90 @@ def numeric_faults(every=1):
     return [fault for fault in BANK.values() if fault.numeric][::every]
 
 
+@dataclass
+class Row:
+    """The counts of one arithmetic."""
+
+    arithmetic: str
+    faults: int = 0
+    passed: int = 0
+    """Faults that fail none of their requirements."""
+    first: int = 0
+    """Diagnoses whose first name is the fault."""
+    tied: int = 0
+    """Diagnoses whose first name is another fault that gives the same numbers on all calls of the evidence."""
+    wrong: int = 0
+    """Diagnoses with a name that is neither."""
+    true: int = 0
+    """With ``--exclude``: diagnoses without a name whose condition is true of fresh calls."""
+    unnamed: int = 0
+    seconds: float = 0.0
+
+    def add(self, fault: Fault, exclude: bool) -> str:
+        """Diagnose a fault, count the result, and return words for what is not as it should be."""
+        started = time.perf_counter()
+        case = examination_of(fault, self.arithmetic, exclude)
+        self.seconds += time.perf_counter() - started
+        self.faults += 1
+        if case is None:
+            self.passed += 1
+            return "not failed"
+        named = [found["fault"] for found in case.found.faults]
+        tied = {name for name in named if name != fault.id and case.same(name, fault.id)}
+        wrong = [name for name in named if name != fault.id and name not in tied]
+        self.first += named[:1] == [fault.id]
+        self.tied += bool(named) and named[0] in tied
+        self.wrong += bool(wrong)
+        told = f"{case.check.requirement}: {', '.join(n + ' (same numbers)' * (n in tied) for n in named) or 'none'}"
+        if not exclude:
+            return "" if named[:1] == [fault.id] and not wrong else f"{told}; {case.found.common}"
+        self.unnamed += not named
+        true = not named and case.condition_is_true()
+        self.true += true
+        return f"{told}; {'true' * true or 'NOT TRUE' * (not named)}: {case.found.common}"
+
+    def cells(self, exclude: bool) -> list[str]:
+        """Return the cells of the row in the table."""
+        failed = max(1, self.faults - self.passed)
+
+        def share(count, of=failed):
+            return f"{count / max(1, of):.1%}"
+
+        means = f"{self.seconds / max(1, self.faults):.1f}"
+        first = share(self.true, self.unnamed) if exclude else share(self.first)
+        return [self.arithmetic, str(failed), first, share(self.tied), share(self.wrong), means]
+
+
+HEADS = {
+    False: ("arithmetic", "faults", "named first", "another of the same numbers first", "a wrong name", "seconds each"),
+    True: ("arithmetic", "faults", "a true condition, if none is named", "another of the same numbers", "a false name",
+           "seconds each"),
+}  # fmt: skip
+
+
+def table(rows, exclude):
+    """Yield the lines of the table."""
+    for cells in (HEADS[exclude], ["---"] * len(HEADS[exclude]), *(row.cells(exclude) for row in rows)):
+        yield f"| {' | '.join(cells)} |"
+
+
 def main():
-    """Diagnose the whole bank and print the results."""
-    parser = argparse.ArgumentParser(prog="python -m tests.diagnosing")
+    """Diagnose the bank and print the results."""
+    parser = argparse.ArgumentParser(prog="python -m tests.diagnosing", description=__doc__.splitlines()[0])
     parser.add_argument("--exclude", action="store_true", help="leave each fault itself out of what is known")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="every Nth of the faults only")
+    parser.add_argument("--arithmetic", choices=ARITHMETICS, action="append", help="one of the four; repeatable")
+    parser.add_argument("--only", metavar="ID", action="append", help="one fault; repeatable")
     options = parser.parse_args()
-    faults, first, among, started = numeric_faults(options.every), 0, 0, time.perf_counter()
-    for fault in faults:
-        found = taken_for_unknown(fault, options.exclude)
-        named = [] if found is None else [f["fault"] for f in found.faults]
-        first, among = first + (named[:1] == [fault.id]), among + (fault.id in named)
-        told = "not failed" if found is None else found.common if options.exclude or fault.id not in named[:1] else ""
-        print(f"{fault.id}: {', '.join(named) or 'none'}{'; ' * bool(told)}{told}", flush=True)
-    seconds = time.perf_counter() - started
-    print(f"{first} of {len(faults)} named first, {among} named, {seconds / len(faults):.1f} s each with shrinking")
+    faults = [BANK[id_] for id_ in options.only] if options.only else numeric_faults(options.every)
+    rows = [Row(name) for name in options.arithmetic or ARITHMETICS]
+    for row in rows:
+        for number, fault in enumerate(faults, 1):
+            if told := row.add(fault, options.exclude):
+                print(f"{number}/{len(faults)} {row.arithmetic} {fault.id}: {told}", flush=True)
+            elif number % 10 == 0:
+                print(f"{number}/{len(faults)} {row.arithmetic}, {row.seconds:.0f} s", flush=True)
+    print("\n".join(table(rows, options.exclude)))
 
 
 if __name__ == "__main__":
