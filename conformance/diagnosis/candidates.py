@@ -58,8 +58,8 @@ class Explained:
 
     @property
     def within(self) -> bool:
-        """Whether rounding explains every difference."""
-        return all(match is not None and match.within for match in self.matches)
+        """Whether rounding explains every difference where it gives the numbers."""
+        return all(match.within for match in self.matches if match is not None)
 
     @property
     def worst(self) -> Match:

@@ -56,7 +56,7 @@ class Consequences(Excuse):
                 found = [replay(self.claiming(fault)) for fault in known]
                 explains = any(f is not None and f.raised == failure.raised for f in found)
             else:
-                explains = cause.direct and not cause.is_exceeded_by(failure)
+                explains = cause.direct and not cause.depends and not cause.is_exceeded_by(failure)
             if explains:
                 return cause
         return None
@@ -65,6 +65,8 @@ class Consequences(Excuse):
         """Return whether a cause explains a trial's failure."""
         if cause.raised:
             return failure.raised == cause.raised
+        if cause.depends:
+            return False  # only the explanation of a failure shows that it depends on earlier calls, too
         known = [self._faults[name] for name in cause.faults if name in self._faults]
         if any(self.gives(fault, check, trial, failure) for fault in known):
             return True

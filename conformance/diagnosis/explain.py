@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from conformance.diagnosis.consequences import Consequences
@@ -13,7 +14,7 @@ from conformance.diagnosis.simplify import simplified
 from conformance.engine.cause import NO_EXCUSE, Cause
 from conformance.engine.check import fails_after, failure_of
 from conformance.engine.profiles import Profile
-from conformance.engine.serialization import Example
+from conformance.engine.serialization import Example, example_of
 from conformance.engine.shrinking import MAX_SHRINKING_SECONDS
 from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
@@ -86,7 +87,7 @@ def after_other_calls(check: Any, verdict: Verdict, diagnostician: Diagnostician
     subject, stream = diagnostician.subject, diagnostician.streams.of(check.draw)
     kept = [trial for _, trials in stream.blocks for trial in trials if trial.call is call]
     before = [name for trial in kept for name in trial.judged if name != check.requirement]
-    verdict.numeric = False
+    verdict.numeric, verdict.depends = False, True
     built = subject.specification.form_of(call).build
     with subject.clock("diagnosis"):
         if before and fails_after(check, subject, call, before):
@@ -106,13 +107,21 @@ def after_other_calls(check: Any, verdict: Verdict, diagnostician: Diagnostician
 
 
 def write_reproducer(
-    verdict: Verdict, subject: Subject, requirement: Requirement, call: Any = None, numbers: bool = True
+    verdict: Verdict,
+    subject: Subject,
+    requirement: Requirement,
+    call: Any = None,
+    numbers: bool = True,
+    drawn: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Add the script and the entry of a known failure to a verdict.
 
-    With ``numbers`` the script holds the call's own numbers, if they are wrong.
+    With ``numbers`` the script holds the call's own numbers, if they are wrong. If there is no call, ``drawn`` holds the
+    profile and the seed of the calls that the script draws.
     """
     with subject.clock("shrinking"):
         diagnosis = sentences(verdict.diagnosis, verdict.common, verdict.numeric, verdict.more)
-        verdict.reproducer = script(subject, requirement, verdict.failure, call, diagnosis, numbers, verdict.after)
+        first = {name: list(value) for name in ("after", "before") if (value := getattr(verdict, name))}
+        verdict.reproducer = script(subject, requirement, verdict.failure, call, diagnosis, numbers, {**first, **drawn})
+    verdict.call = None if call is None else example_of(subject.specification.form_of(call), call)
     verdict.known_failure = known_failure_entry(requirement.id, subject, None if verdict.after else call)

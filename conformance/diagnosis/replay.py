@@ -22,10 +22,14 @@ def replay(
     *,
     specification: str = "torch.nn",
     after: Sequence[str] = (),
+    before: Sequence[str] = (),
+    profile: str = "quick",
+    seed: int = 0,
 ) -> int:
     """Put a backend to the checks of one requirement, on an example or on drawn calls; print the result.
 
-    ``after`` names the requirements whose laws call the same object first, in this order.
+    ``after`` names the requirements whose laws call the same object first, in this order, and ``before`` those whose
+    checks run first. ``profile`` and ``seed`` say which calls are drawn.
 
     Returns 1 if a check fails, 0 if all pass, and 2 if the backend or the example cannot be used.
     """
@@ -38,9 +42,12 @@ def replay(
         return 2
     subject = Subject(chosen, backend, kind, dtype)
     failures: list[str] = []
+    streams, drawn = Streams(subject, Plans(seed)), replace(PROFILES[profile], shrink_attempts=0)
+    for earlier in (check for name in before for check in chosen.checks_of(name)):
+        earlier.run(streams, drawn)
     for check in chosen.checks_of(requirement):
         if call is None:
-            verdict, _ = check.run(Streams(subject, Plans(0)), replace(PROFILES["quick"], shrink_attempts=0))
+            verdict, _ = check.run(streams, drawn)
             failures += [verdict.failure] if verdict.failure else []
         elif isinstance(check, Check) and check.applies(call):
             failure = fails_after(check, subject, call, after)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -98,19 +99,19 @@ def script(
     call: Any = None,
     diagnosis: Sequence[str] = (),
     numbers: bool = True,
-    after: Sequence[str] = (),
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
     """Write the reproducer of a requirement's failure on a call, or on drawn calls without one.
 
     ``diagnosis`` is a list of sentences. With ``numbers`` the script holds the call's own numbers, if they are wrong.
-    ``after`` names the requirements whose calls of the same object must come first.
+    ``options`` are further arguments of ``replay``.
     """
     numeric = _written_numbers(trial_of(subject, call)) if numbers and call is not None else None
     body = ["import sys"]
     if numeric:
         lines, needs = _numeric_body(subject, call, *numeric)
     else:
-        lines, needs = _replaying_body(subject, requirement, call, after), "the suite and the backend's adapter"
+        lines, needs = _replaying_body(subject, requirement, call, options), "the suite and the backend's adapter"
     body += lines
     head = [
         f"{requirement.id} fails on {subject.backend.name} {subject.backend.version}: {subject.kind}, {subject.dtype}.",
@@ -152,7 +153,7 @@ def _numeric_body(subject: Subject, call: Any, expected: Example, tolerance: Exa
     return body, "NumPy and the packages that it imports" if snippet else "NumPy, the suite and the backend's adapter"
 
 
-def _replaying_body(subject: Subject, requirement: Requirement, call: Any, after: Sequence[str]) -> list[str]:
+def _replaying_body(subject: Subject, requirement: Requirement, call: Any, options: Mapping[str, Any]) -> list[str]:
     """Return the lines that put the backend to the requirement's checks again, on the call or on drawn calls."""
     specification = subject.specification
     example = None if call is None else example_of(specification.form_of(call), call)
@@ -161,8 +162,7 @@ def _replaying_body(subject: Subject, requirement: Requirement, call: Any, after
         body += ["from numpy import inf, nan\n"] * _special(example)
         body += [*python("example", example), ""]
     given = ["BACKEND", repr(requirement.id), repr(subject.kind), repr(subject.dtype), "example" if example else "None"]
-    if after:
-        given.append(f"after={list(after)!r}")
+    given += [f"{name}={value!r}" for name, value in options.items()]
     if specification.name != DEFAULT_SPECIFICATION:
         given.append(f"specification={specification.name!r}")
     return [*body, REPLAY.format(arguments=", ".join(given)).strip("\n")]

@@ -22,6 +22,8 @@ class Cause:
     """The exception of the failing call without its numbers; empty if nothing was raised."""
     margin: float | None = None
     """The largest error as a fraction of the allowed one; None if no numbers were compared."""
+    depends: bool = False
+    """Whether the failing call alone passes, so that the failure depends on earlier calls."""
     direct: bool = True
     """Whether the requirement in question builds on this one."""
 

@@ -33,6 +33,12 @@ class Verdict:
     """The failures of further calls that fail in another way, each in words."""
     after: list[str] = field(default_factory=list)
     """The requirements whose calls of the same object must come first for the check to fail."""
+    before: list[str] = field(default_factory=list)
+    """The requirements whose checks must come first in the same process for the check to fail."""
+    depends: bool = False
+    """Whether the failing call alone passes, so that the failure depends on earlier calls."""
+    call: dict[str, Any] | None = None
+    """The failing call as data."""
     example: str = ""
     """The failing call in words."""
     note: str = ""

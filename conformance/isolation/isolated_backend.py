@@ -64,6 +64,8 @@ class IsolatedBackend:
         self.crashes: Counter[tuple[str, str]] = Counter()
         self.hangs: Counter[tuple[str, str]] = Counter()
         self._description: Description | None = None
+        self.ran: list[tuple[tuple[str, str, str], str]] = []
+        """The requirements whose checks the present worker has run, each with specification, kind and dtype."""
         self._worker: WorkerHandle | None = None
         self._host: HostProcess | None = self._started()
 
@@ -97,6 +99,7 @@ class IsolatedBackend:
             host = self._started()
             self._description = self._described(host)
         if self._worker is None:
+            self.ran = []
             if forks:
                 try:
                     self._worker = WorkerHandle(*host.fork(), forked=True)
@@ -155,6 +158,7 @@ class IsolatedBackend:
         try:
             found = self._attempt(task, block, clock)
             if isinstance(found, Verdict):
+                self.ran.append(((task.specification, task.kind, task.dtype), task.requirement))
                 return found, True
             verdict = found.verdict()
             cause = next((cause for cause in task.causes if cause.raised == verdict.raised), None)
@@ -185,6 +189,19 @@ class IsolatedBackend:
         _, *printed = verdict.failure.partition("\n")
         return replace(again, failure="".join((again.failure, *printed)), raised=verdict.raised)
 
+    def afresh(self, task: Task, block: Block, clock: Clock) -> Verdict | None:
+        """Return the verdict on a task in a new process, or None if there is none; the present worker stays."""
+        kept, host, ran = self._worker, self._host, self.ran
+        if kept is None or not kept.forked:
+            return None
+        self._worker = None
+        try:
+            found = self._attempt(replace(task, alone=True), block, clock)
+        finally:
+            self.end_worker()
+            self._worker, self.ran = (kept, ran) if self._host is host else (None, [])
+        return found if isinstance(found, Verdict) else found.verdict()
+
     def _attempt(self, task: Task, block: Block, clock: Clock) -> Verdict | Ended:
         """Put the task to a worker; return its verdict or its end."""
         started = time.perf_counter()
@@ -209,7 +226,7 @@ class IsolatedBackend:
             output.read()
             if output.total > MAX_PRINTED_BYTES and verdict.passed:  # faster than ``listen`` looks
                 verdict.failure = f"the backend's process printed more than {MAX_PRINTED_BYTES >> 20} MiB in one check"
-            if not task.careful:
+            if not (task.careful or task.alone):
                 self.print(output.text)
             return verdict
         clock.add("backend", time.perf_counter() - started)

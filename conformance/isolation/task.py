@@ -26,6 +26,12 @@ class Task:
     """The example of a known failure."""
     database: bool = False
     """Whether the run has a database of examples."""
+    alone: bool = False
+    """Whether the process only puts the example, or without one the drawn calls, to the check, and explains nothing."""
+    after: tuple[str, ...] = ()
+    """The requirements whose laws call the example's object first."""
+    before: tuple[str, ...] = ()
+    """The requirements whose checks run first."""
     causes: tuple[Cause, ...] = ()
     """The earlier failures that may explain a failure of this check."""
 

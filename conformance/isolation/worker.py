@@ -19,10 +19,11 @@ from hypothesis.database import ExampleDatabase
 from conformance import specifications
 from conformance.diagnosis.diagnose import Diagnostician
 from conformance.diagnosis.explain import examined
-from conformance.engine.check import Check
+from conformance.engine.check import Check, fails_after
 from conformance.engine.compare import Failed
 from conformance.engine.drawing import Plans, Streams
 from conformance.engine.form import Draw
+from conformance.engine.serialization import call_of
 from conformance.engine.specification import Specification
 from conformance.engine.subject import Broken, Clock, Subject, one_line
 from conformance.engine.verdict import Verdict
@@ -122,12 +123,26 @@ class Worker:
             self.status.numbers[SharedStatus.JUDGED] = 1
         plans = RemotePlans(task, self.channel, getattr(check, "draw", None))
         diagnostician = self.diagnostician_for(specification, task, plans)
+        if task.alone:
+            return self.alone(check, task, diagnostician)
         verdict = examined(check, diagnostician, task.profile, task.example, task.causes)
         if self.forks.came_back() and verdict.passed:
             verdict.failure = "the backend forked, and the new process returned from the call as well"
         if self.uncaught and verdict.passed:
             verdict.failure = self.uncaught[0]
         return verdict
+
+    def alone(self, check: Any, task: Task, diagnostician: Diagnostician) -> Verdict:
+        """Return the verdict on an example, or on drawn calls, after the calls that the task names."""
+        streams, subject = diagnostician.streams, diagnostician.subject
+        drawn = replace(task.profile, shrink_attempts=0)
+        for earlier in (c for name in task.before for c in subject.specification.checks_of(name)):
+            earlier.run(streams, drawn)
+        if task.example is None:
+            return check.run(streams, drawn)[0]
+        call = call_of(subject.specification, task.example, task.kind, task.dtype)
+        failure = None if call is None else fails_after(check, subject, call, task.after)
+        return Verdict(examples=1, failure="" if failure is None else str(failure))
 
     def diagnostician_for(self, specification: Specification, task: Task, plans: Plans) -> Diagnostician:
         """Return the subject's examples and evidence; drop another subject's first."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from conformance.diagnosis.diagnose import sentences
 from conformance.diagnosis.explain import write_reproducer
@@ -24,6 +25,8 @@ class FailureWriter:
     folder: Path
     asked: Callable[[Job], str]
     again: Callable[[Verdict], str]
+    drawn: Mapping[str, Any]
+    """The profile and the seed of the run, as arguments of ``replay``."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_place", self.folder.absolute())  # an adapter may change the working folder
@@ -47,7 +50,7 @@ class FailureWriter:
     def reproducer(self, job: Job, verdict: Verdict) -> str:
         """Write the script and, next to it, the entry for a file of known failures; return the script's path."""
         if not verdict.reproducer:  # a crash, or a case
-            write_reproducer(verdict, job.subject, job.requirement)
+            write_reproducer(verdict, job.subject, job.requirement, drawn=self.drawn)
         name = re.sub(r"[^\w-]+", "-", str(job)).lower() + ".py"
         script: Path = self._place / name  # type: ignore[attr-defined]  # set above
         script.parent.mkdir(parents=True, exist_ok=True)

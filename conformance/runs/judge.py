@@ -52,8 +52,17 @@ class Judge:
         known = self.known_failure(job.key)
         excuses = () if self.run_blocked or known is not None else causes
         verdict, asked = runner.run(job, known, excuses)
+        before = next((cause for cause in excuses if cause.depends), None)
+        if verdict.depends and before is not None:
+            return replace(self._depends(job, verdict, before.requirement), seconds=time.perf_counter() - started)
         found = self.found(job, verdict, asked, any(cause.direct for cause in causes))
         return replace(found, seconds=time.perf_counter() - started)
+
+    def _depends(self, job: Job, verdict: Verdict, cause: str) -> Finding:
+        """Return the finding of a failure that depends on earlier calls, as an earlier failure did."""
+        message = f"{explained(cause)}: both depend on earlier calls\n{self.writer.message(job, verdict)}"
+        found = {"examples": verdict.examples, "margin": verdict.margin, "message": message, "prerequisite": cause}
+        return Finding.at(job.key, Status.BLOCKED, **found)
 
     def look_up(self, job: Job, verdicts: Verdicts) -> Finding:
         """Return the finding of a job whose verdict a campaign keeps."""

@@ -46,7 +46,7 @@ class Prerequisites:
             place[key.dtype] = Cause(key.requirement, named, raised_in(verdict.message), verdict.margin)
         elif verdict is not None:
             named = tuple(fault["fault"] for fault in verdict.diagnosis)
-            place[key.dtype] = Cause(key.requirement, named, verdict.raised, verdict.margin)
+            place[key.dtype] = Cause(key.requirement, named, verdict.raised, verdict.margin, verdict.depends)
         else:
             place[key.dtype] = Cause(key.requirement)
 

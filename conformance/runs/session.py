@@ -68,7 +68,8 @@ class Session:
         except BaseException:
             self.close()
             raise
-        writer = FailureWriter(settings.reproducers, self._asked_name, self.again)
+        drawn = {"profile": settings.profile.name, "seed": settings.seed}
+        writer = FailureWriter(settings.reproducers, self._asked_name, self.again, drawn)
         self.judge = Judge(self.prerequisites(), self.known, writer, settings.run_blocked)
 
     # --- backends and keys ----------------------------------------------------------------------------
