@@ -152,11 +152,18 @@ def failures(backend, profile=QUICK, checks=None) -> dict[str, str]:
     return found
 
 
+def dtype_of(fault: Fault) -> str:
+    """Return the dtype in which a fault is tried: float32, or the first that it claims."""
+    return "float32" if "float32" in (claimed := fault.build().features.dtypes) else min(claimed)
+
+
 def built(fault: Fault, kinds: Iterable[str] | None = None):
-    """Build a fault's backend in float32, for ``kinds`` or all its kinds; it has gradients only if these decide it."""
+    """Build a fault in one dtype, for ``kinds`` or all its kinds; it has gradients only if these decide it."""
     backend = fault.build()
     gradients = backend.features.gradients and CATALOGUE[fault.requirement].area == "gradients"
-    backend.features = replace(backend.features, kinds=kinds or fault.kinds, dtypes={"float32"}, gradients=gradients)
+    backend.features = replace(
+        backend.features, kinds=kinds or fault.kinds, dtypes={dtype_of(fault)}, gradients=gradients
+    )
     return backend
 
 

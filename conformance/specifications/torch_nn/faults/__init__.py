@@ -15,11 +15,14 @@ from conformance.specifications.torch_nn.faults import (  # isort: skip  the ord
     equations,
     parameters,
     states,
+    recurrence,
     layouts,
     lengths,
     narrow,
+    extents,
     precision,
     gradients,
+    backward,
     dropout,
     initialization,
     acceptance,
@@ -27,8 +30,8 @@ from conformance.specifications.torch_nn.faults import (  # isort: skip  the ord
 )
 
 FAMILIES = (
-    gates, equations, parameters, states, layouts, lengths, narrow, precision,
-    gradients, dropout, initialization, acceptance, calls,
+    gates, equations, parameters, states, recurrence, layouts, lengths, narrow, extents, precision,
+    gradients, backward, dropout, initialization, acceptance, calls,
 )  # fmt: skip
 BANK: dict[str, Fault] = {fault.id: fault for module in FAMILIES for fault in module.FAULTS}
 """Every fault by its id, in a fixed order."""

@@ -79,6 +79,40 @@ def any_lengths_accepted():
     return {"forward": forward}
 
 
+def cut(array, shape):
+    """Leave out what an array has beyond a shape of as many axes; return other arrays as they are."""
+    if array is None or np.ndim(array) != len(shape):
+        return array
+    return np.ascontiguousarray(array[tuple(map(slice, shape))])
+
+
+@family(
+    "REFUSE-INPUT-FEATURES",
+    "a layer that leaves out what is too much in x, the states, the lengths and the parameters",
+    "extents taken from the configuration, the arrays' own never read",
+    numeric=False,
+)
+def too_much_left_out():
+    def forward(layer, x, h_0, c_0, lengths):
+        config = layer.config
+        x = cut(x, (*x.shape[:-1], config.input_size))
+        batch = () if x.ndim == 2 else (x.shape[0 if config.batch_first else 1],)
+        lead = (config.directions * config.num_layers, *batch)
+        h_0, c_0 = cut(h_0, (*lead, config.output_size)), cut(c_0, (*lead, config.hidden_size))
+        return layer.plain(x, h_0, c_0, lengths if lengths is None or not batch else lengths[: batch[0]])
+
+    def step(cell, x, h, c):
+        x = cut(x, (*x.shape[:-1], cell.config.input_size))
+        shape = (*x.shape[:-1], cell.config.hidden_size)
+        return cell.plain(x, cut(h, shape), cut(c, shape))
+
+    def accept(config, parameters):
+        shapes = reference.parameter_shapes(config)
+        return config, {name: cut(a, shapes[name]) for name, a in parameters.items() if name in shapes}
+
+    return {"accept": accept, "forward": forward, "step": step}
+
+
 def accepting(change):
     """Return a part ``accept`` that replaces the arguments in ``change(config)`` and fits the parameters to them."""
 

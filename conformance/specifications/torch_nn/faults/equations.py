@@ -371,6 +371,21 @@ def lstm_output_gate_hard():
 
 @family(
     "LSTM-EQUATION",
+    "an LSTM that adds the input gate to g, c' = f c + i + g",
+    "a sign of addition for one of multiplication",
+    kinds="lstm",
+)
+def lstm_input_gate_added():
+    def lstm(x, u, h, c):
+        a_i, a_f, a_g, a_o = blocks(x + u, 4)
+        c_t = σ(a_f) * c + σ(a_i) + tanh(a_g)
+        return σ(a_o) * tanh(c_t), c_t
+
+    return {"equation": {"lstm": lstm}}
+
+
+@family(
+    "LSTM-EQUATION",
     "an LSTM without the last tanh, h' = o c'",
     "the second activation forgotten; ONNX's h set to Affine",
     kinds="lstm",

@@ -16,18 +16,24 @@ from conformance.specifications.torch_nn.faults.bank import Family, Fault
 from reference.gradients import COTANGENTS
 
 FAULTS: list[Fault] = []
-family = Family(FAULTS, "gradients", features={"gradients"})
 
 
-def gradient(requirement: str, explanation: str, who: str, **more) -> Callable:
-    """Mark a function that computes wrong gradients as a fault."""
+def marking(faults: list[Fault]) -> Callable:
+    """Return the decorator that adds functions that compute wrong gradients to ``faults``."""
+    family = Family(faults, "gradients", features={"gradients"})
 
-    def mark(function):
-        name = function.__name__.replace("_", "-")
-        family.add(name, requirement, explanation, who, lambda: {"gradients": function}, **more)
-        return function
+    def gradient(requirement: str, explanation: str, who: str, **more) -> Callable:
+        def mark(function):
+            name = function.__name__.replace("_", "-")
+            family.add(name, requirement, explanation, who, lambda: {"gradients": function}, **more)
+            return function
 
-    return mark
+        return mark
+
+    return gradient
+
+
+gradient = marking(FAULTS)
 
 
 # --- parameters --------------------------------------------------------------------------------------

@@ -273,3 +273,74 @@ def final_states_masked():
         return Result(got.output, *(None if s is None else s * ends.astype(s.dtype) for s in got[1:]))
 
     return when_given(result)
+
+
+@family(
+    "LENGTHS-FINAL-STATE",
+    "a layer that ignores the lengths and clears the output past each sample's end afterwards",
+    "a mask put on the output alone, after the last layer",
+    common=True,
+)
+def lengths_ignored_output_cleared():
+    def forward(layer, x, h_0, c_0, lengths):
+        got = layer.plain(x, h_0, c_0, lengths)
+        if lengths is None:
+            return got
+        got = layer.plain(x, h_0, c_0, None)
+        output = time_first(layer, got.output)
+        for n, length in enumerate(lengths):
+            output[length:, n] = 0
+        return got
+
+    return {"forward": forward}
+
+
+@family(
+    "LENGTHS-FINAL-STATE",
+    "a layer that ignores the lengths and clears every layer's output past each sample's end",
+    "a mask put on what goes out, not on the state",
+    common=True,
+)
+def lengths_ignored_every_output_cleared():
+    def direction(go, kind, weights, inputs, h, c, running, reverse, record=None):
+        output, h, c = go(kind, weights, inputs, h, c, None, reverse, record)
+        return output if running is None else np.where(running, output, 0.0), h, c
+
+    return {"direction": direction}
+
+
+@family(
+    "LENGTHS-REVERSE-START",
+    "a layer whose reverse direction starts at step T - 1, over what lies in the padding",
+    "lengths handed to the forward direction alone",
+    features={"lengths", "bidirectional"},
+    common=True,
+)
+def reverse_runs_over_the_padding():
+    def direction(go, kind, weights, inputs, h, c, running, reverse, record=None):
+        output, h, c = go(kind, weights, inputs, h, c, None if reverse else running, reverse, record)
+        return output if running is None else np.where(running, output, 0.0), h, c
+
+    return {"direction": direction}
+
+
+@family(
+    "LENGTHS-PADDING-IGNORED",
+    "a layer that blends its states by the mask m, new * m + old * (1 - m), through which NaN and infinity pass",
+    "a mask multiplied where a selection is meant",
+    common=True,
+)
+def masks_blended():
+    def direction(go, kind, weights, inputs, h, c, running, reverse, record=None):
+        if running is None:
+            return go(kind, weights, inputs, h, c, running, reverse, record)
+        T, output = len(inputs), [None] * len(inputs)
+        for t in reversed(range(T)) if reverse else range(T):
+            m = running[t] * 1.0
+            _, h_t, c_t = go(kind, weights, inputs[t : t + 1], h, c, None, reverse)
+            h = h_t * m + h * (1 - m)
+            c = c if c_t is None else c_t * m + c * (1 - m)
+            output[t] = h * m
+        return np.stack(output), h, c
+
+    return {"direction": direction}

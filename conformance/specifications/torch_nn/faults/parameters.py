@@ -165,6 +165,20 @@ def reverse_shares_biases():
     return {"load": load}
 
 
+@biases(
+    "FORWARD-EQUATION",
+    "a layer that adds the first gate's bias to every gate",
+    "a bias of H numbers broadcast over the gates",
+    kinds=("lstm", "gru"),
+)
+def bias_of_the_first_gate_for_all():
+    def load(config, p):
+        H = config.hidden_size
+        return {n: np.tile(a[:H], len(a) // H) if n.startswith("bias") else a for n, a in p.items()}
+
+    return {"load": load}
+
+
 # --- weights -------------------------------------------------------------------------------------------
 
 
@@ -389,6 +403,20 @@ def reverse_output_not_flipped_back():
     def direction(go, kind, weights, inputs, h, c, running, reverse, record=None):
         output, h, c = go(kind, weights, inputs, h, c, running, reverse, record)
         return output[::-1] if reverse else output, h, c
+
+    return {"direction": direction}
+
+
+@directions(
+    "BIDIRECTIONAL-EQUATION",
+    "a bidirectional layer whose reverse output, in the order in which it was computed, is flipped along the batch",
+    "a flip of the wrong axis",
+    features={"bidirectional"},
+)
+def reverse_output_flipped_along_the_batch():
+    def direction(go, kind, weights, inputs, h, c, running, reverse, record=None):
+        output, h, c = go(kind, weights, inputs, h, c, running, reverse, record)
+        return output[::-1, ::-1] if reverse else output, h, c
 
     return {"direction": direction}
 

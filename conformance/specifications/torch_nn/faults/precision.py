@@ -228,3 +228,22 @@ def cells_in_float16():
         return cell.plain_of(cell.config, {n: rounded_to(np.float16, a) for n, a in cell.given.items()}, x, h, c)
 
     return {"step": step}
+
+
+@family(
+    "FORWARD-EQUATION",
+    "a layer of float16 that starts from 1/16 where the states are omitted",
+    "a buffer of float32 allocated for float16 and cleared by half",
+    dtypes=("float16",),
+)
+def omitted_states_of_float16_not_cleared():
+    def arguments(layer, x, h_0, c_0, lengths):
+        config, lstm = layer.config, layer.config.kind == "lstm"
+        if h_0 is not None or c_0 is not None:
+            return x, h_0, c_0, lengths
+        batch = () if x.ndim == 2 else (x.shape[0 if config.batch_first else 1],)
+        rows = (config.directions * config.num_layers, *batch)
+        c_0 = np.full((*rows, config.hidden_size), 1 / 16, x.dtype) if lstm else None
+        return x, np.full((*rows, config.output_size), 1 / 16, x.dtype), c_0, lengths
+
+    return {"arguments": arguments}
