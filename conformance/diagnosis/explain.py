@@ -116,8 +116,8 @@ def write_reproducer(
 ) -> None:
     """Add the script and the entry of a known failure to a verdict.
 
-    With ``numbers`` the script holds the call's own numbers, if they are wrong. If there is no call, ``drawn`` holds the
-    profile and the seed of the calls that the script draws.
+    With ``numbers`` the script holds the call's own numbers, if they are wrong. If there is no call, ``drawn`` holds
+    the profile and the seed of the calls that the script draws.
     """
     with subject.clock("shrinking"):
         diagnosis = sentences(verdict.diagnosis, verdict.common, verdict.numeric, verdict.more)

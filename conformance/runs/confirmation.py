@@ -19,7 +19,7 @@ def confirm(task: Task, verdict: Verdict, afresh: Afresh, ran: list[str]) -> Non
     such a failure, because the call alone does not show it.
     """
     alone = replace(task, example=verdict.call, after=tuple(verdict.after), causes=())
-    if verdict.call is not None:
+    if verdict.call is not None or not verdict.depends:
         again = afresh(alone)
         if again is None or not again.passed:
             return

@@ -101,7 +101,7 @@ class WorkerRunner:
         try:
             verdict, asked = self.isolated.run(task, block, clock, known is not None)
             refusal = any(named.area == "refusals" for named in (job.requirement, *job.exemplified))
-            if not verdict.passed and asked and (verdict.call is not None or verdict.depends) and known is None:
+            if not verdict.passed and asked and known is None and not (verdict.raised and verdict.call is None):
                 mine = (task.specification, task.kind, task.dtype)
                 ran = [name for subject_, name in self.isolated.ran[:-1] if subject_ == mine]
                 confirm(task, verdict, lambda alone: self.isolated.afresh(alone, block, clock), ran)
