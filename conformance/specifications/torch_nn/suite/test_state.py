@@ -6,6 +6,7 @@ import numpy as np
 
 from conformance.backend import Result
 from conformance.engine.compare import Failed
+from conformance.engine.wrong_elements import is_right
 from conformance.specifications.torch_nn.decides import decides
 from conformance.specifications.torch_nn.strategies import cells
 from conformance.specifications.torch_nn.suite.test_shapes import batched, time_major
@@ -45,14 +46,53 @@ def joined(steps):
     return Result(np.concatenate([r.output for r in steps]), steps[-1].h_n, steps[-1].c_n)
 
 
-@decides("STATE-INITIAL")
+def agrees_or(trial, counts):
+    """Require the oracle's numbers. A failure is raised only if ``counts()``; otherwise it is another requirement's."""
+    try:
+        trial.agrees()
+    except Failed:
+        if counts():
+            raise
+
+
+def sorted_and_time_major(call):
+    return (call.unbatched or not call.config.batch_first) and not unsorted(call)
+
+
+def unsorted(call):
+    return call.lengths is not None and list(call.lengths) != sorted(call.lengths, reverse=True)
+
+
+def right_without_states(trial):
+    """Return whether the call without states is right, and a longer one whose state in the middle is not zero."""
+    call = trial.call
+    calls = [call.replace(h_0=None, c_0=None)]
+    if not trial.subject.backend.features.fixes("steps"):
+        axis = 1 if call.config.batch_first and not call.unbatched else 0
+        x = np.concatenate([-call.x, call.x], axis)
+        lengths = None if call.lengths is None else tuple(call.T + n for n in call.lengths)
+        calls.append(calls[0].replace(x=x, lengths=lengths))
+    return all(is_right(trial.other(each)) for each in calls)
+
+
+@decides("STATE-INITIAL", when=sorted_and_time_major)
+@decides("BATCH-FIRST-STATES", when=lambda call: batched(call) and not unsorted(call))
+@decides("LENGTHS-STATES-ORDER", when=unsorted)
 def test_initial_state(trial):
-    trial.agrees()
+    """A failure counts if the same call without states is right; otherwise something else than the states is wrong."""
+    agrees_or(trial, lambda: right_without_states(trial))
 
 
 @decides("STATE-OMITTED", when=without_states)
 def test_omitted_state(trial):
-    trial.agrees()
+    """A failure counts if states of zeros are right; otherwise something else than the omitted states is wrong."""
+    agrees_or(trial, lambda: is_right(trial.other(trial.call.replace(**zero_states(trial.call)))))
+
+
+def zero_states(call):
+    """Return states of zeros for a layer's call, by name."""
+    _, *shapes = call.result_shapes
+    return {n: None if s is None else np.zeros(s, call.x.dtype) for n, s in zip(("h_0", "c_0"), shapes, strict=True)}
 
 
 @decides("STATE-OMITTED-ZEROS")
