@@ -168,16 +168,17 @@ ISOLATED = {
     ("lstm", "g"): {"i": "0", "f": "0", "o": "0"},  # c_t = (g_t + c_{t-1}) / 2
     ("lstm", "i"): {"f": "0", "g": "+", "o": "0"},  # c_t = i_t + c_{t-1} / 2
     ("lstm", "o"): {"i": "+", "f": "-", "g": "+"},  # h_t = o_t tanh(1)
-    ("gru", "z"): {"r": "0", "n": "+"},  # h_t = (1 - z_t) + z_t h_{t-1}
+    ("gru", "z"): {"r": "0", "n": "0"},  # h_t = z_t h_{t-1}
     ("gru", "r"): {"z": "0", "n": "u"},  # h_t = (tanh(r_t h_{t-1}) + h_{t-1}) / 2
     ("gru", "n"): {"z": "-"},  # h_t = n_t
 }
 WITHOUT_STATES = {
     ("lstm", "f"): {"g": "+"},  # c_t = f_t c_{t-1} + 1/2
+    ("gru", "z"): {"n": "+"},  # h_t = (1 - z_t) + z_t h_{t-1}
     ("gru", "r"): {"n": "u+"},  # h_t = (tanh(W_in x_t + b_in + r_t h_{t-1}) + h_{t-1}) / 2
 }
-WITNESSES = {  # another gate, which is right if nothing but this one is wrong
-    ("lstm", "f"): "g",
+WITNESSES = {  # other gates, of which one is right if nothing but this gate is wrong
+    ("lstm", "f"): "go",
     ("lstm", "g"): "f",
     ("lstm", "i"): "g",
     ("lstm", "o"): "f",
@@ -193,12 +194,13 @@ def isolating(call: LayerCall, gate: str) -> dict[str, np.ndarray]:
     return _hold(call, ISOLATED[place] | (WITHOUT_STATES.get(place, {}) if call.h_0 is None else {}))
 
 
-def witness(call: LayerCall, gate: str) -> LayerCall:
-    """Return the call with an isolated gate's numbers in another gate, which is isolated in its place.
+def witnesses(call: LayerCall, gate: str) -> list[LayerCall]:
+    """Return the calls with an isolated gate's numbers in another gate, which is isolated in its place."""
+    return [_in_place_of(call, gate, other) for other in WITNESSES[call.config.kind, gate]]
 
-    A new gate has no part of the state then, so that it does not depend on the reset.
-    """
-    other = WITNESSES[call.config.kind, gate]
+
+def _in_place_of(call: LayerCall, gate: str, other: str) -> LayerCall:
+    """Return one of the witnesses. A new gate has no part of the state in it: it does not depend on the reset."""
     mine, its = _rows(call, gate), _rows(call, other)
     parameters = {name: np.zeros_like(value) for name, value in call.parameters.items()}
     for name, value in call.parameters.items():

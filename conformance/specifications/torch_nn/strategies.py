@@ -189,7 +189,7 @@ def long_gradient_calls(features: Features) -> st.SearchStrategy[GradientPlan]:
     return _gradient_calls(features, ("long",))
 
 
-ACTING_ON_STATES = ("f", "r")
+ACTING_ON_STATES = ("f", "r", "z")
 
 
 def isolated_gate(gate: str) -> Callable[[Features], st.SearchStrategy[LayerPlan]]:
