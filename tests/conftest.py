@@ -41,6 +41,7 @@ MARKERS = {
     "test_regenerate": "fast",
     "test_reproducer": "slow torch",
     "test_right_implementations": "slow",
+    "test_right_requirement": "slow torch",
     "test_shards": "slow",
     "test_site": "",
     "test_specifications": "",

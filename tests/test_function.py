@@ -229,12 +229,12 @@ def test_a_wrong_backend_raises_with_its_failures(tmp_path, monkeypatch):
     assert isinstance(error.value, AssertionError)
     report = error.value.report
     assert not report.conformant
-    assert [finding.requirement for finding in report.failures] == ["GRU-RESET-GATE"]
+    assert [finding.requirement for finding in report.failures] == ["GRU-UPDATE-GATE"]
     (failure,) = report.failures
     assert failure.diagnosis[0]["fault"] == "gru-update-inverted"
     assert failure.margin > 1
     assert (tmp_path / failure.reproducer).is_file()
-    assert "FAILED GRU-RESET-GATE (gru float32)" in str(error.value)
+    assert "FAILED GRU-UPDATE-GATE (gru float32)" in str(error.value)
     assert "these are the numbers of" in str(error.value)
     assert {finding.status for finding in report.findings} == {"passed", "failed", "blocked"}
 

@@ -10,6 +10,8 @@ import numpy as np
 MAX_SIGNATURE_CHARACTERS = 200
 CERTAIN_MARGIN = 1000.0  # above this margin more replicas change nothing
 NEAR_MARGIN = 0.5  # above this margin the tolerance is computed again, from more replicas
+# A failure shows the worst element if the first one's margin is below SMALL_MARGIN and LARGE_RATIO times smaller.
+SMALL_MARGIN, LARGE_RATIO = 10.0, 10.0
 
 
 class Failed(AssertionError):
@@ -82,7 +84,8 @@ def check_numbers(
     use in turn: while a margin is above ``NEAR_MARGIN``, the next one decides. ``seen`` receives the margins of all
     elements. ``where(index)`` describes the place of an element, and ``numbers(index)`` its two numbers.
 
-    Raises Failed for another shape or type, and with the first wrong element if a margin is above 1.
+    Raises Failed for another shape or type, and if a margin is above 1. The failure shows the first wrong element, or
+    the worst one if the first is off by little in comparison.
     """
     if want is None:
         if got is not None:
@@ -106,13 +109,17 @@ def check_numbers(
     if worst <= 1:
         return worst
     wrong = np.argwhere(margins > 1)
-    first = tuple(int(i) for i in wrong[0])
-    error = abs(got[first] - want[first])
-    of_allowed = f" ({margins[first]:.3g} times as much)" if np.isfinite(margins[first]) else ""
-    said = numbers(first) if numbers else f"got {got[first]:.9g}, expected {want[first]:.9g}"
+    shown = tuple(int(i) for i in wrong[0])
+    first = ""
+    if margins[shown] < SMALL_MARGIN and worst > LARGE_RATIO * margins[shown]:
+        first = f", the first at {list(shown)}"
+        shown = tuple(int(i) for i in np.unravel_index(np.argmax(margins), margins.shape))
+    error = abs(got[shown] - want[shown])
+    of_allowed = f" ({margins[shown]:.3g} times as much)" if np.isfinite(margins[shown]) else ""
+    said = numbers(shown) if numbers else f"got {got[shown]:.9g}, expected {want[shown]:.9g}"
     failure = Failed(
-        f"{where(first)}: {said}; off by {error:.3g}, "
-        f"allowed {limit[first]:.3g}{of_allowed}; {len(wrong)} of {got.size} elements compared are wrong"
+        f"{where(shown)}: {said}; off by {error:.3g}, "
+        f"allowed {limit[shown]:.3g}{of_allowed}; {len(wrong)} of {got.size} elements compared are wrong{first}"
     )
     failure.margin = worst
     raise failure

@@ -100,7 +100,7 @@ class LayerPlan:
             f"; values {self.regime!r}, seed {self.seed}",
         )
         if self.isolated:
-            return call.replace(parameters=_hold(call, ISOLATED[kind, self.isolated]))
+            return call.replace(parameters=isolating(call, self.isolated))
         return call.replace(parameters=UPPER[self.upper](call)) if self.upper else call
 
 
@@ -158,35 +158,79 @@ def _lengths(rng: np.random.Generator, T: int, N: int) -> tuple[int, ...]:
     return tuple(int(n) for n in lengths)
 
 
-# To isolate one gate, the others are held: their rows of the weights are zero, and their bias is so large that
-# the gate is 0 (-) or 1 (+) in every dtype. "u" holds a GRU's W_hn h + b_hn at 1 and W_in x + b_in at 0.
+# To isolate one gate, the others are held: their rows of the weights and biases are zero, or the bias is so large that
+# the gate is 0 (-) or 1 (+) in every dtype. With zeros (0) a sigmoid is 1/2, whichever way round its gate is used, and
+# a tanh is 0. "u" makes W_hn h + b_hn equal to h, whether the reset acts before or after the product, and W_in x + b_in
+# zero; "u+" leaves the latter.
 OPEN = 40.0
 ISOLATED = {
-    ("lstm", "i"): {"f": "-", "g": "+", "o": "+"},  # c_t = i_t
-    ("lstm", "f"): {"i": "+", "g": "+", "o": "+"},  # c_t = f_t c_{t-1} + 1
-    ("lstm", "g"): {"i": "+", "f": "-", "o": "+"},  # c_t = g_t
+    ("lstm", "f"): {"i": "0", "g": "0", "o": "0"},  # c_t = f_t c_{t-1}
+    ("lstm", "g"): {"i": "0", "f": "0", "o": "0"},  # c_t = (g_t + c_{t-1}) / 2
+    ("lstm", "i"): {"f": "0", "g": "+", "o": "0"},  # c_t = i_t + c_{t-1} / 2
     ("lstm", "o"): {"i": "+", "f": "-", "g": "+"},  # h_t = o_t tanh(1)
-    ("gru", "r"): {"z": "-", "n": "u"},  # h_t = tanh(r_t)
-    ("gru", "z"): {"n": "+"},  # h_t = (1 - z_t) + z_t h_{t-1}
+    ("gru", "z"): {"r": "0", "n": "0"},  # h_t = z_t h_{t-1}
+    ("gru", "r"): {"z": "0", "n": "u"},  # h_t = (tanh(r_t h_{t-1}) + h_{t-1}) / 2
     ("gru", "n"): {"z": "-"},  # h_t = n_t
+}
+WITHOUT_STATES = {
+    ("lstm", "f"): {"g": "+"},  # c_t = f_t c_{t-1} + 1/2
+    ("gru", "z"): {"n": "+"},  # h_t = (1 - z_t) + z_t h_{t-1}
+    ("gru", "r"): {"n": "u+"},  # h_t = (tanh(W_in x_t + b_in + r_t h_{t-1}) + h_{t-1}) / 2
+}
+WITNESSES = {  # other gates, of which one is right if nothing but this gate is wrong
+    ("lstm", "f"): "go",
+    ("lstm", "g"): "f",
+    ("lstm", "i"): "g",
+    ("lstm", "o"): "f",
+    ("gru", "z"): "n",
+    ("gru", "r"): "n",
+    ("gru", "n"): "z",
 }
 
 
+def isolating(call: LayerCall, gate: str) -> dict[str, np.ndarray]:
+    """Return the call's parameters with all gates but one held."""
+    place = call.config.kind, gate
+    return _hold(call, ISOLATED[place] | (WITHOUT_STATES.get(place, {}) if call.h_0 is None else {}))
+
+
+def witnesses(call: LayerCall, gate: str) -> list[LayerCall]:
+    """Return the calls with an isolated gate's numbers in another gate, which is isolated in its place."""
+    return [_in_place_of(call, gate, other) for other in WITNESSES[call.config.kind, gate]]
+
+
+def _in_place_of(call: LayerCall, gate: str, other: str) -> LayerCall:
+    """Return one of the witnesses. A new gate has no part of the state in it: it does not depend on the reset."""
+    mine, its = _rows(call, gate), _rows(call, other)
+    parameters = {name: np.zeros_like(value) for name, value in call.parameters.items()}
+    for name, value in call.parameters.items():
+        if other != "n" or "_ih" in name:
+            parameters[name][its] = value[mine]
+    call = call.replace(parameters=parameters)
+    return call if other == "n" else call.replace(parameters=isolating(call, other))
+
+
+def _rows(call: LayerCall, gate: str) -> slice:
+    H, start = call.config.hidden_size, GATES[call.config.kind].index(gate)
+    return slice(start * H, (start + 1) * H)
+
+
 def _hold(call: LayerCall, held: dict[str, str]) -> dict[str, np.ndarray]:
-    H, gates = call.config.hidden_size, GATES[call.config.kind]
     parameters = {name: value.copy() for name, value in call.parameters.items()}
     for gate, how in held.items():
-        rows = slice(gates.index(gate) * H, (gates.index(gate) + 1) * H)
-        for value in parameters.values():
-            value[rows] = 0
-        if how == "u":
-            parameters["bias_hh_l0"][rows] = 1
-        else:
+        rows = _rows(call, gate)
+        for name, value in parameters.items():
+            if how != "u+" or "_hh" in name:
+                value[rows] = 0
+        if how in ("u", "u+"):
+            parameters["weight_hh_l0"][rows] = np.eye(call.config.hidden_size)
+        elif how != "0":
             parameters["bias_ih_l0"][rows] = OPEN if how == "+" else -OPEN
     return parameters
 
 
 AWAKE = 4.0
+WITHOUT_MEMORY = {"lstm": {"i": "+", "f": "-", "o": "+"}, "gru": {"z": "-"}}  # the gates as in ISOLATED
 
 
 def _blind(call: LayerCall) -> dict[str, np.ndarray]:
@@ -217,7 +261,7 @@ def _showing(call: LayerCall) -> dict[str, np.ndarray]:
             value[start + np.arange(O), below + np.arange(O)] = 1 - config.dropout
         elif name.startswith("bias_ih"):
             value[start : start + H] = 0.5
-            for gate, how in ISOLATED.get((config.kind, shown), {}).items():
+            for gate, how in WITHOUT_MEMORY.get(config.kind, {}).items():
                 value[gates.index(gate) * H : (gates.index(gate) + 1) * H] = OPEN if how == "+" else -OPEN
         elif name.startswith("weight_hr"):
             np.fill_diagonal(value, 1)

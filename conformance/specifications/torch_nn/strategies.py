@@ -189,12 +189,20 @@ def long_gradient_calls(features: Features) -> st.SearchStrategy[GradientPlan]:
     return _gradient_calls(features, ("long",))
 
 
+ACTING_ON_STATES = ("f", "r", "z")
+
+
 def isolated_gate(gate: str) -> Callable[[Features], st.SearchStrategy[LayerPlan]]:
-    """Return a way to draw plain calls with biases in which one gate alone decides the result."""
+    """Return a way to draw plain calls with biases in which one gate alone decides the result.
+
+    A gate that acts on the state alone gets states where the backend takes them.
+    """
 
     def draw(features: Features) -> st.SearchStrategy[LayerPlan]:
         plans = plain_layers(replace(features, no_bias=False))
-        return plans.map(lambda plan: replace(plan, isolated=gate))
+        stateful = gate in ACTING_ON_STATES and features.initial_state and not features.fixed_shapes
+        changes: dict[str, Any] = {"isolated": gate} | ({"with_states": True} if stateful else {})
+        return plans.map(lambda plan: replace(plan, **changes))
 
     draw.__name__ = f"isolated_gate_{gate}"
     return draw

@@ -310,7 +310,7 @@ def lstm_forget_inverted():
 
 
 @family(
-    "LSTM-FORGET-GATE",
+    "LSTM-INPUT-GATE",
     "an LSTM whose input and forget gates are coupled, c' = f c + (1 - f) g",
     "the coupled variant (CIFG), an option of TensorFlow Lite's LSTM and of ONNX's (input_forget)",
     kinds="lstm",

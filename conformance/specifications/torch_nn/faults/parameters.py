@@ -466,7 +466,7 @@ def later_layers_residual():
 
 
 @stacking(
-    "STATE-STACK",
+    "STATE-INITIAL",
     "a stack in which every layer starts from the first layer's state",
     "h_0[0] handed to each layer",
     features={"multilayer", "initial_state"},

@@ -125,7 +125,7 @@ def initial_states_of_directions_exchanged():
 
 
 @initial(
-    "STATE-STACK",
+    "STATE-INITIAL",
     "a layer that reads h_0 and c_0 with all layers' forward states before the reverse ones",
     "rows ordered by direction first (OpenNMT/OpenNMT-py#61 asks which it is)",
     features={"initial_state", "bidirectional", "multilayer"},
@@ -142,7 +142,7 @@ def initial_states_direction_major():
 
 
 @initial(
-    "STATE-STACK",
+    "STATE-INITIAL",
     "a stack that reads the layers' initial states from the last to the first",
     "a list filled from the top of the stack",
     features={"initial_state", "multilayer"},

@@ -1,19 +1,30 @@
 """Cells: a single step, and steps in a loop."""
 
+import numpy as np
+
 from conformance.backend import CellConfig, Result
 from conformance.engine.compare import Failed
+from conformance.engine.wrong_elements import is_right
 from conformance.specifications.torch_nn.calls import CellCall
 from conformance.specifications.torch_nn.decides import decides
 from conformance.specifications.torch_nn.strategies import cells, plain_layers
 from conformance.specifications.torch_nn.suite.test_shapes import expect_shape
-from conformance.specifications.torch_nn.suite.test_state import expect_repeated, joined, optional
+from conformance.specifications.torch_nn.suite.test_state import agrees_or, expect_repeated, joined, optional
 from conformance.specifications.torch_nn.trials import CellResult
 
 
 @decides("CELL-EQUATION", draw=cells)
-@decides("CELL-OMITTED", draw=cells, when=lambda call: call.h is None)
 def test_cell(trial):
     trial.agrees()
+
+
+@decides("CELL-OMITTED", draw=cells, when=lambda call: call.h is None)
+def test_omitted_states_of_a_cell(trial):
+    """A failure counts if states of zeros are right; otherwise something else than the omitted states is wrong."""
+    call = trial.call
+    _, *shapes = call.result_shapes
+    zeros = {n: None if s is None else np.zeros(s, call.x.dtype) for n, s in zip(("h", "c"), shapes, strict=True)}
+    agrees_or(trial, lambda: is_right(trial.other(call.replace(**zeros))))
 
 
 @decides("CELL-SHAPES", draw=cells, when=lambda call: not call.unbatched)

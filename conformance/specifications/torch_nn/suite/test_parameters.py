@@ -8,6 +8,7 @@ import numpy as np
 
 from conformance.backend import Result
 from conformance.engine.compare import Failed, require_plain
+from conformance.engine.wrong_elements import is_right
 from conformance.specifications.torch_nn.decides import decides
 from conformance.specifications.torch_nn.strategies import cells, plain_layers
 from conformance.specifications.torch_nn.suite.test_shapes import expect_shape
@@ -71,11 +72,41 @@ def moved_biases(call):
     return parameters
 
 
+def biases_as_weights(call):
+    """Return a call whose first feature is 1 and has no weight, and one whose biases are the weights of that feature.
+
+    The biases of the first layer are moved, except for the n block of a GRU.
+    """
+    H, x = call.config.hidden_size, call.x.copy()
+    x[..., 0] = 1
+    as_biases, as_weights = dict(call.parameters), dict(call.parameters)
+    shared = slice(0, 2 * H) if call.config.kind == "gru" else slice(None)
+    for name in (name for name in call.parameters if name.startswith("weight_ih_l0")):
+        b_ih, b_hh = name.replace("weight", "bias"), name.replace("weight_ih", "bias_hh")
+        as_biases[name] = call.parameters[name].copy()
+        as_biases[name][:, 0] = 0
+        as_weights |= {n: as_biases[n].copy() for n in (name, b_ih, b_hh)}
+        as_weights[name][shared, 0] = (call.parameters[b_ih] + call.parameters[b_hh])[shared]
+        as_weights[b_ih][shared] = as_weights[b_hh][shared] = 0
+    changed = call.replace(x=x, parameters=as_biases)
+    return changed, changed.replace(parameters=as_weights)
+
+
+def without_biases(call):
+    zeros = {name: np.zeros_like(value) for name, value in call.parameters.items() if name.startswith("bias")}
+    return call.replace(parameters=call.parameters | zeros)
+
+
 @decides("PARAM-BIASES-ADD", when=lambda call: call.config.bias)
 def test_biases_add(trial):
-    trial.same(
-        trial.other(trial.call.replace(parameters=moved_biases(trial.call))).got, other="with the same sum of biases"
-    )
+    moved = trial.other(trial.call.replace(parameters=moved_biases(trial.call))).got
+    trial.same(moved, other="with the same sum of biases")
+    as_biases, as_weights = (trial.other(call) for call in biases_as_weights(trial.call))
+    try:
+        as_biases.same(as_weights.got, other="with the biases as weights of a feature of 1")
+    except Failed:
+        if is_right(trial.other(without_biases(as_biases.call))):  # otherwise more than the biases is wrong
+            raise
 
 
 @decides("PARAM-NO-BIAS")

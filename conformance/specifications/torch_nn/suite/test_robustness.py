@@ -1,5 +1,6 @@
 """Robustness: NaN, infinite, huge and subnormal numbers; memory layouts; repeated, interleaved and parallel calls."""
 
+from itertools import count
 from threading import Barrier, Thread
 from typing import Any
 
@@ -208,9 +209,35 @@ def transposed(array):
     return np.asfortranarray(array)
 
 
+def expect_arranged(trial, arrange, words):
+    trial.same(trial.arranged(arrange), other=words)
+
+
+def culprits(trial, arrange):
+    """Name the arrays that fail when they alone are laid out otherwise."""
+    arguments = [name for name, a in trial.call.arguments.items() if isinstance(a, np.ndarray)]
+    found = []
+    for number, name in enumerate((*arguments, *trial.call.parameters)):
+        try:
+            expect_arranged(trial, one_of_them(arrange, number), f"{name} laid out otherwise")
+        except Failed:
+            found.append(name)
+    return f"it fails with each of these alone: {', '.join(found)}" if found else "no array alone does it"
+
+
+def one_of_them(arrange, number):
+    """Return ``arrange`` for the array of that number, in a trial's order; copy the others."""
+    numbers = count()
+    return lambda array: arrange(array) if next(numbers) == number else array.copy()
+
+
 def memory_decides(requirement, arrange):
     def test(trial):
-        trial.same(trial.arranged(arrange), other="the arrays laid out otherwise")
+        try:
+            expect_arranged(trial, arrange, "the arrays laid out otherwise")
+        except Failed as failure:
+            failure.args = (f"{failure}; {culprits(trial, arrange)}",)
+            raise
 
     return decides(requirement)(decides(requirement.replace("ROBUST-", "ROBUST-CELL-"), draw=cells)(test))
 

@@ -86,11 +86,6 @@ def test_batch_first_is_a_transpose(trial):
     trial.same(trial.other(transposed(trial.call)).got, output_transposed, other="the transposed call")
 
 
-@decides("BATCH-FIRST-STATES", when=batched)
-def test_batch_first_leaves_states(trial):
-    trial.agrees()
-
-
 @decides("SHAPE-UNBATCHED")
 def test_unbatched_shapes(trial):
     config = trial.call.config

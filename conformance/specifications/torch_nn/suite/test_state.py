@@ -6,9 +6,10 @@ import numpy as np
 
 from conformance.backend import Result
 from conformance.engine.compare import Failed
+from conformance.engine.wrong_elements import is_right, judged
 from conformance.specifications.torch_nn.decides import decides
 from conformance.specifications.torch_nn.strategies import cells
-from conformance.specifications.torch_nn.suite.test_shapes import batched, time_major
+from conformance.specifications.torch_nn.suite.test_shapes import batched, time_major, transposed
 from reference.parameters import parameter_suffix
 
 
@@ -45,14 +46,86 @@ def joined(steps):
     return Result(np.concatenate([r.output for r in steps]), steps[-1].h_n, steps[-1].c_n)
 
 
+def agrees_or(trial, counts):
+    """Require the oracle's numbers. A failure is raised only if ``counts()``; otherwise it is another requirement's."""
+    try:
+        trial.agrees()
+    except Failed:
+        if counts():
+            raise
+
+
+def unsorted(call):
+    return call.lengths is not None and list(call.lengths) != sorted(call.lengths, reverse=True)
+
+
+def right_in_the_other_layout(trial):
+    return is_right(trial.other(transposed(trial.call)))
+
+
+def right_with_sorted_lengths(trial):
+    order = np.argsort(trial.call.lengths)[::-1]
+    return is_right(trial.other(trial.call.replace(**samples(trial.call, order))))
+
+
+def right_without_states(trial):
+    """Return whether the call without states is right, and a longer one whose state in the middle is not zero."""
+    call = trial.call
+    calls = [call.replace(h_0=None, c_0=None)]
+    if not trial.subject.backend.features.fixes("steps"):
+        axis = 1 if call.config.batch_first and not call.unbatched else 0
+        x = np.concatenate([-call.x, call.x], axis)
+        lengths = None if call.lengths is None else tuple(call.T + n for n in call.lengths)
+        calls.append(calls[0].replace(x=x, lengths=lengths))
+    return all(is_right(trial.other(each)) for each in calls)
+
+
 @decides("STATE-INITIAL")
 def test_initial_state(trial):
-    trial.agrees()
+    """A failure counts if the same call without states is right; otherwise something else than the states is wrong.
+
+    Nor does it count if only batch_first or the order of lengths makes it fail.
+    """
+
+    def counts():
+        layout = trial.call.config.batch_first and not trial.call.unbatched and right_in_the_other_layout(trial)
+        return (
+            right_without_states(trial)
+            and not layout
+            and not (unsorted(trial.call) and right_with_sorted_lengths(trial))
+        )
+
+    agrees_or(trial, counts)
+
+
+@decides("BATCH-FIRST-STATES", when=batched)
+def test_batch_first_leaves_states(trial):
+    """A failure counts if the call is right without states, and with them in the other layout of x."""
+    agrees_or(trial, lambda: right_without_states(trial) and right_in_the_other_layout(trial))
+
+
+@decides("LENGTHS-STATES-ORDER", when=unsorted)
+def test_states_keep_the_order_of_the_samples(trial):
+    """A failure counts if sorted lengths make the call right, and without states the output is right as it is."""
+
+    def counts():
+        without = trial.other(trial.call.replace(h_0=None, c_0=None))
+        found = judged(without)
+        return found is not None and not found["output"][1].any() and right_with_sorted_lengths(trial)
+
+    agrees_or(trial, counts)
 
 
 @decides("STATE-OMITTED", when=without_states)
 def test_omitted_state(trial):
-    trial.agrees()
+    """A failure counts if states of zeros are right; otherwise something else than the omitted states is wrong."""
+    agrees_or(trial, lambda: is_right(trial.other(trial.call.replace(**zero_states(trial.call)))))
+
+
+def zero_states(call):
+    """Return states of zeros for a layer's call, by name."""
+    _, *shapes = call.result_shapes
+    return {n: None if s is None else np.zeros(s, call.x.dtype) for n, s in zip(("h_0", "c_0"), shapes, strict=True)}
 
 
 @decides("STATE-OMITTED-ZEROS")
