@@ -68,10 +68,8 @@ class Consequences(Excuse):
         if cause.depends:
             return False  # only the explanation of a failure shows that it depends on earlier calls, too
         known = [self._faults[name] for name in cause.faults if name in self._faults]
-        if any(self.gives(fault, check, trial, failure) for fault in known):
-            return True
         if known:
-            return self.is_of_pattern(cause, trial)  # of the calls that the fault does not explain
+            return any(self.gives(fault, check, trial, failure) for fault in known)
         if cause.is_exceeded_by(failure):
             return False
         return self.is_of_pattern(cause, trial) or (cause.direct and self.fails_too(cause, check, trial, failure))

@@ -67,8 +67,6 @@ class Diagnosis:
     """Whether the numbers of the failing call are wrong."""
     pattern: Pattern | None = None
     """What the failing calls have in common."""
-    whole: bool = False
-    """Whether the faults give the numbers of all wrong calls."""
 
 
 class Diagnostician:
@@ -168,8 +166,7 @@ class Search:
         named = self._named(found, [probe, *wrong])
         parts = [*remark, *common(seen, self.failing, None if found else unexplained)]
         more = max(0, len(named) - MAX_NAMED)
-        whole = bool(found) and all(each.all for each in found)
-        return Diagnosis(named[:MAX_NAMED], "; ".join(parts), more, pattern=unexplained, whole=whole)
+        return Diagnosis(named[:MAX_NAMED], "; ".join(parts), more, pattern=unexplained)
 
     def _explained(self, probe: Probe, wrong: Sequence[Probe]) -> tuple[list[Explained], list[str]]:
         """Return what gives the numbers of the failing call and the other wrong calls, and a remark."""

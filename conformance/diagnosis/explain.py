@@ -73,7 +73,7 @@ def explain(
             found = diagnostician.diagnose(check.law, call, own, base=base, until=until)
         verdict.diagnosis, verdict.common = found.faults, found.common
         verdict.more, verdict.numeric = found.more, found.numeric
-        if found.pattern is not None and found.numeric and not found.whole:
+        if found.pattern is not None and found.numeric and not found.faults:
             diagnostician.patterns[check.requirement] = found.pattern
     with subject.clock("shrinking"):
         call, failure = simplified(check, subject, call, attempts, MAX_SHRINKING_SECONDS)
