@@ -43,6 +43,7 @@ MARKERS = {
     "test_right_implementations": "slow",
     "test_right_requirement": "slow torch",
     "test_shards": "slow",
+    "test_shrinking": "fast",
     "test_site": "",
     "test_specifications": "",
     "test_site_browser": "browser",

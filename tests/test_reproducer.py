@@ -82,7 +82,7 @@ def test_simpler_numbers_keep_the_error_clear():
     (check,) = TORCH_NN.checks_of("FORWARD-EQUATION")
     subject = Subject(TORCH_NN, registry.backend(f"{BANK}:results_off_by_3e_5"), "gru", "float32")
     call = layer_call("gru")
-    smaller, failure = simplified(check, subject, call, 100, 30.0)
+    smaller, failure = simplified(check, subject, call, 100)
     assert failure is not None
     assert "times as much" in str(failure)
     values = smaller.x.astype(float)

@@ -15,7 +15,6 @@ from conformance.engine.cause import NO_EXCUSE, Cause
 from conformance.engine.check import fails_after, failure_of
 from conformance.engine.profiles import Profile
 from conformance.engine.serialization import Example, example_of
-from conformance.engine.shrinking import MAX_SHRINKING_SECONDS
 from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
 from conformance.engine.verdict import Verdict
@@ -76,7 +75,7 @@ def explain(
         if found.pattern is not None and found.numeric and not found.faults:
             diagnostician.patterns[check.requirement] = found.pattern
     with subject.clock("shrinking"):
-        call, failure = simplified(check, subject, call, attempts, MAX_SHRINKING_SECONDS)
+        call, failure = simplified(check, subject, call, attempts)
     if failure is not None:  # it fails again
         verdict.fail(failure, call)
     write_reproducer(verdict, subject, check.entry, call)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -12,24 +11,22 @@ import numpy as np
 
 from conformance.engine.check import failure_of
 from conformance.engine.compare import Failed
+from conformance.engine.shrinking import CLEAR_MARGIN
 from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
 from conformance.engine.wrong_elements import error_of
-
-CLEAR_MARGIN = 100.0  # simpler numbers must not reduce a larger error below this margin
 
 MAX_ZEROED_ELEMENTS = 16  # of an array, one by one
 
 Simpler = Callable[[np.ndarray], np.ndarray]
 
 
-def simplified(check: Any, subject: Subject, call: Any, attempts: int, seconds: float) -> tuple[Any, Failed | None]:
+def simplified(check: Any, subject: Subject, call: Any, attempts: int) -> tuple[Any, Failed | None]:
     """Round, zero and equalize the numbers of a call while the check fails; return the call and its failure.
 
     The oracle must pass with the new numbers, so that the check keeps its meaning. The failure is None if the call does
     not fail again.
     """
-    until = time.monotonic() + seconds
     right = subject.specification.oracle()
     right.features = subject.backend.features  # laws depend on the claims
     oracle = Subject(subject.specification, right, subject.kind, subject.dtype)
@@ -38,7 +35,7 @@ def simplified(check: Any, subject: Subject, call: Any, attempts: int, seconds: 
         return call, None
     at_least = min(error_of(trial_of(subject, call)), CLEAR_MARGIN)
     for change in changes(call):
-        if attempts <= 0 or time.monotonic() > until:
+        if attempts <= 0 or subject.deadline.over:
             break
         other = change(call)
         if other is None:

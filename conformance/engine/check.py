@@ -20,7 +20,7 @@ from conformance.engine.drawing import Stream, Streams
 from conformance.engine.form import Draw
 from conformance.engine.profiles import Profile
 from conformance.engine.serialization import Example, call_of
-from conformance.engine.shrinking import Failure, Judge, hunt, shrink
+from conformance.engine.shrinking import Cutter, Failure, Judge, hunt, shrink
 from conformance.engine.trial import trial_of
 from conformance.engine.verdict import Verdict
 from reference.catalogue import Catalogue, Requirement
@@ -87,7 +87,8 @@ class Check:
                     verdict.excuse(cause, failed)
                     continue
                 groups.setdefault(failed.raised, []).append((block, failed, trial))
-                if failed.raised:
+                stream.subject.deadline.start()
+                if failed.raised and not stream.subject.deadline.over:
                     continue
                 break
             verdict.note = verdict.note or trial.note
@@ -147,11 +148,14 @@ class Check:
         phases = [Phase.reuse, Phase.shrink] if profile.shrink_attempts else [Phase.reuse]
         seed, attempts = stream.plans.seed, profile.shrink_attempts
         replayed, found = hunt(judge, self.requirement, stream, seed, phases, None, attempts)
-        if found is not None:
-            verdict.recalled, verdict.margin = True, found[0].margin
-            verdict.fail(*found)
         verdict.examples += replayed
-        return found
+        if found is None:
+            return None
+        if attempts:
+            found = Cutter(judge, stream, attempts).cut(found)
+        verdict.recalled, verdict.margin = True, found.failure.margin
+        verdict.fail(found.failure, found.call)
+        return found.failure, found.call
 
     def _replayed(self, stream: Stream, example: Example, verdict: Verdict) -> Any:
         """Replay the example of a known failure if it is one of this kind and dtype; return its call if it fails."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -21,9 +22,22 @@ class Failed(AssertionError):
     """The largest error as a fraction of the allowed one, where numbers are wrong."""
     raised: str = ""
     """The exception or the crash of the backend without its numbers; empty if nothing was raised."""
+    asked: str = ""
+    """The call that raised, in words; empty if nothing was raised."""
 
     def __str__(self) -> str:
         return super().__str__() or "it failed without a word of what is wrong"
+
+
+@contextmanager
+def told(call: object) -> Iterator[None]:
+    """Tell the call in a failure by an exception."""
+    try:
+        yield
+    except Failed as failure:
+        if failure.raised and not failure.asked:
+            failure.asked = repr(call)
+        raise
 
 
 def signature(text: str) -> str:

@@ -54,6 +54,14 @@ class Stream:
         """Put the plan's call to the subject."""
         return trial_of(self.subject, plan.build(self.subject.kind, self.subject.dtype))
 
+    def plan_of(self, call: Any) -> Plan | None:
+        """Return the plan from which a call of a kept block was built, or None."""
+        for plans, trials in self.blocks:
+            for plan, trial in zip(plans, trials, strict=False):
+                if trial.call is call:
+                    return plan
+        return None
+
     def applicable(self, applies: Callable[[Any], bool], count: int) -> Iterator[tuple[int, Any]]:
         """Yield the first ``count`` trials whose call applies, each with the number of its block."""
         found = block = fruitless = 0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -50,6 +50,20 @@ class Plan(Protocol):
 
     def build(self, kind: str, dtype: str) -> Call:
         """Make the call for a kind and dtype."""
+
+
+@runtime_checkable
+class CuttablePlan(Plan, Protocol):
+    """A plan that makes smaller plans. Other plans are made smaller by Hypothesis alone, in many more attempts."""
+
+    def cuts(self, features: Any) -> Sequence[Callable[[Any], Iterable[Any]]]:
+        """Return functions that yield smaller plans of a plan, the smallest first; the boldest function first.
+
+        ``features`` are the backend's claims, which the smaller plans must keep.
+        """
+
+    def others(self) -> Iterable[Any]:
+        """Yield equally small plans with other numbers, readable ones first."""
 
 
 def no_attributes(call: Any) -> dict[str, Any]:

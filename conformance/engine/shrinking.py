@@ -1,9 +1,15 @@
-"""Shrink a failing example with Hypothesis."""
+"""Make a failing example smaller: cut its plan directly, or let Hypothesis shrink it.
+
+A plan that knows smaller ones (``CuttablePlan``) is cut: all sizes at once, then each size and each feature by itself,
+as long as the check still fails. Then other numbers are tried, and the clearest failure stays. Hypothesis shrinks the
+other plans, and all plans of a run with a database, which keeps what it finds.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
 from typing import Any
 from unittest import SkipTest
 
@@ -13,21 +19,121 @@ from hypothesis.errors import Flaky
 from conformance.engine.compare import Failed
 from conformance.engine.drawing import Stream, hypothesis_run
 from conformance.engine.example_key import key_of, name_of
+from conformance.engine.form import CuttablePlan
+from conformance.engine.subject import Subject
+from conformance.engine.trial import trial_of
 
-MAX_SHRINKING_SECONDS = 60.0  # for backends so slow that the attempts would never end
+CLEAR_MARGIN = 100.0  # a smaller call must not reduce a larger error below this margin
+MAX_OTHERS = 12  # equally small plans that are tried for the clearest failure
 
 Failure = tuple[Failed, Any]  # the failure and its call
 Judge = Callable[[Any], None]
 
 
-def shrink(judge: Judge, requirement: str, stream: Stream, block: int, first: Failure, attempts: int) -> Failure:
-    """Return the simplest failing example that Hypothesis finds in a block, and its failure.
+@dataclass(frozen=True)
+class FailingPlan:
+    """A failing example: its failure, its call and its plan, None if that is not known."""
 
-    ``first`` is a failing example of the block. It is returned if it does not fail again, because the backend does not
-    repeat itself.
+    failure: Failed
+    call: Any
+    plan: Any = None
+
+    @property
+    def margin(self) -> float:
+        """The largest error as a fraction of the allowed one; 0 where no numbers are wrong."""
+        return self.failure.margin or 0.0
+
+    def is_as_clear(self, failure: Failed) -> bool:
+        """Return whether another failure is of the same sort, and as clear or clear enough."""
+        if self.failure.margin is None or failure.margin is None:
+            return self.failure.margin is failure.margin
+        return failure.margin >= min(self.failure.margin, CLEAR_MARGIN)
+
+
+def shrink(judge: Judge, requirement: str, stream: Stream, block: int, first: Failure, attempts: int) -> Failure:
+    """Return the smallest failing example that is found in so many attempts, and its failure.
+
+    ``first`` is a failing example of the block. It is returned if no smaller one fails. Laws that judge statistics need
+    large calls: for these Hypothesis alone shrinks, and keeps what the drawing keeps.
     """
-    phases = [Phase.generate, Phase.shrink]
-    return hunt(judge, requirement, stream, stream.plans.seed + block, phases, first, attempts)[1] or first
+    specification = stream.subject.specification
+    random = specification.requirements[requirement].area in specification.random_areas
+    stream.subject.deadline.start()
+    plan = None if random else stream.plan_of(first[1])
+    found = FailingPlan(*first, plan)
+    if not isinstance(plan, CuttablePlan) or stream.plans.database is not None:
+        phases, seed = [Phase.generate, Phase.shrink], stream.plans.seed + block
+        share = attempts // 2 if isinstance(plan, CuttablePlan) else attempts
+        _, shrunk = hunt(judge, requirement, stream, seed, phases, found, share)
+        found, attempts = shrunk or found, attempts - share
+    if attempts > 0 and not random:
+        found = Cutter(judge, stream, attempts).cut(found)
+    return found.failure, found.call
+
+
+class Cutter:
+    """Direct cuts of a failing plan, within a number of attempts."""
+
+    def __init__(self, judge: Judge, stream: Stream, attempts: int) -> None:
+        self.judge, self.stream, self.attempts = judge, stream, attempts
+        self._tried: set[str] = set()
+        subject = stream.subject
+        right = subject.specification.oracle()
+        right.features = subject.backend.features  # laws depend on the claims
+        self._oracle = Subject(subject.specification, right, subject.kind, subject.dtype)
+
+    def cut(self, first: FailingPlan) -> FailingPlan:
+        """Return the smallest failing example, of the equally small ones the clearest."""
+        if not isinstance(first.plan, CuttablePlan):
+            return first
+        self._tried.add(repr(first.plan))
+        found, before = first, None
+        with self.stream.subject.clock("shrinking"):
+            cuts = first.plan.cuts(self.stream.subject.backend.features)
+            while found is not before:
+                before = found
+                for smaller in cuts:
+                    for plan in smaller(found.plan):
+                        failing = self._failing(plan, first)
+                        if failing is not None:
+                            found = failing
+                            break
+            return self._clearest(found)
+
+    def _clearest(self, found: FailingPlan) -> FailingPlan:
+        """Return the example with the largest error among equally small ones."""
+        for number, plan in enumerate(found.plan.others()):
+            if number == MAX_OTHERS or found.margin in (0.0, inf):
+                break
+            failing = self._failing(plan, found)
+            if failing is not None and failing.margin > found.margin:
+                found = failing
+        return found
+
+    def _failing(self, plan: Any, like: FailingPlan) -> FailingPlan | None:
+        """Return the plan's example if it fails as clearly as another one, and the oracle passes it."""
+        key = repr(plan)
+        if key in self._tried or self.attempts <= 0 or self.stream.subject.deadline.over:
+            return None
+        self._tried.add(key)
+        self.attempts -= 1
+        trial = self.stream.trial(plan)
+        try:
+            self.judge(trial)
+        except Failed as failure:
+            if like.is_as_clear(failure) and (failure.raised or self._is_fair(trial.call)):
+                return FailingPlan(failure, trial.call, plan)
+        except Exception:  # the law does not speak of so small a call
+            return None
+        return None
+
+    def _is_fair(self, call: Any) -> bool:
+        """Return whether the oracle passes the call, so that the check keeps its meaning."""
+        try:
+            self.judge(trial_of(self._oracle, call))
+        except Failed:
+            return False
+        return True
 
 
 def hunt(
@@ -36,40 +142,42 @@ def hunt(
     stream: Stream,
     number: int,
     phases: list[Phase],
-    first: Failure | None,
+    first: FailingPlan | None,
     attempts: int,
-) -> tuple[int, Failure | None]:
+) -> tuple[int, FailingPlan | None]:
     """Return the number of examples that Hypothesis tried until one failed, and the simplest failure or None.
 
     ``judge(trial)`` raises Failed where the trial fails the requirement. ``first`` is a failure from an earlier run.
     Attempts and time are limited as soon as an example has failed. The database keeps every failing example.
     """
-    until = time.monotonic() + MAX_SHRINKING_SECONDS
-    known: dict[str, tuple[Any, str]] = {}
+    known: dict[str, FailingPlan | None] = {}
     smallest, tried = first, 0
     subject, plans = stream.subject, stream.plans
 
     def attempt(plan: Any) -> None:
-        nonlocal smallest, tried, until
+        nonlocal smallest, tried
         key = repr(plan)
         if key not in known:
-            if smallest is not None and (len(known) >= attempts or time.monotonic() > until):
+            if smallest is not None and (len(known) >= attempts or subject.deadline.over):
                 return
             known[key] = outcome(plan)
-        call, message = known[key]
-        if message:
+        failing = known[key]
+        if failing is not None:
             if smallest is None:
-                tried, until = len(known), time.monotonic() + MAX_SHRINKING_SECONDS
-            smallest = Failed(message), call
-            raise Failed(message) from None  # always from this line: Hypothesis takes other lines for other bugs
+                tried = len(known)
+                subject.deadline.start()
+            smallest = failing
+            raise Failed(
+                str(failing.failure)
+            ) from None  # always from this line: Hypothesis takes others for other bugs
 
-    def outcome(plan: Any) -> tuple[Any, str]:
+    def outcome(plan: Any) -> FailingPlan | None:
         trial = stream.trial(plan)
         try:
             judge(trial)
         except Failed as failure:
-            return trial.call, str(failure)
-        return trial.call, ""
+            return FailingPlan(failure, trial.call, plan)
+        return None
 
     key = key_of(name_of(requirement, subject.backend.name, subject.kind, subject.dtype))
     try:

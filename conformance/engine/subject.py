@@ -15,6 +15,7 @@ import numpy as np
 
 from conformance.backend import Unsupported
 from conformance.engine.compare import Failed, require_plain, signature
+from conformance.engine.deadline import Deadline
 from conformance.engine.form import Call, Form
 from conformance.engine.specification import Specification
 
@@ -72,10 +73,16 @@ class Subject:
         self.clock, self.watch = clock or Clock(), watch
         self.compares = True
         """False if a law runs to record its calls, and no numbers are compared."""
+        self.deadline = Deadline()
+        """The time for explaining the failure in question; endless by default."""
 
     @contextmanager
     def at_work(self, what: str) -> Iterator[None]:
-        """Time and watch the adapter's code. SystemExit and Broken become Failed."""
+        """Time and watch the adapter's code. SystemExit and Broken become Failed.
+
+        Raises OutOfTime if the deadline is enforced and over.
+        """
+        self.deadline.check()
         with self.clock("backend"), self.watch(what):
             try:
                 yield

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.engine.compare import Failed, check_numbers, describe_shape_or_kind, margin
+from conformance.engine.compare import Failed, check_numbers, describe_shape_or_kind, margin, told
 from conformance.engine.form import Arrays, Call, Element
 from conformance.engine.noise import Noise
 from conformance.engine.subject import Subject, changed, copied
@@ -80,7 +80,8 @@ class Trial:
 
     @cached_property
     def _built(self) -> tuple[Any, dict[str, np.ndarray]]:
-        return self.subject.build(self.form, self.call)
+        with told(self.call):
+            return self.subject.build(self.form, self.call)
 
     @property
     def built(self) -> Any:
@@ -99,7 +100,7 @@ class Trial:
     def ask(self, call: Call) -> Results:
         """Return the built object's result for a call, of any shape."""
         built = self.built
-        with self.subject.calling(self.form.ask):
+        with told(call), self.subject.calling(self.form.ask):
             return self.form.receive(self.use(built, copied(call.arguments).values()))
 
     @property
@@ -135,7 +136,7 @@ class Trial:
         another = call.config is not self.call.config or call.parameters is not self.call.parameters
         trial = self.other(call) if another else self
         try:
-            with self.subject.at_work(what):
+            with told(call), self.subject.at_work(what):
                 return trial.use(trial.build() if another else self.built, copied(call.arguments).values())
         except Failed:
             raise

@@ -76,5 +76,7 @@ class Verdict:
             self.cause = cause.requirement
 
     def fail(self, failure: Failed, call: Any) -> None:
-        """Set the failure and its call."""
+        """Set the failure and its call, and the call that the law made of it if that one raised."""
         self.failure, self.raised, self.example = str(failure), failure.raised, repr(call)
+        if failure.asked not in ("", self.example):
+            self.example += f"; of the calls that the requirement makes of it this one raises: {failure.asked}"

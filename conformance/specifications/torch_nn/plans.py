@@ -6,13 +6,14 @@ Hypothesis draws plans once for all kinds and dtypes, because drawing is the mos
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
 
 from conformance.backend import CellConfig, LayerConfig
+from conformance.specifications.torch_nn import cuts
 from conformance.specifications.torch_nn.calls import COTANGENTS, CellCall, GradientCall, LayerCall
 from reference.config import numpy_dtype
 from reference.parameters import GATES, parameter_shapes
@@ -103,6 +104,14 @@ class LayerPlan:
             return call.replace(parameters=isolating(call, self.isolated))
         return call.replace(parameters=UPPER[self.upper](call)) if self.upper else call
 
+    def cuts(self, features: Any) -> list[cuts.Cut]:
+        """Return functions that yield smaller plans."""
+        return cuts.cuts_of_layer(features)
+
+    def others(self) -> Iterator[LayerPlan]:
+        """Yield the plan with other numbers."""
+        return cuts.others(self)
+
 
 @dataclass(frozen=True)
 class GradientPlan:
@@ -121,6 +130,21 @@ class GradientPlan:
         names = self.given if shapes["d_c_n"] else tuple(n for n in self.given if n != "d_c_n") or ("d_h_n",)
         given: dict[str, Any] = {name: cotangents[name] for name in names}
         return GradientCall(call.config, call.parameters, **call.arguments, values=call.values, **given)
+
+    def cuts(self, features: Any) -> list[cuts.Cut]:
+        """Return functions that yield smaller plans: of a smaller layer's plan, or with fewer cotangents."""
+
+        def of_layer(cut: cuts.Cut) -> cuts.Cut:
+            return lambda plan: (replace(plan, layer=smaller) for smaller in cut(plan.layer))
+
+        def fewer(plan: GradientPlan) -> Iterator[GradientPlan]:
+            return (replace(plan, given=(name,)) for name in COTANGENTS if len(plan.given) > 1)
+
+        return [*(of_layer(cut) for cut in self.layer.cuts(features)), fewer]
+
+    def others(self) -> Iterator[GradientPlan]:
+        """Yield the plan with other numbers."""
+        return (replace(self, layer=other) for other in self.layer.others())
 
 
 @dataclass(frozen=True)
@@ -146,6 +170,14 @@ class CellPlan:
             fill.array((*batch, config.hidden_size)) if self.with_states and kind == "lstm" else None,
             f"; values {self.regime!r}, seed {self.seed}",
         )
+
+    def cuts(self, features: Any) -> list[cuts.Cut]:
+        """Return functions that yield smaller plans."""
+        return cuts.cuts_of_cell(features)
+
+    def others(self) -> Iterator[CellPlan]:
+        """Yield the plan with other numbers."""
+        return cuts.others(self)
 
 
 def _lengths(rng: np.random.Generator, T: int, N: int) -> tuple[int, ...]:
