@@ -40,6 +40,7 @@ MATRIX = ROOT / "docs" / "kill-matrix.json"
 ONNX = ROOT / "docs" / "kill-matrix-onnx.json"
 RANDOM = "what is dropped, or drawn for a new layer, is random: no number can be stored for it"
 MEMORY = "it is about the memory, the threads or the layout of arrays, not about their numbers"
+OTHER_DTYPE = "it is about float16, and the cases are replayed in float32"
 CLAIMS = "it is about what a backend does not claim, and data do not know what it claims"
 DETERMINED = {  # the faults of dropout that show where the numbers do not depend on the masks
     "dropout-after-the-last-layer", "dropout-with-one-layer", "dropout-on-the-input", "dropout-on-the-recurrence",
@@ -61,6 +62,8 @@ def left_out(fault: Fault) -> str:
         return CLAIMS
     if fault.id in OF_MEMORY:
         return MEMORY
+    if "float32" not in fault.build().features.dtypes:
+        return OTHER_DTYPE
     random = fault.family == "initialization" or (fault.family == "dropout" and fault.id not in DETERMINED)
     return RANDOM if random else ""
 
