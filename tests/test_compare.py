@@ -118,3 +118,19 @@ def test_an_infinite_margin_is_a_number_of_json():
     row = Row("A", "state", "It holds.", "a page", "gru", "float32", "failed", margin=np.inf, steps=[0.5, np.inf])
     data = json.loads(json.dumps(row.as_json(), allow_nan=False))
     assert data["margin"] == data["steps"][1] == np.finfo(float).max
+
+
+@pytest.mark.parametrize(
+    ("got", "shown"),
+    [
+        ([1.08, 500.0, 700.0], "(2,): got 700, expected 0; off by 700, allowed 1 (700 times as much); "),
+        ([1.08, 5.0, 7.0], "(0,): got 1.08"),
+        ([20.0, 5000.0, 7000.0], "(0,): got 20"),
+        ([1.08, np.nan, 7.0], "(1,): got nan"),
+    ],
+)
+def test_the_worst_element_is_shown_where_the_first_is_hardly_wrong(got, shown):
+    with pytest.raises(Failed) as failed:
+        compared(got, [0.0, 0.0, 0.0], 1.0)
+    assert str(failed.value).startswith(shown)
+    assert ("elements compared are wrong, the first at [0]" in str(failed.value)) == (not shown.startswith("(0,)"))

@@ -38,6 +38,7 @@ TOLD = {
     "lstm-forget-inverted": "LSTM-FORGET-GATE",
     "lstm-forget-bias-one": "LSTM-FORGET-GATE",
     "lstm-input-forget-coupled": "LSTM-INPUT-GATE",
+    "lstm-cell-gate-sigmoid": "LSTM-CELL-GATE",
     "lstm-cell-gate-relu": "LSTM-CELL-GATE",
     "lstm-peephole": "LSTM-EQUATION",
     "biases-dropped": "PARAM-BIASES-ADD",

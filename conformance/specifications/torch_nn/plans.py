@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -209,29 +210,30 @@ WITHOUT_STATES = {
     ("gru", "z"): {"n": "+"},  # h_t = (1 - z_t) + z_t h_{t-1}
     ("gru", "r"): {"n": "u+"},  # h_t = (tanh(W_in x_t + b_in + r_t h_{t-1}) + h_{t-1}) / 2
 }
-WITNESSES = {  # other gates, of which one is right if nothing but this gate is wrong
-    ("lstm", "f"): "go",
-    ("lstm", "g"): "f",
-    ("lstm", "i"): "g",
-    ("lstm", "o"): "f",
-    ("gru", "z"): "n",
-    ("gru", "r"): "n",
-    ("gru", "n"): "z",
+# Other gates, of which one is right if nothing but this gate is wrong, with gates that are held otherwise.
+WITNESSES: dict[tuple[str, str], list[tuple[str, dict[str, str]]]] = {
+    ("lstm", "f"): [("g", {}), ("g", {"f": "-"})],
+    ("lstm", "g"): [("f", {}), ("o", {})],
+    ("lstm", "i"): [("g", {})],
+    ("lstm", "o"): [("f", {})],
+    ("gru", "z"): [("n", {})],
+    ("gru", "r"): [("n", {})],
+    ("gru", "n"): [("z", {})],
 }
 
 
-def isolating(call: LayerCall, gate: str) -> dict[str, np.ndarray]:
-    """Return the call's parameters with all gates but one held."""
+def isolating(call: LayerCall, gate: str, held: Mapping[str, str] = MappingProxyType({})) -> dict[str, np.ndarray]:
+    """Return the call's parameters with all gates but one held, those in ``held`` as it says."""
     place = call.config.kind, gate
-    return _hold(call, ISOLATED[place] | (WITHOUT_STATES.get(place, {}) if call.h_0 is None else {}))
+    return _hold(call, {**ISOLATED[place], **(WITHOUT_STATES.get(place, {}) if call.h_0 is None else {}), **held})
 
 
 def witnesses(call: LayerCall, gate: str) -> list[LayerCall]:
     """Return the calls with an isolated gate's numbers in another gate, which is isolated in its place."""
-    return [_in_place_of(call, gate, other) for other in WITNESSES[call.config.kind, gate]]
+    return [_in_place_of(call, gate, *other) for other in WITNESSES[call.config.kind, gate]]
 
 
-def _in_place_of(call: LayerCall, gate: str, other: str) -> LayerCall:
+def _in_place_of(call: LayerCall, gate: str, other: str, held: dict[str, str]) -> LayerCall:
     """Return one of the witnesses. A new gate has no part of the state in it: it does not depend on the reset."""
     mine, its = _rows(call, gate), _rows(call, other)
     parameters = {name: np.zeros_like(value) for name, value in call.parameters.items()}
@@ -239,7 +241,7 @@ def _in_place_of(call: LayerCall, gate: str, other: str) -> LayerCall:
         if other != "n" or "_ih" in name:
             parameters[name][its] = value[mine]
     call = call.replace(parameters=parameters)
-    return call if other == "n" else call.replace(parameters=isolating(call, other))
+    return call if other == "n" else call.replace(parameters=isolating(call, other, held))
 
 
 def _rows(call: LayerCall, gate: str) -> slice:
