@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from conformance.backends.oracle import OracleBackend
 from conformance.backends.torch_eager import TorchCPU
 from conformance.diagnosis.diagnose import sentences
 from conformance.specifications.torch_nn.faults import BANK
@@ -81,6 +82,20 @@ def test_a_backend_that_rounds_in_its_own_way_is_recognized(dtype):
     found = diagnosed(Reordered("zrn"), "gru", ["FORWARD-EQUATION"], dtype=dtype)
     assert named(found) == ["gru-gates-r-z"]
     assert sentences(found.faults, "")[0].startswith("these are the numbers of a GRU whose blocks are ordered z|r|")
+
+
+class GradientsReversed(OracleBackend):
+    """Half the biases' gradients, with the names in another order than the documented one."""
+
+    def layer(self, config, parameters):
+        layer = BANK["gradients-of-biases-halved"].build().layer(config, parameters)
+        gradients = layer.gradients
+        layer.gradients = lambda *arguments: dict(reversed(gradients(*arguments).items()))
+        return layer
+
+
+def test_gradients_come_in_any_order():
+    assert named(diagnosed(GradientsReversed(), "gru", ["GRADIENT-EQUATION"])) == ["gradients-of-biases-halved"]
 
 
 class SlightlyOff(TorchCPU):

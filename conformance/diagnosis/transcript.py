@@ -20,16 +20,20 @@ from conformance.engine.trial import trial_of
 Entry = tuple[str, Any]  # a name; the numbers, or a word for an exception or another type
 Law = Callable[[Any], None]
 
+UNORDERED = {"gradients", "gradients_training"}  # methods whose names may come in any order
+
 
 class Listener:
     """A stand-in for a backend that records its calls and results; ``noise`` disturbs both.
 
     It has the name and the claims of ``claimed``. It also records the calls of objects that methods in ``builders``
-    return.
+    return. Gradients are recorded in the ``order`` of the call's names, whatever order they come in.
     """
 
-    def __init__(self, inner: Any, claimed: Any, builders: frozenset[str], noise: Noise | None = None) -> None:
-        self.inner, self.builders, self.noise = inner, builders, noise
+    def __init__(
+        self, inner: Any, claimed: Any, builders: frozenset[str], noise: Noise | None = None, order: Sequence[str] = ()
+    ) -> None:
+        self.inner, self.builders, self.noise, self.order = inner, builders, noise, order
         self.name, self.version, self.features = claimed.name, claimed.version, claimed.features
         self.heard: list[Entry] = []
 
@@ -53,7 +57,10 @@ class Listener:
             self.heard.append((what, "SystemExit" if isinstance(error, SystemExit) else "an error"))
             raise
         if what != "building":
-            self.heard += [(f"{what}: {name}", _number(value)) for name, value in _named(returned)]
+            named = list(_named(returned))
+            if what in UNORDERED:
+                named.sort(key=lambda item: self.order.index(item[0]) if item[0] in self.order else len(self.order))
+            self.heard += [(f"{what}: {name}", _number(value)) for name, value in named]
         if not self.noise and [_bits(a) for a in arguments] != before:
             self.heard.append((what, "arguments written"))
         return returned
@@ -107,7 +114,8 @@ def plain(trial: Any) -> None:
 def transcript(backend: Any, subject: Subject, law: Law, call: Any, noise: Noise | None = None) -> list[Entry]:
     """Return the transcript of a law on a call, with another backend in place of the subject's backend."""
     builders = frozenset(form.build for form in subject.specification.forms)
-    listener = Listener(backend, subject.backend, builders, noise)
+    order = (*call.arguments, *call.parameters)
+    listener = Listener(backend, subject.backend, builders, noise, order)
     rehearsal = Subject(subject.specification, listener, subject.kind, subject.dtype, watch=subject.watch)
     rehearsal.compares = False
     ended = "as it should"
