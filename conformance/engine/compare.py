@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from conformance.engine.text import printable
+
 MAX_SIGNATURE_CHARACTERS = 200
 CERTAIN_MARGIN = 1000.0  # above this margin more replicas change nothing
 NEAR_MARGIN = 0.5  # above this margin the tolerance is computed again, from more replicas
@@ -26,7 +28,7 @@ class Failed(AssertionError):
     """The call that raised, in words; empty if nothing was raised."""
 
     def __str__(self) -> str:
-        return super().__str__() or "it failed without a word of what is wrong"
+        return printable(super().__str__()) or "it failed without a word of what is wrong"
 
 
 @contextmanager
