@@ -39,7 +39,8 @@ class Unsupported(Exception):
 class Features:
     """The claims of a backend: it must support everything it claims and raise Unsupported for the rest.
 
-    ``kinds`` and ``dtypes`` may be given as any iterable of names, or as one name; they are stored as frozensets.
+    ``kinds`` and ``dtypes`` may be given as any iterable of names, or as one name; they are stored as frozensets. Names
+    may be members of an enumeration of strings, and numbers NumPy's; they are stored as plain ones.
     Raises ValueError for an unknown kind, dtype, extent or arithmetic, for no kinds or no dtypes, and for a limit
     below 1.
     """
@@ -101,19 +102,33 @@ class Features:
             claimed = frozenset({claimed} if isinstance(claimed, str) else claimed)
             allowed = f"some of {', '.join(known)}"
             require(bool(claimed) and claimed <= set(known), name, allowed, sorted(map(str, claimed)))
-            object.__setattr__(self, name, claimed)
+            object.__setattr__(self, name, frozenset(plain for plain in known if plain in claimed))
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type in (bool, "bool") or isinstance(value, np.bool_):
+                object.__setattr__(self, field.name, bool(value))
         for name in ("configurations", "most_steps"):
             limit = getattr(self, name)
             require(limit is None or (is_integer(limit) and limit > 0), name, "None or at least 1", limit)
+            object.__setattr__(self, name, None if limit is None else int(limit))
         if not isinstance(self.fixed_shapes, bool):
             fixed = frozenset({self.fixed_shapes} if isinstance(self.fixed_shapes, str) else self.fixed_shapes)
             allowed = f"True, False or some of {', '.join(EXTENTS)}"
             require(bool(fixed) and fixed <= set(EXTENTS), "fixed_shapes", allowed, sorted(map(str, fixed)))
-            object.__setattr__(self, "fixed_shapes", fixed)
+            object.__setattr__(self, "fixed_shapes", frozenset(plain for plain in EXTENTS if plain in fixed))
         for kind in self.kinds:
             declared = self._float32_arithmetic(kind)
             one_of = f"one of {', '.join(FLOAT32_ARITHMETICS)}"
             require(declared in FLOAT32_ARITHMETICS, "float32_arithmetic", one_of, declared)
+        object.__setattr__(self, "float32_arithmetic", self._plain_arithmetic())
+
+    def _plain_arithmetic(self) -> str | dict[str, str]:
+        """Return ``float32_arithmetic`` in plain strings: an adapter's enumeration means nothing in another process."""
+        declared = self.float32_arithmetic
+        plain = {name: name for name in (*FLOAT32_ARITHMETICS, *KINDS)}
+        if isinstance(declared, str):
+            return plain[declared]
+        return {plain.get(kind, str(kind)): plain.get(value, str(value)) for kind, value in declared.items()}
 
     def claims(self, feature: str) -> bool:
         """Return whether a boolean feature is claimed. Raises ValueError for a name that is not in BOOLEAN_FEATURES."""

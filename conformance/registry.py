@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.backend import Backend, Features, Unsupported
+from conformance.engine.text import one_line, text_of
 
 GROUP = "rnn_conformance.backends"
 BUILT_IN: dict[str, tuple[str, tuple[str, ...], str]] = {
@@ -115,7 +116,7 @@ def _attribute(name: str, path: str) -> object:
         found = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
         raise UnknownBackend(
-            f"backend {name!r}: module {module_name!r} cannot be imported ({type(error).__name__}: {_one_line(error)})."
+            f"backend {name!r}: module {module_name!r} cannot be imported ({type(error).__name__}: {_said(error)})."
         ) from None
     for part in attribute.split("."):
         if not hasattr(found, part):
@@ -131,10 +132,10 @@ def built(name: str, found: Any, adapters: Adapters = TORCH_ADAPTERS) -> Any:
         try:
             found = found()
         except Unsupported as refusal:  # here: a device that this machine lacks, say
-            raise UnknownBackend(f"backend {name!r} {_one_line(refusal)}.") from None
+            raise UnknownBackend(f"backend {name!r} {_said(refusal)}.") from None
         except (Exception, SystemExit) as error:
             raise UnknownBackend(
-                f"backend {name!r} cannot be built ({type(error).__name__}: {_one_line(error)})."
+                f"backend {name!r} cannot be built ({type(error).__name__}: {_said(error)})."
             ) from None
     if not isinstance(found, classes):
         raise UnknownBackend(
@@ -142,10 +143,11 @@ def built(name: str, found: Any, adapters: Adapters = TORCH_ADAPTERS) -> Any:
             "an instance of one, or a function without arguments that returns one."
         )
     try:
-        features, found.name, found.asked_as = found.features, str(found.name or name), name
+        features, found.asked_as = found.features, name
+        found.name = " ".join(text_of(found.name or name).split())
     except Exception as error:
         raise UnknownBackend(
-            f"backend {name!r} cannot tell its name and features ({type(error).__name__}: {_one_line(error)})."
+            f"backend {name!r} cannot tell its name and features ({type(error).__name__}: {_said(error)})."
         ) from None
     claims = next(claims for adapter, claims in adapters.items() if isinstance(found, adapter))
     if not isinstance(features, claims):
@@ -159,5 +161,6 @@ def _a(value: object) -> str:
     return f"of type {type(value).__name__}"
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()).rstrip(".") or "no message"
+def _said(error: BaseException) -> str:
+    """Return an exception's message, to end a sentence."""
+    return one_line(error).rstrip(".")

@@ -18,7 +18,8 @@ import ml_dtypes  # noqa: F401  makes bfloat16 a name that NumPy knows
 import numpy as np
 
 from conformance.backend import Backend, Cell, CellConfig, Features, Layer, LayerConfig, Result, Unsupported
-from conformance.engine.subject import Broken, one_line
+from conformance.engine.subject import Broken
+from conformance.engine.text import one_line
 
 VERSION = 1
 MAX_LINE_BYTES = 1 << 30

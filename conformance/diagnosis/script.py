@@ -20,6 +20,7 @@ from conformance import backend
 from conformance.engine.compare import margin
 from conformance.engine.serialization import Example, array_data, config_data, entry, example_of, python
 from conformance.engine.subject import Subject
+from conformance.engine.text import printable
 from conformance.engine.trial import trial_of
 from conformance.engine.wrong_elements import error_of
 from reference.catalogue import Requirement
@@ -120,7 +121,7 @@ def script(
         *(f"{line[:1].upper()}{line[1:]}." for line in diagnosis),
         f"Needs {needs}. Exits with 1 while the fault is there, with 0 once it is fixed.",
     ]
-    wrapped = "\n\n".join("\n".join(map(_wrapped, part.splitlines())) for part in head)
+    wrapped = printable("\n\n".join("\n".join(map(_wrapped, part.splitlines())) for part in head))
     quoted = wrapped.replace("\\", "\\\\").replace('"""', "'''")
     return f'"""{quoted}\n"""\n\n' + "\n".join(body).rstrip("\n") + "\n"
 

@@ -18,6 +18,7 @@ from conformance.engine.cause import NO_EXCUSE, Excuse
 from conformance.engine.compare import Failed
 from conformance.engine.drawing import Stream, Streams
 from conformance.engine.form import Draw
+from conformance.engine.guard import guarded
 from conformance.engine.profiles import Profile
 from conformance.engine.serialization import Example, call_of
 from conformance.engine.shrinking import Cutter, Failure, Judge, hunt, shrink
@@ -217,7 +218,7 @@ class Decides:
         entry = self.catalogue[requirement]
 
         def mark(law: LawType) -> LawType:
-            check = Check(entry, law, draw or self.draw, when, share, self.call_features)
+            check = Check(entry, guarded(law), draw or self.draw, when, share, self.call_features)
             law.checks = [check, *getattr(law, "checks", [])]  # type: ignore[attr-defined]  # the mark of a law
             return law
 

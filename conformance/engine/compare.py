@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from conformance.engine.text import printable
+
 MAX_SIGNATURE_CHARACTERS = 200
 # Margins by the number of replicas: a larger one stays above 1 with more replicas. The mean square of k normal numbers
 # falls below a 30 ** 2nd part for k = 8, and below a quarter for k = 64, with a probability under 1e-10.
@@ -28,7 +30,7 @@ class Failed(AssertionError):
     """The call that raised, in words; empty if nothing was raised."""
 
     def __str__(self) -> str:
-        return super().__str__() or "it failed without a word of what is wrong"
+        return printable(super().__str__()) or "it failed without a word of what is wrong"
 
 
 @contextmanager

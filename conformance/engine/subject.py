@@ -18,8 +18,7 @@ from conformance.engine.compare import Failed, require_plain, signature
 from conformance.engine.deadline import Deadline
 from conformance.engine.form import Call, Form
 from conformance.engine.specification import Specification
-
-MAX_MESSAGE_CHARACTERS = 300  # of an exception
+from conformance.engine.text import one_line
 
 
 class Broken(BaseException):
@@ -118,12 +117,6 @@ def _raised(message: str, error: BaseException) -> Failed:
     failure = Failed(message)
     failure.raised = signature(f"{type(error).__name__}: {one_line(error)}")
     return failure
-
-
-def one_line(error: BaseException) -> str:
-    """Return an exception's message on one line of at most MAX_MESSAGE_CHARACTERS."""
-    text = " ".join(str(error).split()) or "no message"
-    return text if len(text) <= MAX_MESSAGE_CHARACTERS else text[: MAX_MESSAGE_CHARACTERS - 3] + "..."
 
 
 def copied(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -345,6 +345,13 @@ def _shape_or_none(expected: tuple[int, ...] | None) -> str:
 
 def describe_returned(returned: object) -> str:
     """Describe an adapter's result for a call that it should have refused."""
+    try:
+        return _described(returned)
+    except Exception as error:
+        return f"{type(returned).__name__}, which raises {type(error).__name__} when it is read,"
+
+
+def _described(returned: object) -> str:
     if hasattr(returned, "output"):
         return f"an output of {describe_shape_or_kind(returned.output)}"
     if isinstance(returned, tuple) and returned:

@@ -17,7 +17,7 @@ from dataclasses import fields
 from typing import Any
 
 from conformance import registry, specifications
-from conformance.engine.subject import one_line
+from conformance.engine.text import one_line, text_of
 from conformance.isolation.channel import Channel
 from conformance.isolation.status import SharedStatus
 from conformance.isolation.system import (
@@ -40,7 +40,7 @@ def build(name: str) -> tuple[Any, tuple[str, Any]]:
         claims = {
             s.name: _plain(specifications.adapted(backend, s).features) for s in specifications.spoken_by(backend)
         }
-        description = Description(str(backend.name), str(backend.version), claims, forks(backend))
+        description = Description(backend.name, text_of(backend.version), claims, forks(backend))
     except (registry.UnknownBackend, specifications.UnknownSpecification) as error:
         return None, ("unknown", str(error))
     except BaseException as error:

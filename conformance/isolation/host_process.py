@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import json
 import os
+import secrets
 import select
 import signal
 import socket
@@ -21,7 +22,7 @@ from conformance.engine.verdict import Verdict
 from conformance.isolation.channel import Channel
 from conformance.isolation.output import Output
 from conformance.isolation.status import SharedStatus
-from conformance.isolation.system import GIB, end_descriptor, how_it_ended, kill_group, memory_of
+from conformance.isolation.system import GIB, MARK, end_descriptor, end_marked, how_it_ended, kill_group, memory_of
 from conformance.isolation.task import Description
 from conformance.registry import UnknownBackend
 
@@ -68,6 +69,7 @@ class HostProcess:
 
     def __init__(self, name: str, limits: Limits, environment: dict[str, str]) -> None:
         self.name, self.limits = name, limits
+        self.mark = f"{os.getpid()}-{secrets.token_hex(8)}"
         ours, theirs = socket.socketpair()
         printed, prints = os.pipe()
         with tempfile.TemporaryFile() as shared:
@@ -83,7 +85,7 @@ class HostProcess:
                 stderr=prints,
                 pass_fds=(theirs.fileno(), shared.fileno()),
                 start_new_session=True,
-                env=environment,
+                env=environment | {MARK: self.mark},
             )
         theirs.close()
         os.close(prints)
@@ -164,10 +166,11 @@ class HostProcess:
         self.release()
 
     def release(self) -> None:
-        """Close the descriptors of a process that has ended."""
+        """Close the descriptors of a process that has ended; end the processes that it left."""
         self.channel.connection.close()
         with suppress(OSError):
             os.close(self.output.descriptor)
+        end_marked(f"{MARK}={self.mark}")
 
     # --- watching -------------------------------------------------------------------------------------
 

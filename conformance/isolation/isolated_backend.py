@@ -16,6 +16,7 @@ from typing import Any
 from hypothesis.database import ExampleDatabase
 
 from conformance.engine.subject import Clock
+from conformance.engine.text import printable
 from conformance.engine.verdict import Verdict
 from conformance.isolation.channel import Channel
 from conformance.isolation.host_process import MAX_PRINTED_BYTES, Ended, HostProcess, Limits
@@ -227,7 +228,7 @@ class IsolatedBackend:
             if output.total > MAX_PRINTED_BYTES and verdict.passed:  # faster than ``listen`` looks
                 verdict.failure = f"the backend's process printed more than {MAX_PRINTED_BYTES >> 20} MiB in one check"
             if not (task.careful or task.alone):
-                self.print(output.text)
+                self.print(printable(output.text))
             return verdict
         clock.add("backend", time.perf_counter() - started)
         if found.by_itself:

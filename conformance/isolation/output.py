@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 
+from conformance.engine.text import printable
+
 PACKAGE = os.path.dirname(os.path.dirname(__file__))
 MAX_EXCERPT_LINES = 6  # at the beginning and at the end
 MAX_LINE_CHARACTERS = 200  # of an excerpt
@@ -55,7 +57,7 @@ class Output:
 
     def excerpt(self) -> str:
         """Return the first and the last lines, without the suite's own frames, addresses and installation paths."""
-        printed = re.sub(r"\b0x[0-9a-f]+", "0x...", self.text).splitlines()
+        printed = re.sub(r"\b0x[0-9a-f]+", "0x...", printable(self.text)).splitlines()
         here = os.path.join(os.getcwd(), "")
         lines = [
             PLACES.sub("", line).replace(here, "")[:MAX_LINE_CHARACTERS]

@@ -6,11 +6,14 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 
 GIB = 1 << 30
 MAX_DEFAULT_MEMORY_GIB = 16.0
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+MARK = "RNN_CONFORMANCE_HOST"  # the variable that marks a host and all that it starts
+MAX_ROUNDS, ROUND_SECONDS = 20, 0.02  # of killing: a process may start another one meanwhile
 
 
 def available() -> bool:
@@ -94,6 +97,37 @@ def children(pid: int | str) -> list[int]:
             with suppress(OSError), open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
                 found += [int(child) for child in file.read().split()]
     return found
+
+
+def end_marked(mark: str) -> None:
+    """Kill every process that has ``NAME=value`` in the environment with which it started, on Linux.
+
+    It finds what a process started and left: in a session of its own, or whose parents have ended.
+    """
+    for _ in range(MAX_ROUNDS):
+        left = [pid for pid in _numbers_in("/proc") if mark.encode() in _environment_of(pid)]
+        if not left:
+            return
+        for pid in left:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(ROUND_SECONDS)
+
+
+def _numbers_in(folder: str) -> list[int]:
+    try:
+        return [int(name) for name in os.listdir(folder) if name.isdigit() and int(name) != os.getpid()]
+    except OSError:
+        return []
+
+
+def _environment_of(pid: int) -> list[bytes]:
+    """Return the variables with which a process started; none if it has ended or belongs to another user."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return file.read().split(b"\0")
+    except OSError:
+        return []
 
 
 def end_children() -> None:

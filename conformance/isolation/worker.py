@@ -25,7 +25,8 @@ from conformance.engine.drawing import Plans, Streams
 from conformance.engine.form import Draw
 from conformance.engine.serialization import call_of
 from conformance.engine.specification import Specification
-from conformance.engine.subject import Broken, Clock, Subject, one_line
+from conformance.engine.subject import Broken, Clock, Subject
+from conformance.engine.text import one_line
 from conformance.engine.verdict import Verdict
 from conformance.isolation.channel import Channel
 from conformance.isolation.forks import ForkWatch

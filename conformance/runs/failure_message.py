@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +12,11 @@ from typing import Any
 
 from conformance.diagnosis.diagnose import sentences
 from conformance.diagnosis.explain import write_reproducer
+from conformance.engine.text import printable
 from conformance.engine.verdict import Verdict
 from conformance.runs.job import Job
+
+MAX_FILE_NAME_BYTES = 200  # systems allow 255, with an ending
 
 
 @dataclass(frozen=True)
@@ -43,17 +48,35 @@ class FailureWriter:
         ]
         if job.requirement.ruling:
             parts.append(f"  ruling: {job.requirement.ruling}")
-        backend = self.asked(job)
-        parts.append(f"  again: pytest --pyargs conformance --backend {backend} {self.again(verdict)} -k '{job}'")
-        return "\n".join(parts)
+        backend = shlex.quote(self.asked(job))
+        chosen = shlex.quote(_chosen(job))
+        parts.append(f"  again: pytest --pyargs conformance --backend {backend} {self.again(verdict)} -k {chosen}")
+        return printable("\n".join(parts))
 
     def reproducer(self, job: Job, verdict: Verdict) -> str:
         """Write the script and, next to it, the entry for a file of known failures; return the script's path."""
         if not verdict.reproducer:  # a crash, or a case
             write_reproducer(verdict, job.subject, job.requirement, drawn=self.drawn)
-        name = re.sub(r"[^\w-]+", "-", str(job)).lower() + ".py"
+        name = f"{_file_name(str(job))}.py"
         script: Path = self._place / name  # type: ignore[attr-defined]  # set above
         script.parent.mkdir(parents=True, exist_ok=True)
         script.write_text(verdict.reproducer, "utf-8")
         script.with_suffix(".toml").write_text(verdict.known_failure, "utf-8")
         return str(self.folder / name)
+
+
+def _chosen(job: Job) -> str:
+    """Return the expression that chooses the job's test after pytest's ``-k``, which takes few characters."""
+    name = str(job)
+    if re.fullmatch(r"[\w.-]+", name):
+        return name
+    return f"{job.requirement.id} and {job.subject.kind}-{job.subject.dtype}"
+
+
+def _file_name(name: str) -> str:
+    """Return a name as one of a file: few characters, and not too many."""
+    plain = re.sub(r"[^\w-]+", "-", name).lower()
+    if len(plain.encode()) <= MAX_FILE_NAME_BYTES:
+        return plain
+    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+    return plain.encode()[: MAX_FILE_NAME_BYTES - len(digest) - 1].decode(errors="ignore") + f"-{digest}"

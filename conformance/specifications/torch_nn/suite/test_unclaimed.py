@@ -7,7 +7,8 @@ import numpy as np
 
 from conformance.backend import Unsupported
 from conformance.engine.compare import Failed, require_plain
-from conformance.engine.subject import copied, one_line
+from conformance.engine.subject import copied
+from conformance.engine.text import one_line
 from conformance.engine.trial import describe_returned
 from conformance.specifications.torch_nn.decides import decides
 from conformance.specifications.torch_nn.strategies import asking_for, cells, dropping, gradient_calls
