@@ -44,7 +44,7 @@ from conformance.engine.wrong_elements import is_right, judged
 MAX_COST_OF_FAILING_CALL = 600  # steps, times layers, times directions
 SURVEYED_BLOCKS = 5  # blocks of a form's calls, sorted into right and wrong
 MAX_NAMED = 3  # faults
-MAX_PAIRS = 1500  # of faults that are tried for one form of calls, common faults first
+MAX_PAIRS = 5000  # of faults that are tried for one form of calls, common faults first
 CONTROLS_OF_OTHER_KINDS = 4  # calls of each other kind, on which a fault must be right if the backend is
 CONTROLS_OF_LAW = 4  # calls that pass the law, and which a fault must pass too
 PARTIAL_SHARE = 1 / 3  # of the wrong calls, which one of two faults explains by itself
@@ -111,7 +111,8 @@ class Diagnostician:
         """
         failing = trial_of(self.subject, call)
         search = Search(self, law, failing, own, base, lambda: time.monotonic() > until)
-        return search.by_numbers() if manner(failing) == WRONG else search.by_law()
+        numeric = manner(failing) == WRONG and not search.is_of_base()
+        return search.by_numbers() if numeric else search.by_law()
 
     def other_kinds(self) -> list[Probe]:
         """Return probes of calls of the other claimed kinds on which the backend is right."""
@@ -147,6 +148,11 @@ class Search:
         forms = self.specification.forms
         controls = [f for f in forms if f is not failing.form and f.controls(self.subject.backend.features)]
         self.others = [diagnostician.evidence(form) for form in controls]
+
+    def is_of_base(self) -> bool:
+        """Return whether a fault that the backend is known to have gives the numbers of the plain call."""
+        probe = Probe(self.subject, plain, self.failing)
+        return any(probe.match(fault.build) is not None for fault in self.base)
 
     # --- wrong numbers --------------------------------------------------------------------------------
 
@@ -187,9 +193,10 @@ class Search:
             if proved:
                 rest = len(wrong) + 1 - partial[0].count
                 return proved, [f"{rest} of {len(wrong) + 1} wrong calls compared are wrong in another way as well"]
-        if self.known.in_vain or (singles and self.known.wrong):
+        if self.known.in_vain:
             return [], []
-        found = self._two(probe, wrong)
+        unexplained = [w for k, w in enumerate(wrong, 1) if all(each.matches[k] is None for each in singles)]
+        found = self._two(unexplained[0] if singles and unexplained else probe, [probe, *wrong])
         self.known.in_vain = not found
         return self._proved(found) if found else ([], [])
 
@@ -215,11 +222,11 @@ class Search:
         return None
 
     def _two(self, probe: Probe, wrong: Sequence[Probe]) -> list[Explained]:
-        """Return pairs of faults that together give the numbers of all wrong calls."""
+        """Return pairs of faults that together give the numbers of all wrong calls; both change those of ``probe``."""
         found: list[Explained] = []
         for candidate in islice(pairs(self.specification, self.faults, probe, self.over), MAX_PAIRS):
-            if (match := probe.match(candidate.build)) is not None:
-                each = Explained(candidate, [match]).compared(wrong)
+            if probe.match(candidate.build) is not None:
+                each = Explained(candidate, []).compared(wrong)
                 if each.all:
                     found.append(each)
                     if len(found) > MAX_NAMED:
@@ -259,7 +266,7 @@ class Search:
     def by_law(self) -> Diagnosis:
         """Explain an exception, a wrong shape, or a failure between several right calls."""
         how = manner(self.failing)
-        if how == RIGHT:  # the plain call
+        if how == RIGHT or self.is_of_base():  # the plain call does not show the failure
             how = manner_under(self.law, trial_of(self.subject, self.failing.call))
             seen = Survey.of(self.own, lambda trial: manner_under(self.law, trial))
         else:
@@ -269,7 +276,7 @@ class Search:
         if cost(self.failing) <= MAX_COST_OF_FAILING_CALL:
             probe = Probe(self.subject, self.law, self.failing)
             numbers = any(isinstance(value, np.ndarray) for _, value in probe.heard)
-            found = best(explaining(map(alone, self.faults), probe))
+            found = best(explaining(self._singles(), probe))
             found = [e for e in found if not any(disproves(p, e.candidate) for p in self.known.right)]
             passing = [Probe(self.subject, self.law, t) for t in chosen(seen.right, CONTROLS_OF_LAW)]
             found = [e for e in found if not any(self._fails(p, e.candidate) for p in passing)]
