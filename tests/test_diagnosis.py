@@ -5,7 +5,7 @@ import pytest
 
 from conformance.backends.oracle import OracleBackend
 from conformance.backends.torch_eager import TorchCPU
-from conformance.diagnosis.diagnose import sentences
+from conformance.diagnosis.words import sentences
 from conformance.specifications.torch_nn.faults import BANK
 from reference.parameters import GATES
 from tests import diagnosing

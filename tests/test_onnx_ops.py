@@ -10,7 +10,7 @@ from conformance import LayerConfig, Unsupported
 from conformance.backends.onnx_ops import model, native_parameters, with_constants
 from conformance.backends.onnx_ops_ort import OnnxOpsOrt
 from conformance.backends.onnx_ops_reference import OnnxOpsReference
-from conformance.diagnosis.diagnose import sentences
+from conformance.diagnosis.words import sentences
 from conformance.specifications.torch_nn.plans import Fill
 from reference.config import KINDS
 from tests.harness import all_checks, failures, verdict_of

@@ -9,19 +9,17 @@ thousand times as wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from conformance.diagnosis.candidates import Candidate
-from conformance.diagnosis.diagnose import Diagnostician
+from conformance.diagnosis.diagnose import Diagnostician, beside
 from conformance.diagnosis.probe import DEGREE
 from conformance.diagnosis.survey import WRONG, manner
 from conformance.engine.cause import GROSS, Cause, Excuse
 from conformance.engine.check import Check, failure_of
 from conformance.engine.compare import Failed, margin
-from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
 
 ROUNDING = 100.0  # times the allowed error: a fault's own rounding never makes a difference
@@ -53,7 +51,7 @@ class Consequences(Excuse):
             if cause.raised:
                 explains = failure.raised == cause.raised
             elif known:
-                found = [replay(self.claiming(fault)) for fault in known]
+                found = [replay(beside(self.diagnostician.subject, fault).backend) for fault in known]
                 explains = any(f is not None and f.raised == failure.raised for f in found)
             else:
                 explains = cause.direct and not cause.depends and not cause.is_exceeded_by(failure)
@@ -100,21 +98,10 @@ class Consequences(Excuse):
         if key not in self._trials:
             if len(self._trials) >= MAX_KEPT_TRIALS:
                 self._trials.clear()
-            mine = self.diagnostician.subject
-            subject = Subject(mine.specification, self.claiming(fault), mine.kind, mine.dtype)
-            other = trial_of(subject, trial.call)
+            other = trial_of(beside(self.diagnostician.subject, fault), trial.call)
             other.shares(trial)
             self._trials[key] = trial.call, other
         return self._trials[key][1]
-
-    def claiming(self, fault: Candidate) -> Any:
-        """Build a fault with the backend's claims, except for gradients that are not those of its function."""
-        backend, features = fault.build(), self.diagnostician.subject.backend.features
-        differentiable = getattr(backend.features, "gradients", False)
-        if getattr(features, "gradients", False) and not differentiable:
-            features = replace(features, gradients=False)
-        backend.features = features
-        return backend
 
     def same_numbers(self, trial: Any, other: Any) -> bool:
         """Return whether two trials of a call have the same result, but for rounding in either arithmetic."""

@@ -10,7 +10,7 @@ If no fault and no pair of faults explains the failure, the diagnosis says which
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import inf
@@ -30,16 +30,17 @@ from conformance.diagnosis.candidates import (
     together,
     with_another,
 )
-from conformance.diagnosis.conditions import Pattern, of_elements, pattern
+from conformance.diagnosis.conditions import Pattern
 from conformance.diagnosis.probe import Probe
 from conformance.diagnosis.survey import EVIDENCE, RIGHT, WRONG, Evidence, Survey, chosen, cost, manner, manner_under
 from conformance.diagnosis.transcript import Law, alike, plain
+from conformance.diagnosis.words import common, conditions_of, pattern_of
 from conformance.engine.compare import margin
 from conformance.engine.drawing import Streams
-from conformance.engine.form import Form, no_steps
+from conformance.engine.form import Form
 from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
-from conformance.engine.wrong_elements import is_right, judged
+from conformance.engine.wrong_elements import is_right
 
 MAX_COST_OF_FAILING_CALL = 600  # steps, times layers, times directions
 SURVEYED_BLOCKS = 5  # blocks of a form's calls, sorted into right and wrong
@@ -180,19 +181,21 @@ class Search:
         full = [each for each in singles if each.all]
         if full:
             return self._proved(full)
-        partial = [e for e in singles if e.count - 1 >= max(1, PARTIAL_SHARE * len(wrong))]
-        partial = sorted(partial, key=lambda e: -e.count)[:MAX_PARTIAL]
+        partial = sorted((e for e in singles if e.count > 1), key=lambda e: -e.count)[:MAX_PARTIAL]
         for each in partial:
-            if len(each.candidate.faults) == 1 and (pair := self._completed(each, probe, wrong)) is not None:
+            if len(each.candidate.faults) == 1 and (pair := self._completed(each, [probe, *wrong])) is not None:
                 proved, _ = self._proved([each])
                 if proved:
                     other = next(f for f in pair.candidate.faults if f.id != each.candidate.fault)
                     return proved, [f"other wrong calls are, at the same time, those of {other.explanation}"]
-        if partial:
+        if partial and partial[0].count - 1 >= PARTIAL_SHARE * len(wrong):
             proved, _ = self._proved([each for each in partial if each.count == partial[0].count])
             if proved:
                 rest = len(wrong) + 1 - partial[0].count
                 return proved, [f"{rest} of {len(wrong) + 1} wrong calls compared are wrong in another way as well"]
+        for each in self._elsewhere(probe, wrong):
+            if (pair := self._completed(each, [probe, *wrong])) is not None:
+                return self._proved([pair])
         if self.known.in_vain:
             return [], []
         unexplained = [w for k, w in enumerate(wrong, 1) if all(each.matches[k] is None for each in singles)]
@@ -208,15 +211,21 @@ class Search:
             if len(candidate.faults) == 1:
                 yield from with_another(self.specification, candidate.faults[0], self.faults)
 
-    def _completed(self, partial: Explained, probe: Probe, wrong: Sequence[Probe]) -> Explained | None:
+    def _elsewhere(self, probe: Probe, wrong: Sequence[Probe]) -> list[Explained]:
+        """Return the faults that give several of the other wrong calls, but not the failing one."""
+        found = [Explained(alone(fault), [None]).compared(wrong) for fault in self.faults if not self.over()]
+        found = [each for each in found if each.count > 1]
+        return sorted(found, key=lambda each: -each.count)[:MAX_PARTIAL]
+
+    def _completed(self, partial: Explained, probes: Sequence[Probe]) -> Explained | None:
         """Return a pair that gives all wrong calls: a fault that gives some, with another one."""
-        rest = [w for w, match in zip(wrong, partial.matches[1:], strict=True) if match is None]
+        rest = [probe for probe, match in zip(probes, partial.matches, strict=True) if match is None]
         for candidate in with_another(self.specification, partial.candidate.faults[0], self.faults):
             if self.over():
                 return None
             if rest[0].match(candidate.build) is None:
                 continue
-            found = Explained(candidate, []).compared([probe, *wrong])
+            found = Explained(candidate, []).compared(probes)
             if found.all:
                 return found
         return None
@@ -277,6 +286,7 @@ class Search:
             probe = Probe(self.subject, self.law, self.failing)
             numbers = any(isinstance(value, np.ndarray) for _, value in probe.heard)
             found = best(explaining(self._singles(), probe))
+            found = [e for e in found if self._fails_law(e.candidate)]
             found = [e for e in found if not any(disproves(p, e.candidate) for p in self.known.right)]
             passing = [Probe(self.subject, self.law, t) for t in chosen(seen.right, CONTROLS_OF_LAW)]
             found = [e for e in found if not any(self._fails(p, e.candidate) for p in passing)]
@@ -288,9 +298,26 @@ class Search:
         more = max(0, len(named) - MAX_NAMED)
         return Diagnosis(named[:MAX_NAMED], "; ".join(words), more, numeric=False, pattern=unexplained)
 
+    def _fails_law(self, candidate: Candidate) -> bool:
+        """Return whether a candidate fails the law on the failing call, as the backend does."""
+        subject = beside(self.subject, candidate)
+        return manner_under(self.law, trial_of(subject, self.failing.call)) != RIGHT
+
     def _fails(self, probe: Probe, candidate: Candidate) -> bool:
         """Return whether a candidate fails the law on a call that the backend passes."""
         return probe.numbers(candidate.build())[-1] != probe.heard[-1]
+
+
+def beside(subject: Subject, candidate: Candidate) -> Subject:
+    """Return a candidate as a subject with the backend's claims.
+
+    It claims no gradients where its gradients are not those of its own function.
+    """
+    backend, features = candidate.build(), subject.backend.features
+    if getattr(features, "gradients", False) and not getattr(backend.features, "gradients", False):
+        features = replace(features, gradients=False)
+    backend.features = features
+    return Subject(subject.specification, backend, subject.kind, subject.dtype)
 
 
 def disproves(probe: Probe, candidate: Candidate) -> bool:
@@ -319,61 +346,3 @@ def _degree(found: Explained, probes: Sequence[Probe]) -> str:
         if name in COARSER and all(probe.explained(candidate.build) for probe in coarser):
             return f'{words} that looks like {COARSER[name]} (declare float32_arithmetic="{name}" if it is meant)'
     return words
-
-
-# --- words --------------------------------------------------------------------------------------------
-
-
-def common(seen: Survey, failing: Any, found: Pattern | None) -> Iterator[str]:
-    """Yield the pattern of the wrong calls, if there is one, and the place of the first wrong number."""
-    if found is not None:
-        yield found.words() if seen.wrong else f"of {len(seen.right)} drawn calls none is wrong"
-        if failing.form.elements is not no_steps:
-            wrong = [*seen.wrong, failing]
-            yield from of_elements([(t.form, t.call, results) for t in wrong if (results := judged(t)) is not None])
-    place = first_wrong(failing)
-    if place:
-        yield f"the first wrong element of the smallest failing call: {place}"
-
-
-def conditions_of(seen: Survey, how: str, found: Pattern) -> Iterator[str]:
-    """Yield the pattern of the calls that fail like the failing one, and the claim that would exclude them."""
-    if not seen.failing.get(how):
-        return
-    raises = how != WRONG
-    yield found.words(fail="raise", fails="raises") if raises else found.words(fail="fail", fails="fails")
-    if raises:
-        features = frozenset.intersection(*(trial.call.uses for trial in seen.failing[how]))
-        claimed = sorted(features, key=lambda name: sum(name in trial.call.uses for trial in seen.right))
-        if claimed and seen.right:
-            yield f"if that is by design, claim {claimed[0]}=False, or keep it as a known failure"
-        else:
-            yield "if that is by design, keep it as a known failure"
-
-
-def pattern_of(seen: Survey, how: str, failing: Any) -> Pattern:
-    """Return what the calls that fail in a manner have in common."""
-    alike = seen.failing.get(how, [])
-    of_failing = [_attributes(failing)] if alike else []
-    found = pattern([*map(_attributes, alike), *of_failing], [_attributes(t) for t in seen.right])
-    return replace(found, failing=len(alike))
-
-
-def _attributes(trial: Any) -> dict[str, Any]:
-    return trial.form.attributes(trial.call)
-
-
-def first_wrong(trial: Any) -> str:
-    """Return the place of a trial's first wrong element in the order of computation; empty without numbers."""
-    found = judged(trial)
-    if found is None:
-        return ""
-    return trial.form.first_wrong(trial, {name: wrong for name, (_, wrong) in found.items()})
-
-
-def sentences(diagnosis: Sequence[Mapping[str, str]], common: str, numeric: bool = True, more: int = 0) -> list[str]:
-    """Return a diagnosis as sentences."""
-    explained = " or of ".join(fault["explanation"] for fault in diagnosis)
-    rest = f", or of {more} more known departures" if more else ""
-    what = "these are the numbers of" if numeric else "this is the behaviour of"
-    return [f"{what} {explained}{rest}"] * bool(explained) + [common] * bool(common)

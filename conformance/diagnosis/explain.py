@@ -8,9 +8,10 @@ from types import MappingProxyType
 from typing import Any
 
 from conformance.diagnosis.consequences import Consequences
-from conformance.diagnosis.diagnose import Diagnostician, sentences
+from conformance.diagnosis.diagnose import Diagnostician
 from conformance.diagnosis.script import known_failure_entry, script
 from conformance.diagnosis.simplify import simplified
+from conformance.diagnosis.words import sentences
 from conformance.engine.cause import NO_EXCUSE, Cause
 from conformance.engine.check import fails_after, failure_of
 from conformance.engine.profiles import Profile

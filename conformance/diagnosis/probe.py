@@ -26,7 +26,7 @@ from conformance.engine.trial import trial_of
 from reference.precision import ARITHMETICS, REPLICAS, Arithmetic, allowed
 
 MAX_DEVIATIONS = 1000.0  # of one replica; a larger difference needs no more replicas
-DEGREE = 0.01  # of the difference to the documented numbers: an explanation may leave so much
+DEGREE = 1e-3  # of the difference to the documented numbers: an explanation may leave so much
 REJECTED = 0.3  # a fault that leaves more is not compared any further
 SMALL = 3000.0  # unit roundoffs of the largest number: smaller differences to the documented numbers count as this
 MOST_TYPICAL = 100.0  # unit roundoffs of the largest number, for an error that may occur at any element

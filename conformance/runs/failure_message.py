@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from conformance.diagnosis.diagnose import sentences
 from conformance.diagnosis.explain import write_reproducer
+from conformance.diagnosis.words import sentences
 from conformance.engine.text import printable
 from conformance.engine.verdict import Verdict
 from conformance.runs.job import Job

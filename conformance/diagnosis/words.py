@@ -1,0 +1,67 @@
+"""Write a diagnosis in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from conformance.diagnosis.conditions import Pattern, of_elements, pattern
+from conformance.diagnosis.survey import WRONG, Survey
+from conformance.engine.form import no_steps
+from conformance.engine.wrong_elements import judged
+
+
+def common(seen: Survey, failing: Any, found: Pattern | None) -> Iterator[str]:
+    """Yield the pattern of the wrong calls, if there is one, and the place of the first wrong number."""
+    if found is not None:
+        yield found.words() if seen.wrong else f"of {len(seen.right)} drawn calls none is wrong"
+        if failing.form.elements is not no_steps:
+            wrong = [*seen.wrong, failing]
+            yield from of_elements([(t.form, t.call, results) for t in wrong if (results := judged(t)) is not None])
+    place = first_wrong(failing)
+    if place:
+        yield f"the first wrong element of the smallest failing call: {place}"
+
+
+def conditions_of(seen: Survey, how: str, found: Pattern) -> Iterator[str]:
+    """Yield the pattern of the calls that fail like the failing one, and the claim that would exclude them."""
+    if not seen.failing.get(how):
+        return
+    raises = how != WRONG
+    yield found.words(fail="raise", fails="raises") if raises else found.words(fail="fail", fails="fails")
+    if raises:
+        features = frozenset.intersection(*(trial.call.uses for trial in seen.failing[how]))
+        claimed = sorted(features, key=lambda name: sum(name in trial.call.uses for trial in seen.right))
+        if claimed and seen.right:
+            yield f"if that is by design, claim {claimed[0]}=False, or keep it as a known failure"
+        else:
+            yield "if that is by design, keep it as a known failure"
+
+
+def pattern_of(seen: Survey, how: str, failing: Any) -> Pattern:
+    """Return what the calls that fail in a manner have in common."""
+    alike = seen.failing.get(how, [])
+    of_failing = [_attributes(failing)] if alike else []
+    found = pattern([*map(_attributes, alike), *of_failing], [_attributes(t) for t in seen.right])
+    return replace(found, failing=len(alike))
+
+
+def _attributes(trial: Any) -> dict[str, Any]:
+    return trial.form.attributes(trial.call)
+
+
+def first_wrong(trial: Any) -> str:
+    """Return the place of a trial's first wrong element in the order of computation; empty without numbers."""
+    found = judged(trial)
+    if found is None:
+        return ""
+    return trial.form.first_wrong(trial, {name: wrong for name, (_, wrong) in found.items()})
+
+
+def sentences(diagnosis: Sequence[Mapping[str, str]], common: str, numeric: bool = True, more: int = 0) -> list[str]:
+    """Return a diagnosis as sentences."""
+    explained = " or of ".join(fault["explanation"] for fault in diagnosis)
+    rest = f", or of {more} more known departures" if more else ""
+    what = "these are the numbers of" if numeric else "this is the behaviour of"
+    return [f"{what} {explained}{rest}"] * bool(explained) + [common] * bool(common)
