@@ -11,16 +11,13 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-from unittest import mock
 
 import numpy as np
 
-from conformance.diagnosis import diagnose as searching
 from conformance.diagnosis.diagnose import Diagnosis, Diagnostician
-from conformance.diagnosis.survey import RIGHT, WRONG, manner, manner_under
+from conformance.diagnosis.survey import RIGHT, manner, manner_under
 from conformance.diagnosis.transcript import alike, plain, transcript
 from conformance.engine.compare import Failed
 from conformance.engine.drawing import Plans, Streams
@@ -53,14 +50,13 @@ def __getattr__(name):
 
 @dataclass
 class Examination:
-    """One failure of a backend, its diagnosis, and the conditions that the diagnosis found."""
+    """One failure of a backend, and its diagnosis."""
 
     subject: Any
     check: Any
     diagnostician: Diagnostician
     call: Any
     found: Diagnosis
-    conditions: list[Any] = field(default_factory=list)
 
     def same(self, a: str, b: str) -> bool:
         """Return whether two faults, or pairs of faults, give the same numbers on every call of the evidence."""
@@ -70,18 +66,22 @@ class Examination:
         return all(same_numbers(*(transcript(made(x), self.subject, law, call) for x in (a, b))) for law, call in calls)
 
     def condition_is_true(self) -> bool:
-        """Return whether what was printed tells fresh calls that fail from others, ``TRUE_SHARE`` of them."""
-        numeric, fresh = self.found.numeric, Streams(self.subject, FRESH)
-        form = trial_of(self.subject, self.call).form
-        stream = fresh.of(form.draw if numeric else self.check.draw)
-        applies = (lambda call: TORCH_NN.form_of(call) is form) if numeric else self.check.applies
-        trials = [trial for _, trial in stream.applicable(applies, HELD_OUT)]
-        failed = [(manner(t) == WRONG) if numeric else manner_under(self.check.law, t) != RIGHT for t in trials]
-        if not self.conditions:
-            said = ["all drawn calls" in self.found.common] * len(trials)
+        """Return whether what was printed tells fresh calls that fail so from right ones, ``TRUE_SHARE`` of them."""
+        failing, fresh = trial_of(self.subject, self.call), Streams(self.subject, FRESH)
+        form, how = failing.form, manner(failing)
+
+        def by_law(trial):
+            return manner_under(self.check.law, trial)
+
+        if how == RIGHT:
+            how, sort, stream, applies = by_law(failing), by_law, fresh.of(self.check.draw), self.check.applies
         else:
-            said = [bool(self.conditions[-1].holds(t.form.attributes(t.call))) for t in trials]
-        return sum(a == b for a, b in zip(failed, said, strict=True)) >= TRUE_SHARE * len(trials)
+            sort, stream, applies = manner, fresh.of(form.draw), lambda call: TORCH_NN.form_of(call) is form
+        trials = [trial for _, trial in stream.applicable(applies, HELD_OUT)]
+        sorted_ = [(trial, sort(trial)) for trial in trials]
+        agree = [self.found.pattern.predicts(t.form.attributes(t.call)) == (so == how) for t, so in sorted_
+                 if so in (how, RIGHT)]  # fmt: skip
+        return sum(agree) >= TRUE_SHARE * len(agree)
 
 
 def made(name):
@@ -113,33 +113,10 @@ def examined(backend, kind, requirements, exclude=(), dtype="float32"):
             except Failed as failure:
                 _, call = shrink(check.judge, check.requirement, stream, block, (failure, trial.call), ATTEMPTS)
                 own = [trial for _, trial in stream.applicable(check.applies, 24)]
-                with recorded() as conditions:
-                    found = diagnostician.diagnose(check.law, call, own)
+                found = diagnostician.diagnose(check.law, call, own)
                 streams.keep()
-                return Examination(streams.subject, check, diagnostician, call, found, conditions)
+                return Examination(streams.subject, check, diagnostician, call, found)
     return None
-
-
-@contextmanager
-def recorded():
-    """Record the conditions of calls that a diagnosis finds."""
-    conditions = []
-
-    def recording(function):
-        def find(*items):
-            found = function(*items)
-            condition = found[0] if isinstance(found, tuple) else found
-            condition = getattr(condition, "condition", condition)
-            if condition is not None:
-                conditions.append(condition)
-            return found
-
-        return find
-
-    with ExitStack() as stack:
-        for name in {"separating", "necessary", "pattern"} & set(vars(searching)):
-            stack.enter_context(mock.patch.object(searching, name, recording(getattr(searching, name))))
-        yield conditions
 
 
 def diagnosed(backend, kind, requirements, exclude=(), dtype="float32"):
