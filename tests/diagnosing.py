@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from conformance.diagnosis.diagnose import Diagnosis, Diagnostician
-from conformance.diagnosis.survey import RIGHT, WRONG, manner, manner_under
+from conformance.diagnosis.survey import RIGHT, manner, manner_under
 from conformance.diagnosis.transcript import alike, plain, transcript
 from conformance.engine.compare import Failed
 from conformance.engine.drawing import Plans, Streams
@@ -50,7 +50,7 @@ def __getattr__(name):
 
 @dataclass
 class Examination:
-    """One failure of a backend and its diagnosis."""
+    """One failure of a backend, and its diagnosis."""
 
     subject: Any
     check: Any
@@ -66,16 +66,22 @@ class Examination:
         return all(same_numbers(*(transcript(made(x), self.subject, law, call) for x in (a, b))) for law, call in calls)
 
     def condition_is_true(self) -> bool:
-        """Return whether what was printed tells fresh calls that fail from others, ``TRUE_SHARE`` of them."""
-        numeric, fresh = self.found.numeric, Streams(self.subject, FRESH)
-        form = trial_of(self.subject, self.call).form
-        stream = fresh.of(form.draw if numeric else self.check.draw)
-        applies = (lambda call: TORCH_NN.form_of(call) is form) if numeric else self.check.applies
+        """Return whether what was printed tells fresh calls that fail so from right ones, ``TRUE_SHARE`` of them."""
+        failing, fresh = trial_of(self.subject, self.call), Streams(self.subject, FRESH)
+        form, how = failing.form, manner(failing)
+
+        def by_law(trial):
+            return manner_under(self.check.law, trial)
+
+        if how == RIGHT:
+            how, sort, stream, applies = by_law(failing), by_law, fresh.of(self.check.draw), self.check.applies
+        else:
+            sort, stream, applies = manner, fresh.of(form.draw), lambda call: TORCH_NN.form_of(call) is form
         trials = [trial for _, trial in stream.applicable(applies, HELD_OUT)]
-        failed = [(manner(t) == WRONG) if numeric else manner_under(self.check.law, t) != RIGHT for t in trials]
-        pattern = self.found.pattern
-        said = [pattern is not None and pattern.predicts(t.form.attributes(t.call)) for t in trials]
-        return sum(a == b for a, b in zip(failed, said, strict=True)) >= TRUE_SHARE * len(trials)
+        sorted_ = [(trial, sort(trial)) for trial in trials]
+        agree = [self.found.pattern.predicts(t.form.attributes(t.call)) == (so == how) for t, so in sorted_
+                 if so in (how, RIGHT)]  # fmt: skip
+        return sum(agree) >= TRUE_SHARE * len(agree)
 
 
 def made(name):

@@ -27,6 +27,11 @@ class Candidate:
     faults: tuple[Any, ...] = ()
     """The fault, or the two."""
 
+    @property
+    def common(self) -> bool:
+        """Whether every fault in it is a common one."""
+        return all(fault.common for fault in self.faults)
+
 
 def alone(fault: Any) -> Candidate:
     """Return a fault as a candidate."""

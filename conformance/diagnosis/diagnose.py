@@ -252,7 +252,8 @@ class Search:
         if not sure:
             return [], [f"on these calls, but not on others, the numbers are those of {found[0].candidate.explanation}"]
         surer = [e for e in sure if all(self._agrees(e.candidate, other) for other in self.others)] or sure
-        return [e for e in surer if not self._disproved_elsewhere(e.candidate)] or surer, []
+        left = [e for e in surer if not self._disproved_elsewhere(e.candidate)] or surer
+        return sorted(left, key=lambda e: (not e.candidate.common, len(e.candidate.kinds))), []
 
     def _agrees(self, candidate: Candidate, other: Evidence) -> bool:
         """Return whether a candidate also gives the wrong calls of another form, and none of its right ones wrong."""

@@ -26,6 +26,7 @@ WORDS = {
     "states": ("initial states", "no initial states"),
     "multilayer": ("num_layers > 1", "num_layers = 1"),
     "dropout": ("dropout", "no dropout"),
+    "equal shapes": ("a layer whose weight_ih and weight_hh have one shape", "no weight_ih of the shape of weight_hh"),
     "d_output": ("a cotangent of output", "no cotangent of output"),
     "d_h_n": ("a cotangent of h_n", "no cotangent of h_n"),
     "d_c_n": ("a cotangent of c_n", "no cotangent of c_n"),

@@ -46,6 +46,7 @@ def of_layer(call: LayerCall) -> Attributes:
         "projection": config.proj_size > 0,
         "states": call.h_0 is not None,
         "multilayer": config.num_layers > 1,
+        "equal shapes": config.output_size == config.input_size or (config.num_layers > 1 and not config.bidirectional),
         "dropout": config.dropout > 0,
         "T": call.T,
         "O": config.output_size,
