@@ -10,6 +10,7 @@ import pytest
 # `slow`: the file takes over a minute. The other markers name the packages that the file needs.
 MARKERS = {
     "test_adapter_guide": "",
+    "test_adapter_mistakes": "slow",
     "test_ahead": "slow",
     "test_arithmetics": "slow",
     "test_benchmarks": "",
