@@ -191,8 +191,8 @@ class Search:
         if partial and partial[0].count - 1 >= PARTIAL_SHARE * len(wrong):
             proved, _ = self._proved([each for each in partial if each.count == partial[0].count])
             if proved:
-                rest = len(wrong) + 1 - partial[0].count
-                return proved, [f"{rest} of {len(wrong) + 1} wrong calls compared are wrong in another way as well"]
+                of_all = f"of {partial[0].count} of {len(wrong) + 1} wrong calls compared"
+                return proved, [f"{of_all}, and the others are wrong in another way as well"]
         for each in self._elsewhere(probe, wrong):
             if (pair := self._completed(each, [probe, *wrong])) is not None:
                 return self._proved([pair])

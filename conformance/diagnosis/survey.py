@@ -16,7 +16,7 @@ MAX_LONG_CALLS = 12  # calls of a cost above MAX_COST in a survey
 EVIDENCE, CONTROLS = 8, 16  # numbers of wrong and of right calls that the faults must explain
 MAX_COST = 150  # of these calls: steps, times layers, times directions
 
-RIGHT, WRONG = "", "wrong numbers"
+RIGHT, WRONG, RESULT = "", "wrong numbers", "result: "  # the last begins a wrong shape or type
 
 
 def cost(trial: Any) -> int:
@@ -29,7 +29,7 @@ def manner(trial: Any) -> str:
     try:
         trial.got  # noqa: B018
     except Failed as failure:
-        return failure.raised or signature(str(failure))
+        return failure.raised or RESULT + signature(str(failure))
     return RIGHT if is_right(trial) else WRONG
 
 

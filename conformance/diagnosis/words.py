@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from conformance.diagnosis.conditions import Pattern, of_elements, pattern
-from conformance.diagnosis.survey import WRONG, Survey
+from conformance.diagnosis.survey import RESULT, WRONG, Survey
 from conformance.engine.form import no_steps
 from conformance.engine.wrong_elements import judged
 
@@ -28,7 +28,7 @@ def conditions_of(seen: Survey, how: str, found: Pattern) -> Iterator[str]:
     """Yield the pattern of the calls that fail like the failing one, and the claim that would exclude them."""
     if not seen.failing.get(how):
         return
-    raises = how != WRONG
+    raises = how != WRONG and not how.startswith(RESULT)
     yield found.words(fail="raise", fails="raises") if raises else found.words(fail="fail", fails="fails")
     if raises:
         features = frozenset.intersection(*(trial.call.uses for trial in seen.failing[how]))
