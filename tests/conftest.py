@@ -21,6 +21,7 @@ MARKERS = {
     "test_chance": "fast",
     "test_checked": "fast",
     "test_compare": "fast",
+    "test_consequences": "slow",
     "test_conditions": "fast",
     "test_database": "slow redis",
     "test_diagnosis": "slow torch",
