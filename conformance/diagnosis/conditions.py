@@ -108,12 +108,6 @@ def separating(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> Cond
     return None if best is None else _all_of([features[k] for k in best[1]], wrong, right)
 
 
-def necessary(wrong: Sequence[Attributes], right: Sequence[Attributes]) -> tuple[Condition | None, int]:
-    """Return the condition that all of ``wrong`` meet, and the number of ``right`` that meet it too."""
-    found = pattern(wrong, right)
-    return (None, 0) if found.missed else (found.condition, found.others)
-
-
 # --- the search ---------------------------------------------------------------------------------------
 
 
