@@ -120,6 +120,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="judge every requirement by itself, also where the failure of another one explains its failure",
     )
     group.addoption(
+        "--diagnosis",
+        metavar="off|SECONDS",
+        default=None,
+        help="how long the suite looks for the smallest call and the cause of a failure (default 20), and six times as "
+        "long in the whole run; off: failures are told as they are found",
+    )
+    group.addoption(
         "--example-database",
         metavar="PLACE",
         default=None,

@@ -26,6 +26,7 @@ MARKERS = {
     "test_database": "slow redis",
     "test_diagnosis": "slow torch",
     "test_discrimination": "",
+    "test_explanation_time": "",
     "test_faults": "fast",
     "test_function": "slow",
     "test_gate": "slow",

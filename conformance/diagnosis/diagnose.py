@@ -9,11 +9,9 @@ If no fault and no pair of faults explains the failure, the diagnosis says which
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from math import inf
 from typing import Any
 
 import numpy as np
@@ -103,29 +101,37 @@ class Diagnostician:
         return alone(parts[0]) if len(parts) == 1 else together(self.subject.specification, *parts)
 
     def diagnose(
-        self, law: Law, call: Any, own: Sequence[Any] = (), *, base: Sequence[str] = (), until: float = inf
+        self,
+        law: Law,
+        call: Any,
+        own: Sequence[Any] = (),
+        *,
+        base: Sequence[str] = (),
+        over: Callable[[], bool] = lambda: False,
     ) -> Diagnosis:
         """Explain the law's failure on a call; ``own`` holds trials drawn for the law.
 
         ``base`` names faults that the backend has and that do not explain the failure. The search for pairs of faults
-        ends at the time ``until``, of ``time.monotonic``.
+        ends once ``over()``.
         """
         failing = trial_of(self.subject, call)
-        search = Search(self, law, failing, own, base, lambda: time.monotonic() > until)
+        search = Search(self, law, failing, own, base, over)
         numeric = manner(failing) == WRONG and not search.is_of_base()
         return search.by_numbers() if numeric else search.by_law()
 
     def other_kinds(self) -> list[Probe]:
         """Return probes of calls of the other claimed kinds on which the backend is right."""
         if self._other_kinds is None:
-            subject, self._other_kinds = self.subject, []
+            subject, found = self.subject, list[Probe]()
             for kind in sorted(set(subject.backend.features.kinds) - {subject.kind}):
                 other = Subject(
                     subject.specification, subject.backend, kind, subject.dtype, subject.clock, subject.watch
                 )
+                other.deadline = subject.deadline
                 stream = Streams(other, self.streams.plans).of(subject.specification.forms[0].draw)
                 trials = [t for t in chosen(stream.block(0), 2 * CONTROLS_OF_OTHER_KINDS) if is_right(t)]
-                self._other_kinds += [Probe(other, plain, t) for t in trials[:CONTROLS_OF_OTHER_KINDS]]
+                found += [Probe(other, plain, t) for t in trials[:CONTROLS_OF_OTHER_KINDS]]
+            self._other_kinds = found
         return self._other_kinds
 
 

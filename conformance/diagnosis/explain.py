@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +13,7 @@ from conformance.diagnosis.simplify import simplified
 from conformance.diagnosis.words import sentences
 from conformance.engine.cause import NO_EXCUSE, Cause
 from conformance.engine.check import fails_after, failure_of
+from conformance.engine.deadline import Deadline
 from conformance.engine.profiles import Profile
 from conformance.engine.serialization import Example, example_of
 from conformance.engine.subject import Subject
@@ -21,7 +21,7 @@ from conformance.engine.trial import trial_of
 from conformance.engine.verdict import Verdict
 from reference.catalogue import Requirement
 
-MAX_DIAGNOSIS_SECONDS = 20.0
+OUT_OF_TIME = "no time was left to explain this failure (--diagnosis SECONDS gives more)"
 MAX_OWN_TRIALS = 50  # trials for diagnosis from a failing check's own way of drawing
 
 
@@ -31,11 +31,28 @@ def examined(
     profile: Profile,
     example: Example | None = None,
     causes: Sequence[Cause] = (),
+    deadline: Deadline | None = None,
 ) -> Verdict:
     """Run a check. If it fails and the profile shrinks, explain the failure and write its reproducer.
 
-    ``causes`` are earlier failures, which may explain failing examples of this check.
+    ``causes`` are earlier failures, which may explain failing examples of this check. The explanation ends at the
+    deadline.
     """
+    subject = diagnostician.subject
+    subject.deadline = deadline = deadline or Deadline()
+    try:
+        return _examined(check, diagnostician, profile, example, causes)
+    finally:
+        subject.deadline = Deadline()
+
+
+def _examined(
+    check: Any,
+    diagnostician: Diagnostician,
+    profile: Profile,
+    example: Example | None,
+    causes: Sequence[Cause],
+) -> Verdict:
     excuse = Consequences(diagnostician, causes) if causes else NO_EXCUSE
     verdict, call = check.run(diagnostician.streams, profile, example, excuse)
     if call is None:
@@ -44,6 +61,7 @@ def examined(
         write_reproducer(verdict, diagnostician.subject, check.entry, call, numbers=not check.apart)
     elif profile.shrink_attempts:
         explain(check, verdict, diagnostician, call, profile.shrink_attempts, causes)
+    verdict.explaining = diagnostician.subject.deadline.spent
     return verdict
 
 
@@ -55,11 +73,26 @@ def explain(
     attempts: int,
     causes: Sequence[Cause] = (),
 ) -> None:
-    """Name the known faults that give the failure, simplify its call, and write its reproducer."""
+    """Name the known faults that give the failure, simplify its call, and write its reproducer.
+
+    If the time ends meanwhile, what was found is written.
+    """
     subject = diagnostician.subject
     if check.apart:
         write_reproducer(verdict, subject, check.entry, call, numbers=False)
         return
+    with subject.deadline.enforced():
+        _explain(check, verdict, diagnostician, call, attempts, causes)
+    if not verdict.reproducer:
+        if not (verdict.diagnosis or verdict.common):
+            verdict.common = OUT_OF_TIME
+        write_reproducer(verdict, subject, check.entry, call, numbers=False)
+
+
+def _explain(
+    check: Any, verdict: Verdict, diagnostician: Diagnostician, call: Any, attempts: int, causes: Sequence[Cause]
+) -> None:
+    subject = diagnostician.subject
     if failure_of(check, trial_of(subject, call)) is None:
         after_other_calls(check, verdict, diagnostician, call)
         return
@@ -69,8 +102,7 @@ def explain(
             stream = diagnostician.streams.of(check.draw)
             own = [trial for _, trial in stream.applicable(check.applies, MAX_OWN_TRIALS)]
             base = [name for cause in causes for name in cause.faults[:1]]
-            until = time.monotonic() + MAX_DIAGNOSIS_SECONDS
-            found = diagnostician.diagnose(check.law, call, own, base=base, until=until)
+            found = diagnostician.diagnose(check.law, call, own, base=base, over=lambda: subject.deadline.over)
         verdict.diagnosis, verdict.common = found.faults, found.common
         verdict.more, verdict.numeric = found.more, found.numeric
         if found.pattern is not None and found.numeric and not found.faults:

@@ -35,6 +35,10 @@ class Deadline:
         """Whether the time is over."""
         return self._started is not None and self.spent >= self.seconds
 
+    def leaves(self, seconds: float) -> bool:
+        """Return whether so many seconds are left."""
+        return self.spent + seconds < self.seconds
+
     @contextmanager
     def enforced(self) -> Iterator[None]:
         """Start the time; leave the block at the first call of a backend after its end."""

@@ -59,6 +59,8 @@ def shrink(judge: Judge, requirement: str, stream: Stream, block: int, first: Fa
     specification = stream.subject.specification
     random = specification.requirements[requirement].area in specification.random_areas and not first[0].raised
     stream.subject.deadline.start()
+    if stream.subject.deadline.over:
+        return first
     plan = None if random else stream.plan_of(first[1])
     found = FailingPlan(*first, plan)
     if not isinstance(plan, CuttablePlan) or stream.plans.database is not None:
@@ -77,6 +79,7 @@ class Cutter:
     def __init__(self, judge: Judge, stream: Stream, attempts: int) -> None:
         self.judge, self.stream, self.attempts = judge, stream, attempts
         self._tried: set[str] = set()
+        self._last = 0.0  # seconds of the last attempt
         subject = stream.subject
         right = subject.specification.oracle()
         right.features = subject.backend.features  # laws depend on the claims
@@ -113,10 +116,18 @@ class Cutter:
     def _failing(self, plan: Any, like: FailingPlan) -> FailingPlan | None:
         """Return the plan's example if it fails as clearly as another one, and the oracle passes it."""
         key = repr(plan)
-        if key in self._tried or self.attempts <= 0 or self.stream.subject.deadline.over:
+        deadline = self.stream.subject.deadline
+        if key in self._tried or self.attempts <= 0 or not deadline.leaves(self._last):
             return None
         self._tried.add(key)
         self.attempts -= 1
+        started = deadline.spent
+        try:
+            return self._judged(plan, like)
+        finally:
+            self._last = deadline.spent - started
+
+    def _judged(self, plan: Any, like: FailingPlan) -> FailingPlan | None:
         trial = self.stream.trial(plan)
         try:
             self.judge(trial)

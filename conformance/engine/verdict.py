@@ -53,6 +53,8 @@ class Verdict:
     """The calls and elements that are wrong, in words; empty if a fault explains the failure."""
     reproducer: str = ""
     """A standalone script."""
+    explaining: float = 0.0
+    """The seconds spent on explaining the failure."""
     replayed: str = ""
     """The result of replaying the example of a known failure, if there is one for this kind and dtype."""
     seed: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,8 @@ class Task:
     """The requirements whose checks run first."""
     causes: tuple[Cause, ...] = ()
     """The earlier failures that may explain a failure of this check."""
+    explaining: float = math.inf
+    """The seconds for explaining a failure."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from conformance.diagnosis.diagnose import Diagnostician
 from conformance.diagnosis.explain import examined
 from conformance.engine.check import Check, fails_after
 from conformance.engine.compare import Failed
+from conformance.engine.deadline import Deadline, OutOfTime
 from conformance.engine.drawing import Plans, Streams
 from conformance.engine.form import Draw
 from conformance.engine.serialization import call_of
@@ -126,7 +127,8 @@ class Worker:
         diagnostician = self.diagnostician_for(specification, task, plans)
         if task.alone:
             return self.alone(check, task, diagnostician)
-        verdict = examined(check, diagnostician, task.profile, task.example, task.causes)
+        deadline = Deadline(task.explaining)
+        verdict = examined(check, diagnostician, task.profile, task.example, task.causes, deadline)
         if self.forks.came_back() and verdict.passed:
             verdict.failure = "the backend forked, and the new process returned from the call as well"
         if self.uncaught and verdict.passed:
@@ -199,7 +201,7 @@ class Worker:
         status.numbers[SharedStatus.DEPTH] += 1
         try:
             yield
-        except (Exception, SystemExit, Broken):
+        except (Exception, SystemExit, Broken, OutOfTime):
             raise
         except BaseException as error:  # KeyboardInterrupt as well: here only the adapter can raise it
             raise Failed(f"{what} raised {type(error).__name__}: {one_line(error)}") from error

@@ -86,9 +86,10 @@ def run(backend: Any, profile: str = "standard", **options: Any) -> Report:
     ``backend`` is a NAME as after ``--backend`` on the command line, or a ``Backend`` subclass, an instance, or a
     function without arguments that returns an instance. ``options`` are the command line's options by keyword:
     specification, known_failures (a path or several), baseline, shard, report (a path), examples, seed, isolation
-    ("process" or "none"), timeout (seconds), memory (GiB), processes. A class or function that a new process can import
-    runs in separate processes. An instance runs in this process, and so does a class or function that is defined inside
-    a function or a script. Raises ValueError, one sentence, for an option or a backend that cannot be used.
+    ("process" or "none"), timeout (seconds), memory (GiB), processes, run_blocked, diagnosis ("off" or seconds). A
+    class or function that a new process can import runs in separate processes. An instance runs in this process, and
+    so does a class or function that is defined inside a function or a script. Raises ValueError, one sentence, for an
+    option or a backend that cannot be used.
     """
     session = prepared(backend, profile, options)
     try:

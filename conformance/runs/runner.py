@@ -11,6 +11,7 @@ from hypothesis.database import ExampleDatabase
 from conformance.diagnosis.diagnose import Diagnostician
 from conformance.diagnosis.explain import examined
 from conformance.engine.cause import Cause
+from conformance.engine.deadline import Deadline
 from conformance.engine.drawing import Plans, Streams
 from conformance.engine.profiles import Profile
 from conformance.engine.subject import Clock, Subject
@@ -18,6 +19,7 @@ from conformance.engine.verdict import Verdict
 from conformance.isolation.isolated_backend import IsolatedBackend
 from conformance.isolation.task import Task
 from conformance.runs.confirmation import confirm
+from conformance.runs.explanation_time import ExplanationTime
 from conformance.runs.job import Job
 from conformance.runs.known_failures import KnownFailure
 
@@ -25,10 +27,17 @@ _clock_lock = threading.Lock()
 
 
 class Drawn:
-    """The seed, the profile and the plans of a run, or of one round of a campaign."""
+    """The seed, the profile and the plans of a run, or of one round of a campaign; the time for explaining failures."""
 
-    def __init__(self, profile: Profile, seed: int, database: ExampleDatabase | None = None) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        seed: int,
+        database: ExampleDatabase | None = None,
+        time: ExplanationTime | None = None,
+    ) -> None:
         self.profile, self.seed, self.database = profile, seed, database
+        self.time = time or ExplanationTime.endless()
         self.plans = Plans(seed, database)
 
 
@@ -63,7 +72,10 @@ class InProcessRunner:
             self._subject, self._diagnostician = job.subject, Diagnostician(Streams(job.subject, self.drawn.plans))
         example = None if known is None else known.example
         with job.subject.clock("suite"):
-            return examined(job.check, self._diagnostician, self.drawn.profile, example, causes), True
+            deadline = Deadline(self.drawn.time.of_next())
+            verdict = examined(job.check, self._diagnostician, self.drawn.profile, example, causes, deadline)
+        self.drawn.time.spend(verdict.explaining)
+        return verdict, True
 
 
 class WorkerRunner:
@@ -91,6 +103,7 @@ class WorkerRunner:
             example=None if known is None else known.example,
             database=drawn.database is not None,
             causes=tuple(causes),
+            explaining=drawn.time.of_next(),
         )
 
         def block(number: int) -> list[Any]:
@@ -100,6 +113,7 @@ class WorkerRunner:
         clock = Clock()
         try:
             verdict, asked = self.isolated.run(task, block, clock, known is not None)
+            drawn.time.spend(verdict.explaining)
             refusal = any(named.area == "refusals" for named in (job.requirement, *job.exemplified))
             if not verdict.passed and asked and known is None and not (verdict.raised and verdict.call is None):
                 mine = (task.specification, task.kind, task.dtype)

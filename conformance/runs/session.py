@@ -24,6 +24,7 @@ from conformance.isolation.task import RemoteBackend
 from conformance.reporting.baseline import Gate, baseline, judge
 from conformance.reporting.reading import BadReport, Report, reports_of
 from conformance.reporting.report import Outcome, as_text, catalogues, suite_of
+from conformance.runs.explanation_time import ExplanationTime
 from conformance.runs.failure_message import FailureWriter
 from conformance.runs.job import Job
 from conformance.runs.judge import Judge
@@ -55,7 +56,7 @@ class Session:
         self._scheduler: Scheduler[Job, Finding] | None = None
         self._clocks: dict[int, Clock] = {}
         self._subjects: dict[tuple[int, str, str, str], Subject] = {}
-        self.drawn = Drawn(settings.profile, settings.seed, database)
+        self.drawn = Drawn(settings.profile, settings.seed, database, ExplanationTime(settings.diagnosis))
         self._runners: dict[int, Runner] = {}
         try:
             self.speakers = self._speakers(asked, collects_only)
@@ -232,7 +233,7 @@ class Session:
 
     def draw_from(self, seed: int) -> None:
         """Draw further examples from another seed."""
-        self.drawn = Drawn(self.drawn.profile, seed, self.database)
+        self.drawn = Drawn(self.drawn.profile, seed, self.database, self.drawn.time)
         for runner in self._runners.values():
             runner.drawn = self.drawn
             if isinstance(runner, InProcessRunner):

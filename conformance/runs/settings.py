@@ -13,6 +13,7 @@ from conformance.engine.profiles import DEFAULT_PROFILE, PROFILES, Profile
 from conformance.engine.specification import Specification
 from conformance.isolation.pool import MAX_PROCESSES
 from conformance.isolation.system import available, processors
+from conformance.runs.explanation_time import ExplanationTime
 from conformance.runs.shards import Shard
 
 ISOLATIONS = ("process", "none")
@@ -34,6 +35,7 @@ FLAGS = {
     "memory": "--conformance-memory",
     "processes": "--conformance-processes",
     "run_blocked": "--run-blocked",
+    "diagnosis": "--diagnosis",
 }
 DEFAULT_TIMEOUT_SECONDS = 60.0
 
@@ -66,6 +68,8 @@ class Settings:
     """The number of a backend's processes that run at a time."""
     run_blocked: bool = False
     """Whether requirements are judged as if no other had failed."""
+    diagnosis: float | str | None = None
+    """The seconds for explaining a failure, ``off``, or None for the default."""
 
     @classmethod
     def of(
@@ -118,6 +122,7 @@ class Settings:
             memory=option["memory"],
             processes=option["processes"] or processes or min(processors(), MAX_PROCESSES),
             run_blocked=bool(option["run_blocked"]),
+            diagnosis=_diagnosis(option["diagnosis"], spelled),
         )
 
     def with_examples(self, examples: int) -> Settings:
@@ -134,6 +139,14 @@ def _profile(option: Mapping[str, Any], spelled: Callable[[str], str]) -> Profil
         return PROFILES[name]
     _require(_is_integer(examples) and examples > 0, "examples", "give a number of at least 1", spelled)
     return replace(PROFILES[name], examples=examples)
+
+
+def _diagnosis(given: Any, spelled: Callable[[str], str]) -> Any:
+    try:
+        ExplanationTime(given)
+    except ValueError as error:
+        raise UsageError(f"{spelled('diagnosis')}: {error}.") from None
+    return given
 
 
 def _shard(text: Any, spelled: Callable[[str], str]) -> Shard | None:

@@ -1,0 +1,121 @@
+"""The time for explaining a failure is bounded, whatever a call costs."""
+
+import time
+
+import numpy as np
+import pytest
+
+from conformance import Features, run
+from conformance.backends.oracle import OracleBackend
+from conformance.diagnosis.diagnose import Diagnostician
+from conformance.diagnosis.explain import OUT_OF_TIME, examined
+from conformance.engine.deadline import Deadline, OutOfTime
+from conformance.engine.drawing import Streams
+from conformance.engine.profiles import PROFILES
+from conformance.runs.explanation_time import FAILURES_OF_A_RUN, SECONDS_OF_A_FAILURE, ExplanationTime
+from conformance.runs.settings import Settings, UsageError
+from tests.harness import PLANS, all_checks, subject_of
+
+
+def test_a_deadline_runs_from_its_start():
+    now = [100.0]
+    deadline = Deadline(5.0, lambda: now[0])
+    assert (deadline.over, deadline.spent) == (False, 0.0)
+    deadline.start()
+    now[0] = 104.0
+    deadline.start()
+    assert (deadline.over, deadline.spent) == (False, 4.0)
+    assert deadline.leaves(0.5)
+    assert not deadline.leaves(2.0)
+    deadline.check()
+    now[0] = 105.0
+    assert deadline.over
+    deadline.check()  # it is not enforced
+    reached = []
+    with deadline.enforced():
+        deadline.check()
+        reached.append("past the end")
+    assert not reached
+    deadline.check()
+
+
+def test_no_law_takes_the_end_of_the_time_for_an_exception_of_the_adapter():
+    assert not issubclass(OutOfTime, Exception)
+
+
+class Slow(OracleBackend):
+    """Wrong numbers, each of them late, by a clock of its own."""
+
+    name, features = "slow", Features(kinds={"gru"})
+
+    def __init__(self, now, build=10.0, call=1.0):
+        self.now, self.build, self.call = now, build, call
+
+    def layer(self, config, parameters):
+        self.now[0] += self.build
+        layer = super().layer(config, parameters)
+        forward = layer.forward
+
+        def late(*arguments):
+            self.now[0] += self.call
+            found = forward(*arguments)
+            return found._replace(output=found.output + np.float32(0.01))
+
+        layer.forward = late
+        return layer
+
+
+def test_a_slow_backends_failure_is_told_soon():
+    now = [0.0]
+    (check,) = (check for check in all_checks() if check.requirement == "FORWARD-EQUATION")
+    diagnostician = Diagnostician(Streams(subject_of(Slow(now), "gru"), PLANS))
+    deadline = Deadline(20.0, lambda: now[0])
+    verdict = examined(check, diagnostician, PROFILES["quick"], deadline=deadline)
+    assert not verdict.passed
+    assert now[0] < 50
+    assert verdict.common == OUT_OF_TIME
+    compile(verdict.reproducer, "script", "exec")
+    assert verdict.explaining == deadline.spent
+
+
+def test_off_tells_the_failure_as_it_was_found():
+    now = [0.0]
+    (check,) = (check for check in all_checks() if check.requirement == "FORWARD-EQUATION")
+    diagnostician = Diagnostician(Streams(subject_of(Slow(now), "gru"), PLANS))
+    verdict = examined(check, diagnostician, PROFILES["quick"], deadline=Deadline(0.0, lambda: now[0]))
+    assert verdict.failure
+    assert verdict.reproducer
+    assert now[0] == 11.0
+
+
+def test_a_run_has_six_times_the_time_of_a_failure():
+    whole = ExplanationTime()
+    assert whole.of_next() == SECONDS_OF_A_FAILURE == 20
+    whole.spend(SECONDS_OF_A_FAILURE * FAILURES_OF_A_RUN - 5)
+    assert whole.of_next() == 5
+    whole.spend(10)
+    assert whole.of_next() == 0
+    assert ExplanationTime("off").of_next() == 0
+    assert ExplanationTime("2.5").of_next() == ExplanationTime(2.5).of_next() == 2.5
+
+
+@pytest.mark.parametrize("given", ["soon", "0", -1, True, "nan", []])
+def test_another_value_is_an_error_of_one_sentence(given):
+    with pytest.raises(UsageError, match=r"^diagnosis: give off or a number of seconds above 0\.$"):
+        Settings.of({"diagnosis": given})
+
+
+class WrongGRU(OracleBackend):
+    name, features = "wrong", Features(kinds={"gru"})
+
+    def layer(self, config, parameters):
+        return super().layer(config, {name: value * value.dtype.type(1.5) for name, value in parameters.items()})
+
+
+def test_the_functions_keyword_bounds_the_run():
+    started = time.monotonic()
+    report = run(WrongGRU(), profile="smoke", diagnosis="off")
+    assert report.failures
+    assert all(found.reproducer for found in report.failures)
+    assert all(OUT_OF_TIME in found.message for found in report.failures if "not refused" not in found.message)
+    assert time.monotonic() - started < 100
