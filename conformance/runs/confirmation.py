@@ -12,11 +12,11 @@ Afresh = Callable[[Task], "Verdict | None"]
 """Puts a task to a new process; returns None if there can be none."""
 
 
-def confirm(task: Task, verdict: Verdict, afresh: Afresh, ran: list[str]) -> None:
+def confirm(task: Task, verdict: Verdict, afresh: Afresh, ran: list[str], over: Callable[[], bool]) -> None:
     """Put the failing call of a verdict to a new process; if it passes there, say what must come before it.
 
     ``ran`` names the requirements whose checks the backend's process has run before, in order. No fault is named for
-    such a failure, because the call alone does not show it.
+    such a failure, because the call alone does not show it. The search ends when the time is ``over()``.
     """
     alone = replace(task, example=verdict.call, after=tuple(verdict.after), causes=())
     if verdict.call is not None or not verdict.depends:
@@ -32,7 +32,7 @@ def confirm(task: Task, verdict: Verdict, afresh: Afresh, ran: list[str]) -> Non
     drawn = replace(alone, example=None, after=())
 
     def fails(before: list[str]) -> bool:
-        found = afresh(replace(drawn, before=tuple(before)))
+        found = None if over() else afresh(replace(drawn, before=tuple(before)))
         return found is not None and not found.passed
 
     right = "the call alone is right in a fresh process"
@@ -42,6 +42,8 @@ def confirm(task: Task, verdict: Verdict, afresh: Afresh, ran: list[str]) -> Non
         verdict.before = _fewest(ran, fails)
         makes = "makes" if len(verdict.before) == 1 else "make"
         verdict.common = f"{right}; it fails after the calls that {', '.join(verdict.before)} {makes}"
+    elif over():
+        verdict.common = f"{right}, and the time to find the calls that must come before it is over"
     else:
         verdict.common = f"{right}, and it did not fail again there: the backend does not repeat itself"
 

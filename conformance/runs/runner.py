@@ -12,6 +12,7 @@ from conformance.diagnosis.diagnose import Diagnostician
 from conformance.diagnosis.explain import examined
 from conformance.engine.cause import Cause
 from conformance.engine.deadline import Deadline
+from conformance.engine.deadline import Deadline
 from conformance.engine.drawing import Plans, Streams
 from conformance.engine.profiles import Profile
 from conformance.engine.subject import Clock, Subject
@@ -118,7 +119,12 @@ class WorkerRunner:
             if not verdict.passed and asked and known is None and not (verdict.raised and verdict.call is None):
                 mine = (task.specification, task.kind, task.dtype)
                 ran = [name for subject_, name in self.isolated.ran[:-1] if subject_ == mine]
-                confirm(task, verdict, lambda alone: self.isolated.afresh(alone, block, clock), ran)
+                deadline = Deadline(task.explaining)
+                deadline.start()
+                confirm(
+                    task, verdict, lambda alone: self.isolated.afresh(alone, block, clock), ran, lambda: deadline.over
+                )
+                drawn.time.spend(deadline.spent)
             if not verdict.passed and refusal:
                 self.isolated.end_worker()  # a kernel that accepts a wrong argument may have written out of bounds
             return verdict, asked
