@@ -12,7 +12,6 @@ from conformance.diagnosis.diagnose import Diagnostician
 from conformance.diagnosis.explain import examined
 from conformance.engine.cause import Cause
 from conformance.engine.deadline import Deadline
-from conformance.engine.deadline import Deadline
 from conformance.engine.drawing import Plans, Streams
 from conformance.engine.profiles import Profile
 from conformance.engine.subject import Clock, Subject
