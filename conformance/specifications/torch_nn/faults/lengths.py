@@ -332,11 +332,9 @@ def reverse_runs_over_the_padding():
 )
 def masks_blended():
     def direction(go, kind, weights, inputs, h, c, running, reverse, record=None):
-        if running is None:
-            return go(kind, weights, inputs, h, c, running, reverse, record)
         T, output = len(inputs), [None] * len(inputs)
         for t in reversed(range(T)) if reverse else range(T):
-            m = running[t] * 1.0
+            m = 1.0 if running is None else running[t] * 1.0  # a mask of ones where no lengths are given
             _, h_t, c_t = go(kind, weights, inputs[t : t + 1], h, c, None, reverse)
             h = h_t * m + h * (1 - m)
             c = c if c_t is None else c_t * m + c * (1 - m)
