@@ -176,6 +176,7 @@ def results_of(piece: Piece, wanted: Sequence[Key]) -> dict[Key, Finding]:
                     reproducer=row.reproducer,
                     steps=None if row.steps is None else tuple(row.steps),
                     seconds=row.seconds,
+                    also=row.also,
                 )
     expected = set(wanted)
     for key in found:
