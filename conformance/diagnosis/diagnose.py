@@ -108,16 +108,16 @@ class Diagnostician:
         *,
         base: Sequence[str] = (),
         over: Callable[[], bool] = lambda: False,
+        numeric: bool = True,
     ) -> Diagnosis:
         """Explain the law's failure on a call; ``own`` holds trials drawn for the law.
 
         ``base`` names faults that the backend has and that do not explain the failure. The search for pairs of faults
-        ends once ``over()``.
+        ends once ``over()``. With ``numeric`` False the failure is not one of numbers, even if the call's are wrong.
         """
         failing = trial_of(self.subject, call)
-        search = Search(self, law, failing, own, base, over)
-        numeric = manner(failing) == WRONG and not search.is_of_base()
-        return search.by_numbers() if numeric else search.by_law()
+        search = Search(self, law, failing, own, base, over, numeric)
+        return search.by_numbers() if search.numeric else search.by_law()
 
     def other_kinds(self) -> list[Probe]:
         """Return probes of calls of the other claimed kinds on which the backend is right."""
@@ -146,6 +146,7 @@ class Search:
         own: Sequence[Any],
         base: Sequence[str],
         over: Callable[[], bool],
+        numeric: bool = True,
     ) -> None:
         self.diagnostician, self.law, self.failing, self.own, self.over = diagnostician, law, failing, own, over
         self.subject, self.specification = diagnostician.subject, diagnostician.subject.specification
@@ -155,6 +156,8 @@ class Search:
         forms = self.specification.forms
         controls = [f for f in forms if f is not failing.form and f.controls(self.subject.backend.features)]
         self.others = [diagnostician.evidence(form) for form in controls]
+        self.numeric = numeric and manner(failing) == WRONG and not self.is_of_base()
+        """Whether the plain call's wrong numbers are the failure."""
 
     def is_of_base(self) -> bool:
         """Return whether a fault that the backend is known to have gives the numbers of the plain call."""
@@ -282,7 +285,7 @@ class Search:
     def by_law(self) -> Diagnosis:
         """Explain an exception, a wrong shape, or a failure between several right calls."""
         how = manner(self.failing)
-        if how == RIGHT or self.is_of_base():  # the plain call does not show the failure
+        if how in (RIGHT, WRONG):  # the plain call does not show the failure
             how = manner_under(self.law, trial_of(self.subject, self.failing.call))
             seen = Survey.of(self.own, lambda trial: manner_under(self.law, trial))
         else:

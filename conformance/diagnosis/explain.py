@@ -93,7 +93,8 @@ def _explain(
     check: Any, verdict: Verdict, diagnostician: Diagnostician, call: Any, attempts: int, causes: Sequence[Cause]
 ) -> None:
     subject = diagnostician.subject
-    if failure_of(check, trial_of(subject, call)) is None:
+    failed = failure_of(check, trial_of(subject, call))
+    if failed is None:
         after_other_calls(check, verdict, diagnostician, call)
         return
     specification = subject.specification
@@ -102,7 +103,9 @@ def _explain(
             stream = diagnostician.streams.of(check.draw)
             own = [trial for _, trial in stream.applicable(check.applies, MAX_OWN_TRIALS)]
             base = [name for cause in causes for name in cause.faults[:1]]
-            found = diagnostician.diagnose(check.law, call, own, base=base, over=lambda: subject.deadline.over)
+            found = diagnostician.diagnose(
+                check.law, call, own, base=base, over=lambda: subject.deadline.over, numeric=not failed.accepted
+            )
         verdict.diagnosis, verdict.common = found.faults, found.common
         verdict.more, verdict.numeric = found.more, found.numeric
         if found.pattern is not None and found.numeric and not found.faults:

@@ -26,6 +26,8 @@ class Failed(AssertionError):
     """The largest error as a fraction of the allowed one, where numbers are wrong."""
     raised: str = ""
     """The exception or the crash of the backend without its numbers; empty if nothing was raised."""
+    accepted = False
+    """Whether the backend accepted what it must refuse, so that no numbers of its are in question."""
     asked: str = ""
     """The call that raised, in words; empty if nothing was raised."""
 

@@ -147,7 +147,9 @@ class Trial:
         """Require that the backend raises an error for the call with ``changes``; ``what`` describes that call."""
         result = self.attempt(what, **changes)
         if not isinstance(result, Exception):
-            raise Failed(f"{what}: accepted, and {describe_returned(result)} came back; expected an error")
+            failure = Failed(f"{what}: accepted, and {describe_returned(result)} came back; expected an error")
+            failure.accepted = True
+            raise failure
 
     def arranged(self, arrange: Callable[[np.ndarray], np.ndarray]) -> Results:
         """Build and call once more with every array, parameters too, laid out in memory by ``arrange``."""

@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from conformance.engine.cause import Cause
 from conformance.engine.compare import signature
 from conformance.engine.verdict import Verdict
 from conformance.isolation.channel import Channel
@@ -54,10 +55,20 @@ class Ended:
     judged: int = 0
     printed: str = ""
 
+    @property
+    def end(self) -> str:
+        """The end of the process in words."""
+        return f"the backend's process {self.why}"
+
+    def follows(self, cause: Cause) -> bool:
+        """Return whether an earlier end explains this one: in the same call, or of a requirement that this builds on."""
+        mine = signature(self.end)
+        return cause.raised.endswith(mine) and (cause.direct or cause.raised == self.verdict().raised)
+
     def verdict(self) -> Verdict:
         """Return the failure of the check."""
         where = self.what or "outside of any call"
-        failure = f"{where}: the backend's process {self.why}"
+        failure = f"{where}: {self.end}"
         raised = signature(failure)
         if self.printed:
             failure += "\n  printed:\n" + "\n".join(f"    {line}" for line in self.printed.splitlines())

@@ -162,7 +162,7 @@ class IsolatedBackend:
                 self.ran.append(((task.specification, task.kind, task.dtype), task.requirement))
                 return found, True
             verdict = found.verdict()
-            cause = next((cause for cause in task.causes if cause.raised == verdict.raised), None)
+            cause = next((cause for cause in task.causes if found.follows(cause)), None)
             if cause is not None:  # the earlier crash or hang
                 verdict.excused = verdict.refused = 1
                 verdict.failure, verdict.cause = "", cause.requirement

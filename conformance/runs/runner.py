@@ -124,7 +124,7 @@ class WorkerRunner:
                     task, verdict, lambda alone: self.isolated.afresh(alone, block, clock), ran, lambda: deadline.over
                 )
                 drawn.time.spend(deadline.spent)
-            if not verdict.passed and refusal:
+            if refusal and (verdict.excused or not verdict.passed):
                 self.isolated.end_worker()  # a kernel that accepts a wrong argument may have written out of bounds
             return verdict, asked
         finally:
