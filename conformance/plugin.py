@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from conformance.campaign.campaign import Campaign
     from conformance.campaign.options import Exploration
     from conformance.engine.finding import Finding
+    from conformance.isolation.interrupt import Interrupt
     from conformance.runs.job import Job
     from conformance.runs.session import Session
 
@@ -159,16 +160,20 @@ class PluginState:
         self.exploration: Exploration | None = None
         self.campaign: Campaign | None = None
         self.problem: pytest.UsageError | None = None
+        self.interrupt: Interrupt | None = None
 
     def prepare(self) -> Session:
         """Prepare the session from the options of the command line. Raises pytest.UsageError, one sentence."""
         from conformance import registry
         from conformance.campaign.hypofuzz import under_hypofuzz
         from conformance.campaign.options import explored
+        from conformance.isolation.interrupt import Interrupt
         from conformance.runs.session import Session
         from conformance.runs.settings import FLAGS, Settings, UsageError
 
         option, distributed = self.config.getoption, hasattr(self.config, "workerinput")
+        if self.interrupt is None and not distributed:
+            self.interrupt = Interrupt(defer=False)
         given = {keyword: option(flag, None) for keyword, flag in FLAGS.items()}
         isolation = "none" if option("usepdb") or under_hypofuzz() else None
         processes = 1 if option("--campaign-time") or distributed else None
@@ -195,6 +200,8 @@ class PluginState:
         """End every process of the run."""
         if self.session is not None:
             self.session.close()
+        if self.interrupt is not None:
+            self.interrupt.close()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -316,6 +323,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         return
     jobs = [job for item in session.items if (job := job_of(item)) is not None]
     if state.campaign is None:
+        if state.interrupt is not None and state.session.pool is not None:  # not for an adapter in this process
+            state.session.interrupt, state.interrupt.defer = state.interrupt, True
         state.session.start(jobs)
     else:
         capture = config.pluginmanager.getplugin("capturemanager")

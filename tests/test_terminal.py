@@ -16,6 +16,7 @@ from conformance.backend import Features
 from conformance.engine.finding import Finding, Status
 from conformance.engine.key import Key
 from conformance.reporting.report import Outcome, Row
+from conformance.reporting.severity import grossest_first
 from conformance.reporting.terminal import MAX_FAILURE_PARAGRAPHS, Progress, minutes, summary
 from conformance.specifications.torch_nn import TORCH_NN
 from tests.test_gate import WRONG
@@ -132,6 +133,41 @@ def test_failures_come_first_a_paragraph_each():
         "",
     ]
     assert lines[-2] == "  mine does not conform: 1 requirement failed."
+
+
+def test_failures_are_told_by_how_wrong_they_are():
+    """Crashes and wrong numbers come first, then what a call leaves behind, then refusals."""
+    rows = [
+        row("REFUSAL", message="lengths of zero: accepted, and an output of shape (1,) came back; expected an error"),
+        row("OTHER-BITS", message="output: the same call gave other bits the second time, off by 1"),
+        row("RAISES", message="forward raised RuntimeError: not for lengths"),
+        row("SMALL", margin=1.03),
+        row("GROSS", margin=1e6),
+        row("MIDDLE", margin=30.0),
+        row("CRASH", message="forward: the backend's process ended by signal 11 (SIGSEGV)"),
+    ]
+    order = ["CRASH", "GROSS", "MIDDLE", "SMALL", "RAISES", "OTHER-BITS", "REFUSAL"]
+    assert list(grossest_first(rows)) == order
+    lines = list(summary([outcome(*rows)]))
+    assert [line.split()[1] for line in lines if line.startswith("  FAILED ")] == [*order[:4], "besides:"]
+
+
+def test_many_accepted_calls_are_one_paragraph_that_names_the_cure():
+    said = "accepted, and an output of shape (1,) came back; expected an error"
+    refusals = [row(f"REFUSE-{n}", message=f"call {n}: {said}\nmore", reproducer=f"{n}.py") for n in range(30)]
+    wrong = [row(f"WRONG-{n}", margin=10.0 * (n + 1)) for n in range(6)]
+    lines = list(summary([outcome(*refusals, *wrong)]))
+    failed = [line for line in lines if line.startswith("  FAILED ")]
+    assert [line.split()[1] for line in failed] == ["WRONG-5", "WRONG-4", "WRONG-3", "REFUSE-0,", "besides:"]
+    assert "and 22 more" in failed[3]
+    cure = "    30 invalid calls are accepted: call reference.check_inputs and reference.check_parameters first"
+    assert lines[lines.index(failed[3]) + 1] == cure
+    assert "    reproducer: 0.py" in lines
+    assert len(lines) < 50
+
+    others = [row(f"REFUSE-{n}", message=f"call {n}: {said}", specification="another") for n in range(3)]
+    assert "    3 invalid calls are accepted: check the arguments first" in list(summary([outcome(*others)]))
+    assert sum("accepted:" in line for line in summary([outcome(*refusals[:2])])) == 0
 
 
 @pytest.mark.parametrize(("report", "told"), [("r.json", "see r.json"), (None, "--conformance-report FILE keeps all")])

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -76,10 +77,15 @@ class Ended:
 
 
 class HostProcess:
-    """The process that imports and builds a backend. Making the object starts it."""
+    """The process that imports and builds a backend. Making the object starts it.
 
-    def __init__(self, name: str, limits: Limits, environment: dict[str, str]) -> None:
-        self.name, self.limits = name, limits
+    ``look()`` is called again and again while the run waits for a message; it may raise to end the wait.
+    """
+
+    def __init__(
+        self, name: str, limits: Limits, environment: dict[str, str], look: Callable[[], object] = lambda: None
+    ) -> None:
+        self.name, self.limits, self.look = name, limits, look
         self.mark = f"{os.getpid()}-{secrets.token_hex(8)}"
         ours, theirs = socket.socketpair()
         printed, prints = os.pipe()
@@ -197,6 +203,7 @@ class HostProcess:
         try:
             while True:
                 waiting: list[Any] = [channel.connection, output.descriptor] + ([gone] if gone is not None else [])
+                self.look()
                 ready, _, _ = select.select(waiting, [], [], TICK_SECONDS)
                 if output.descriptor in ready:
                     output.read()

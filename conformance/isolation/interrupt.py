@@ -1,38 +1,54 @@
-"""Defer KeyboardInterrupt to safe points: raised elsewhere, in a callback of Hypothesis for example, it can be lost."""
+"""Defer interrupts to safe points: raised elsewhere, in a callback of Hypothesis for example, they can be lost."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from types import FrameType
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupt:
-    """A handler of Ctrl-C until ``close()``: it keeps the first one, and passes the second on to the former handler.
+    """A handler of Ctrl-C and SIGTERM until ``close()``.
 
-    Outside of the main thread, and if Ctrl-C is ignored, it does nothing.
+    It keeps the first one, and passes the second on to the former handler, or raises KeyboardInterrupt for it. Outside
+    of the main thread it does nothing, and a signal that is ignored stays ignored. With ``defer`` False, which may be
+    changed at any time, the first one raises KeyboardInterrupt as well.
     """
 
-    def __init__(self) -> None:
-        former = signal.getsignal(signal.SIGINT)
-        self.pressed = False
-        in_main_thread = threading.current_thread() is threading.main_thread()
-        self.former = former if in_main_thread and callable(former) else None
-        if self.former is not None:
-            signal.signal(signal.SIGINT, self.handle)
+    def __init__(self, *, defer: bool = True) -> None:
+        self.pressed, self.defer = False, defer
+        self.former: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                former = signal.getsignal(number)
+                if former is not None and former != signal.SIG_IGN:  # None: not of Python
+                    self.former[number] = former
+                    signal.signal(number, self.handle)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """Keep the first Ctrl-C; pass any other on."""
-        if self.pressed and self.former is not None:
-            self.former(number, frame)
-        self.pressed = True
+        """Keep the first signal; pass any other on."""
+        if not self.pressed:
+            self.pressed = True
+            if not self.defer:
+                raise KeyboardInterrupt
+            return
+        former = self.former.get(number)
+        if callable(former):
+            former(number, frame)
+        else:
+            raise KeyboardInterrupt
 
     def raise_if_pressed(self) -> None:
-        """Raise KeyboardInterrupt if there was a Ctrl-C."""
+        """Raise KeyboardInterrupt if there was a signal."""
         if self.pressed:
             raise KeyboardInterrupt
 
     def close(self) -> None:
-        """Restore the former handler."""
-        if self.former is not None and signal.getsignal(signal.SIGINT) == self.handle:
-            signal.signal(signal.SIGINT, self.former)
+        """Restore the former handlers."""
+        for number, former in self.former.items():
+            if signal.getsignal(number) == self.handle:
+                signal.signal(number, former)
+        self.former.clear()

@@ -59,6 +59,8 @@ class IsolatedBackend:
         self.environment = environment(threads)
         self.print: Callable[[str], object] = lambda text: sys.stdout.write(text)
         """Receives the backend's output in a check."""
+        self.look: Callable[[], object] = lambda: None
+        """Called again and again while the caller waits; it may raise to end the wait."""
         self.database: ExampleDatabase | None = None
         """The database of failing examples; None without one."""
         self.abandoned = False
@@ -71,7 +73,7 @@ class IsolatedBackend:
         self._host: HostProcess | None = self._started()
 
     def _started(self) -> HostProcess:
-        return HostProcess(self.name, self.limits, self.environment)
+        return HostProcess(self.name, self.limits, self.environment, lambda: self.look())
 
     @property
     def description(self) -> Description:

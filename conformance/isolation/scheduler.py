@@ -19,7 +19,7 @@ from conformance.isolation.interrupt import Interrupt
 from conformance.isolation.isolated_backend import IsolatedBackend
 from conformance.isolation.pool import Over, WorkerPool
 
-LOOK_SECONDS = 1.0  # between two tests whether the run is over
+LOOK_SECONDS = 0.5  # between two tests whether the run is over
 
 JobType = TypeVar("JobType", bound=Hashable)
 Found = TypeVar("Found")
@@ -31,7 +31,7 @@ class Scheduler(Generic[JobType, Found]):
     """The threads that run jobs; the jobs of a unit run in their order in one process.
 
     ``unit(job)`` returns the position of the job's backend, and a key that the jobs of one process share.
-    ``judge(job, isolated, draw)`` runs a job.
+    ``judge(job, isolated, draw)`` runs a job. ``interrupt`` is the caller's, if it has one.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class Scheduler(Generic[JobType, Found]):
         pool: WorkerPool,
         unit: Callable[[JobType], tuple[int, Hashable]],
         judge: Callable[[JobType, IsolatedBackend, Drawing], Found],
+        interrupt: Interrupt | None = None,
     ) -> None:
         units: dict[tuple[int, Hashable], list[JobType]] = defaultdict(list)
         for job in jobs:
@@ -49,7 +50,8 @@ class Scheduler(Generic[JobType, Found]):
         self._inbox: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
         self._ready: dict[JobType, tuple[Found | BaseException, str]] = {}
         self._lock = threading.Lock()
-        self._interrupt = Interrupt()
+        self._own_interrupt = Interrupt() if interrupt is None else None
+        self._interrupt = interrupt or self._own_interrupt
         count = min(pool.processes, len(units))
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
         for thread in self._threads:
@@ -58,7 +60,8 @@ class Scheduler(Generic[JobType, Found]):
     def found(self, job: JobType) -> Found:
         """Wait for a job and return the judge's result; raise the judge's exception."""
         while job not in self._ready:
-            self._interrupt.raise_if_pressed()
+            if self._interrupt is not None:
+                self._interrupt.raise_if_pressed()
             with suppress(queue.Empty):
                 ask, *content = self._inbox.get(timeout=LOOK_SECONDS)
                 ask(*content)
@@ -70,7 +73,8 @@ class Scheduler(Generic[JobType, Found]):
 
     def close(self) -> None:
         """End the threads and their processes."""
-        self._interrupt.close()
+        if self._own_interrupt is not None:
+            self._own_interrupt.close()
         self._pool.abandon()
         for thread in self._threads:
             thread.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,8 +10,10 @@ from contextlib import contextmanager
 from textwrap import shorten
 from typing import Any
 
+from conformance import specifications
 from conformance.engine.finding import Finding, Status
 from conformance.reporting.report import Outcome, Row, conforms, percent
+from conformance.reporting.severity import accepted, cure, grossest_first, severity
 
 MAX_FAILURE_PARAGRAPHS = 4  # failing requirements with a paragraph each, in pytest's list of failures and in ours
 MAX_LIST_LINES = 10  # of any other list
@@ -53,7 +56,7 @@ def alike(rows: Iterable[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]
 
 def where(rows: Iterable[Row]) -> str:
     """Return the kinds and dtypes of the rows: ``lstm float32, gru float32``."""
-    return ", ".join(f"{row.kind} {row.dtype}" for row in rows)
+    return ", ".join(dict.fromkeys(f"{row.kind} {row.dtype}" for row in rows))
 
 
 def failure_lines(row: Row) -> Iterator[str]:
@@ -75,18 +78,24 @@ def summary(outcomes: Sequence[Outcome], report: str | None = None) -> Iterator[
 
 def failures(outcome: Outcome, report: str | None) -> Iterator[str]:
     """Yield the lines on the requirements that failed, and on the requirements that these block."""
-    by_id = alike((row for row in outcome.rows if row.status == "failed"), lambda row: row.id)
+    by_id = grossest_first(row for row in outcome.rows if row.status == "failed")
+    as_one = accepted(by_id)
+    paragraphs = [*([id_] for id_ in by_id if id_ not in as_one), *([as_one] if as_one else [])]
     blocked = [row.id for row in outcome.rows if row.status == "blocked"]
     if not by_id and not blocked:
         return
     yield f"{outcome.name} ({outcome.version})"
-    for id_, rows in list(by_id.items())[:MAX_FAILURE_PARAGRAPHS]:
-        yield f"  FAILED {id_} ({where(rows)})"
+    cut_off = MAX_FAILURE_PARAGRAPHS - bool(as_one)
+    told = [*paragraphs[:cut_off], *([as_one] if as_one and as_one not in paragraphs[:cut_off] else [])]
+    for ids in told:
+        rows = [row for id_ in ids for row in by_id[id_]]
+        yield f"  FAILED {named(ids)} ({where(rows)})"
+        if len(ids) > 1:
+            yield f"    {cure(len(ids), rows)}"
         yield from (f"    {line}" for line in failure_lines(rows[0]))
         if rows[0].reproducer:
             yield f"    reproducer: {rows[0].reproducer}"
-    if len(by_id) > MAX_FAILURE_PARAGRAPHS:
-        rest = list(by_id)[MAX_FAILURE_PARAGRAPHS:]
+    if rest := [id_ for ids in paragraphs if ids not in told for id_ in ids]:
         yield f"  FAILED besides: {named(rest)}; {source(report)}"
     if blocked:
         count = len(set(blocked))
@@ -147,18 +156,24 @@ def unmatched(outcomes: Sequence[Outcome]) -> Iterator[str]:
 
 @contextmanager
 def screenful(reporter: Any, report: str | None) -> Iterator[None]:
-    """Cut pytest's lists of failures after the suite's first MAX_FAILURE_PARAGRAPHS; leave its count unchanged."""
+    """Cut pytest's lists of failures to the suite's grossest MAX_FAILURE_PARAGRAPHS; leave its count unchanged."""
     failed = reporter.stats.get("failed", [])
     ours = [one for one in failed if hasattr(one, "conformance")]
     if len(ours) <= MAX_FAILURE_PARAGRAPHS or reporter.config.get_verbosity() > 0:
         yield
         return
-    hidden = {id(one) for one in ours[MAX_FAILURE_PARAGRAPHS:]}
-    reporter.stats["failed"] = [one for one in failed if id(one) not in hidden]
+    shown = sorted(ours, key=_severity_of_report)[:MAX_FAILURE_PARAGRAPHS]
+    reporter.stats["failed"] = [*(one for one in failed if not hasattr(one, "conformance")), *shown]
     try:
         yield
     finally:
         reporter.stats["failed"] = failed
+
+
+def _severity_of_report(report: Any) -> tuple[int, float]:
+    found = Finding.of_json(json.loads(report.conformance))
+    entry = specifications.named(found.specification).requirements.get(found.requirement)
+    return severity("" if entry is None else entry.area, found.margin, found.message)
 
 
 class Progress:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from conformance import registry, specifications
 from conformance.engine.finding import Finding, Status
+from conformance.isolation.interrupt import Interrupt
 from conformance.isolation.system import available
 from conformance.reporting.baseline import Gate
 from conformance.reporting.report import Outcome
@@ -89,20 +91,28 @@ def run(backend: Any, profile: str = "standard", **options: Any) -> Report:
     ("process" or "none"), timeout (seconds), memory (GiB), processes, run_blocked, diagnosis ("off" or seconds). A
     class or function that a new process can import runs in separate processes. An instance runs in this process, and
     so does a class or function that is defined inside a function or a script. Raises ValueError, one sentence, for an
-    option or a backend that cannot be used.
+    option or a backend that cannot be used, and KeyboardInterrupt after Ctrl-C or SIGTERM, with the report written.
     """
     session = prepared(backend, profile, options)
+    findings: dict[Any, Finding] = {}
+    session.interrupt = interrupt = Interrupt(defer=session.pool is not None)
     try:
         jobs = session.jobs()
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), suppress(KeyboardInterrupt):  # what was found is kept
             warnings.simplefilter("ignore")  # adapters may warn
             session.start(jobs)
-            findings = {job.key: session.finding(job) for job in jobs}
+            for job in jobs:
+                findings[job.key] = session.finding(job)
+        interrupt.defer = True
         report = Report(session, findings)
+        if session.settings.report is not None:
+            report.save(session.settings.report)
     finally:
         session.close()
-    if session.settings.report is not None:
-        report.save(session.settings.report)
+        interrupt.close()
+    if len(findings) < len(jobs):
+        raise KeyboardInterrupt
+    interrupt.raise_if_pressed()
     return report
 
 

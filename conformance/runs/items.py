@@ -40,7 +40,7 @@ class LazyRun:
         self.jobs: list[Job] = self.session.jobs()
         self.expected: list[Job] | None = None
         """The jobs that pytest is going to check, None for all."""
-        self._findings: dict[Job, Finding] = {}
+        self._findings: dict[Job, Finding | Exception] = {}
         self.every.append(self)
         atexit.register(self.session.close)
 
@@ -57,13 +57,23 @@ class LazyRun:
         return list(reversed(jobs))
 
     def finding(self, job: Job) -> Finding:
-        """Run the jobs up to this one and return its finding."""
+        """Run the jobs up to this one and return its finding, or raise the exception that ended it."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # adapters may warn
             while job not in self._findings:
-                following = self._left.pop()
-                self._findings[following] = self.session.finding(following)
-        return self._findings[job]
+                self._judge(self._left[-1])
+                self._left.pop()
+        found = self._findings[job]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _judge(self, job: Job) -> None:
+        """Keep the job's finding; an exception, which is the suite's own, is kept for the job's item."""
+        try:
+            self._findings[job] = self.session.finding(job)
+        except Exception as error:
+            self._findings[job] = error
 
     def close(self) -> None:
         """End the processes of the run."""

@@ -92,9 +92,11 @@ class Recorder:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Settle the findings, write the report, set the exit status."""
+        state = self.state
+        if state.interrupt is not None:
+            state.interrupt.defer = True  # the report is written to the end
         if self.progress is not None:
             self.progress.end()
-        state = self.state
         if not (state.asked or self.results) or self.config.getoption("collectonly") or state.problem is not None:
             return
         ours = state.session or state.prepare()  # xdist's main process has no session if no backend is named
@@ -111,6 +113,8 @@ class Recorder:
 
     def exit_status(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
         """Return the exit status: pytest's unless it is 0 or 1, then 1 if the gate or a known-failures file fails."""
+        if self.state.interrupt is not None and self.state.interrupt.pressed:
+            return pytest.ExitCode.INTERRUPTED
         if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             return status
         if self.gate is not None:

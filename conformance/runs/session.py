@@ -17,6 +17,7 @@ from conformance.engine.profiles import PROFILES
 from conformance.engine.specification import Specification
 from conformance.engine.subject import Clock, Subject
 from conformance.engine.verdict import Verdict
+from conformance.isolation.interrupt import Interrupt
 from conformance.isolation.isolated_backend import IsolatedBackend
 from conformance.isolation.pool import WorkerPool
 from conformance.isolation.scheduler import Drawing, Scheduler
@@ -53,6 +54,8 @@ class Session:
         self.settings, self.database = settings, database
         self.asked = tuple(dict.fromkeys(asked))
         self.pool: WorkerPool | None = None
+        self.interrupt: Interrupt | None = None
+        """The caller's handler of interrupts, which take effect where a job begins or while it waits."""
         self._scheduler: Scheduler[Job, Finding] | None = None
         self._clocks: dict[int, Clock] = {}
         self._subjects: dict[tuple[int, str, str, str], Subject] = {}
@@ -210,25 +213,32 @@ class Session:
     def start(self, jobs: Sequence[Job]) -> None:
         """Start the jobs in several processes, if the run has several."""
         if self.pool is not None and self.pool.processes > 1 and jobs:
-            self._scheduler = Scheduler(jobs, self.pool, _unit, self._judged)
+            self._scheduler = Scheduler(jobs, self.pool, _unit, self._judged, self.interrupt)
 
     def _judged(self, job: Job, isolated: IsolatedBackend, draw: Drawing) -> Finding:
         return self.judge.judge(job, WorkerRunner(self.drawn, isolated, draw))
 
     def finding(self, job: Job) -> Finding:
         """Return the finding of a job. Callers must take the jobs in the order in which they were started."""
+        self._look()
         if self._scheduler is not None:
             return self._scheduler.found(job)
         return self.judge.judge(job, self.runner(job))
+
+    def _look(self) -> None:
+        if self.interrupt is not None:
+            self.interrupt.raise_if_pressed()
 
     def runner(self, job: Job) -> Runner:
         """Return the runner that puts a job to its backend in the caller's thread."""
         index = job.backend_index
         if index not in self._runners:
-            pool = self.pool
-            self._runners[index] = (
-                InProcessRunner(self.drawn) if pool is None else WorkerRunner(self.drawn, pool.take(index))
-            )
+            if self.pool is None:
+                self._runners[index] = InProcessRunner(self.drawn)
+            else:
+                isolated = self.pool.take(index)
+                isolated.look = self._look
+                self._runners[index] = WorkerRunner(self.drawn, isolated)
         return self._runners[index]
 
     def draw_from(self, seed: int) -> None:

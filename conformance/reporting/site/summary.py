@@ -8,7 +8,7 @@ from textwrap import shorten
 
 from conformance.reporting.changes import Change, Comparison
 from conformance.reporting.reading import WORDS, Report, counted
-from conformance.reporting.report import Row
+from conformance.reporting.severity import grossest_first
 from conformance.reporting.site.matrix import MARKS, Area, matrix
 
 MAX_LISTED = 20  # requirements under one heading, so that a step summary stays readable
@@ -64,10 +64,7 @@ def _counts(area: Area, column: int) -> str:
 
 def _requirements(report: Report, status: str, title: str) -> Iterator[str]:
     """Yield a list of the requirements with that status; known failures are folded."""
-    by_id: dict[str, list[Row]] = {}
-    for row in report.rows:
-        if row.status == status:
-            by_id.setdefault(row.id, []).append(row)
+    by_id = grossest_first(row for row in report.rows if row.status == status)
     if not by_id:
         return
     folded = status == "known_failure"

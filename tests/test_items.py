@@ -1,0 +1,55 @@
+"""Requirements as items of pytest: what one job raises is its own item's, whichever item runs it."""
+
+import pytest
+
+from conformance import Features
+from conformance.backends.oracle import OracleBackend
+from conformance.runs.items import LazyRun
+
+
+class SomeGRU(OracleBackend):
+    name, features = "some", Features(kinds={"gru"})
+
+
+@pytest.fixture
+def lazy_run(monkeypatch):
+    run = LazyRun(SomeGRU(), "smoke", {})
+    run.expect(run.jobs[:3])
+    yield run
+    run.close()
+    LazyRun.every.remove(run)
+
+
+def test_an_earlier_jobs_exception_is_kept_for_its_own_item(lazy_run, monkeypatch):
+    first, second, third = lazy_run.jobs[:3]
+    judged = []
+
+    def finding(job):
+        judged.append(job)
+        if job is first:
+            raise RuntimeError("the suite broke")
+        return f"finding of {job}"
+
+    monkeypatch.setattr(lazy_run.session, "finding", finding)
+    assert lazy_run.finding(third) == f"finding of {third}"
+    assert lazy_run.finding(second) == f"finding of {second}"
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="the suite broke"):
+            lazy_run.finding(first)
+    assert judged == [first, second, third]
+
+
+def test_an_interrupted_job_runs_again(lazy_run, monkeypatch):
+    first, second = lazy_run.jobs[:2]
+    presses = [KeyboardInterrupt()]
+
+    def finding(job):
+        if presses:
+            raise presses.pop()
+        return f"finding of {job}"
+
+    monkeypatch.setattr(lazy_run.session, "finding", finding)
+    with pytest.raises(KeyboardInterrupt):
+        lazy_run.finding(second)
+    assert lazy_run.finding(second) == f"finding of {second}"
+    assert lazy_run.finding(first) == f"finding of {first}"
