@@ -86,10 +86,12 @@ def test_a_hostile_backend_fails_and_the_run_goes_on(name, tmp_path):
     )
     assert status == 1, printed
     failed = failures(report)
-    assert set(failed) == {"SHAPE-OUTPUT", "SHAPE-DTYPE", "LENGTHS-FULL"}
+    assert "SHAPE-OUTPUT" in failed
     for message in failed.values():
         assert HOSTILE[name] in message
-    assert "3 failed" in printed
+    judged = {row["id"]: row["status"] for row in report["requirements"] if row["status"] != "not_claimed"}
+    assert set(judged) == {"SHAPE-OUTPUT", "SHAPE-DTYPE", "LENGTHS-FULL"}
+    assert set(judged.values()) <= {"failed", "blocked"}, "the first failure may explain the others"
 
 
 def test_a_backend_that_grows_too_large_fails(tmp_path):

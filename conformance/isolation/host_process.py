@@ -62,7 +62,7 @@ class Ended:
         return f"the backend's process {self.why}"
 
     def follows(self, cause: Cause) -> bool:
-        """Return whether an earlier end explains this one: in the same call, or of a requirement that this builds on."""
+        """Return whether an earlier end explains this one: of the same call, or of what this requirement builds on."""
         mine = signature(self.end)
         return cause.raised.endswith(mine) and (cause.direct or cause.raised == self.verdict().raised)
 
