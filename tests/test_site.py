@@ -465,11 +465,11 @@ def test_a_comparison_leaves_its_margin_and_that_of_each_step(batch_first):
     assert len(trial.steps) == call.T
     assert max(trial.steps) <= trial.margin < 1
 
-    growing = 10.0 * (1 + np.arange(call.T)).reshape((1, -1, 1) if batch_first else (-1, 1, 1))
+    growing = 0.2 * (1 + np.arange(call.T)).reshape((1, -1, 1) if batch_first else (-1, 1, 1))
     wrong = trial.want.output + growing * trial.allowed(REPLICAS_ON_FAILURE[-1]).output
     with pytest.raises(Failed) as failed:
         trial.agrees(trial.got._replace(output=wrong))
-    assert failed.value.margin == pytest.approx(10 * call.T)
+    assert failed.value.margin == pytest.approx(0.2 * call.T)
     assert trial.steps == pytest.approx(growing.ravel())
 
 
