@@ -126,7 +126,7 @@ def test_the_mistake_prints_the_shown_failure(project, installed):
     assert_shown(block("output[0, 0, 0]"), printed)
     assert "FAILED GRU-RESET-GATE (gru float32)" in printed
     (blocked,) = re.findall(r"`GRU-RESET-GATE`\s+fails\s+and\s+(\d+)\s+others\s+are\s+blocked", README)
-    assert f"blocked: {blocked} requirements that build on what failed" in printed
+    assert f"blocked: {blocked} requirements whose failures these explain" in printed
 
 
 def test_the_functions_run_from_ones_own_tests(project, installed):

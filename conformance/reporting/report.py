@@ -14,6 +14,7 @@ from conformance.engine.specification import Specification
 from conformance.version import __version__
 from reference.catalogue import Requirement
 
+DIAGNOSIS = "diagnosis: "  # begins a sentence of it in a message
 MAX_FLOAT = sys.float_info.max  # JSON has no infinity
 
 
@@ -60,6 +61,15 @@ class Row:
             specification=f.specification,
             also=f.also,
         )
+
+    @property
+    def diagnosed(self) -> str:
+        """The first sentence of the diagnosis; empty without one."""
+        lines = (line.strip() for line in self.message.splitlines())
+        said = next((line.removeprefix(DIAGNOSIS) for line in lines if line.startswith(DIAGNOSIS)), "")
+        if not said and self.diagnosis:
+            return f"these are the numbers of {self.diagnosis[0]['explanation']}"
+        return said
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as JSON data. An infinite margin, a difference with no allowed error, becomes MAX_FLOAT."""

@@ -60,11 +60,11 @@ def where(rows: Iterable[Row]) -> str:
 
 
 def failure_lines(row: Row) -> Iterator[str]:
-    """Yield at most three lines on a failure: the statement, the message, the fault that explains it."""
+    """Yield at most three lines on a failure: the statement, the message, the first sentence of the diagnosis."""
     yield shorten(row.statement, MAX_TEXT_CHARACTERS, placeholder="...")
     yield shorten(row.message.splitlines()[0], MAX_TEXT_CHARACTERS, placeholder="...")
-    for fault in row.diagnosis[:1]:
-        yield f"these are the numbers of {fault['explanation']}"
+    if row.diagnosed:
+        yield shorten(row.diagnosed, 2 * MAX_TEXT_CHARACTERS, placeholder="...")
 
 
 def summary(outcomes: Sequence[Outcome], report: str | None = None) -> Iterator[str]:
@@ -99,7 +99,7 @@ def failures(outcome: Outcome, report: str | None) -> Iterator[str]:
         yield f"  FAILED besides: {named(rest)}; {source(report)}"
     if blocked:
         count = len(set(blocked))
-        yield f"  blocked: {count} requirements that build on what failed: {named(blocked)}"
+        yield f"  blocked: {count} requirements whose failures these explain: {named(blocked)}"
     yield ""
 
 

@@ -76,8 +76,8 @@ def _requirements(report: Report, status: str, title: str) -> Iterator[str]:
         yield f"- **{_safe(first.id)}** ({_safe(where)}): {_safe(first.statement)}"
         if first.message:
             yield f"  - {_safe(first.message.splitlines()[0])}"
-        for fault in dict.fromkeys(row.diagnosis[0]["explanation"] for row in rows if row.diagnosis):
-            yield f"  - Diagnosis: these are the numbers of {_safe(fault)}"
+        for said in dict.fromkeys(row.diagnosed for row in rows if row.diagnosis):
+            yield f"  - Diagnosis: {_safe(said)}"
         for path in [row.reproducer for row in rows if row.reproducer][:1]:
             yield f"  - Reproducer: {_safe(path)}"
     if len(by_id) > MAX_LISTED:
