@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -343,3 +344,17 @@ class Slow(InSeveralKinds):
     def by_kind(self, kind):
         time.sleep(0.2)
         raise ValueError
+
+
+class LeavesADaemon(Hostile):
+    """A backend that starts a process in a session of its own when it is built, and whose workers are no forks."""
+
+    forks = False
+
+    def __init__(self):
+        super().__init__()
+        subprocess.Popen(["sleep", "600"], start_new_session=True)
+
+
+class LeavesADaemonAndDies(LeavesADaemon):
+    hurt = Segfaults.hurt

@@ -295,6 +295,16 @@ def wait_for(condition, what, seconds=60):
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are looked up in /proc")
+@pytest.mark.parametrize("name", ["LeavesADaemon", "LeavesADaemonAndDies"])
+def test_a_daemon_does_not_outlive_the_run_without_forks_either(name, tmp_path, monkeypatch):
+    mark = uuid.uuid4().hex
+    monkeypatch.setenv("MARK_OF_TEST", mark)
+    status, printed, _ = report_of(tmp_path, "--backend", f"tests.hostile:{name}", "-k", "SHAPE-OUTPUT")
+    assert status == (1 if name.endswith("Dies") else 0), printed
+    wait_for(lambda: not marked(mark), "none of them is left", 5)
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are looked up in /proc")
 def test_processes_that_the_backend_leaves_are_ended(tmp_path, monkeypatch):
     mark = uuid.uuid4().hex
     monkeypatch.setenv("MARK_OF_TEST", mark)
