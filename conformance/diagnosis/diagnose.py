@@ -36,6 +36,7 @@ from conformance.diagnosis.words import common, conditions_of, pattern_of
 from conformance.engine.compare import margin
 from conformance.engine.drawing import Streams
 from conformance.engine.form import Form
+from conformance.engine.profiles import PROFILES
 from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
 from conformance.engine.wrong_elements import is_right
@@ -43,7 +44,7 @@ from conformance.engine.wrong_elements import is_right
 MAX_COST_OF_FAILING_CALL = 600  # steps, times layers, times directions
 SURVEYED_BLOCKS = 5  # blocks of a form's calls, sorted into right and wrong
 MAX_NAMED = 3  # faults
-MAX_PAIRS = 5000  # of faults that are tried for one form of calls, common faults first
+PAIRS_PER_ATTEMPT = 10  # pairs of faults that are tried for each attempt to shrink, common faults first
 CONTROLS_OF_OTHER_KINDS = 4  # calls of each other kind, on which a fault must be right if the backend is
 CONTROLS_OF_LAW = 4  # calls that pass the law, and which a fault must pass too
 PARTIAL_SHARE = 1 / 3  # of the wrong calls, which one of two faults explains by itself
@@ -109,14 +110,17 @@ class Diagnostician:
         base: Sequence[str] = (),
         over: Callable[[], bool] = lambda: False,
         numeric: bool = True,
+        attempts: int = PROFILES["quick"].shrink_attempts,
     ) -> Diagnosis:
         """Explain the law's failure on a call; ``own`` holds trials drawn for the law.
 
-        ``base`` names faults that the backend has and that do not explain the failure. The search for pairs of faults
-        ends once ``over()``. With ``numeric`` False the failure is not one of numbers, even if the call's are wrong.
+        ``base`` names faults that the backend has and that do not explain the failure. With ``numeric`` False the
+        failure is not one of numbers, even if the call's are wrong. The search for pairs of faults ends once
+        ``over()``, and the profile's ``attempts`` to shrink limit their number.
         """
         failing = trial_of(self.subject, call)
         search = Search(self, law, failing, own, base, over, numeric)
+        search.most_pairs = PAIRS_PER_ATTEMPT * attempts
         return search.by_numbers() if search.numeric else search.by_law()
 
     def other_kinds(self) -> list[Probe]:
@@ -151,6 +155,7 @@ class Search:
         self.diagnostician, self.law, self.failing, self.own, self.over = diagnostician, law, failing, own, over
         self.subject, self.specification = diagnostician.subject, diagnostician.subject.specification
         self.faults = diagnostician.faults
+        self.most_pairs = 0
         self.base = [found for name in base if (found := diagnostician.candidate(name)) is not None]
         self.known = diagnostician.evidence(failing.form)
         forms = self.specification.forms
@@ -242,7 +247,7 @@ class Search:
     def _two(self, probe: Probe, wrong: Sequence[Probe]) -> list[Explained]:
         """Return pairs of faults that together give the numbers of all wrong calls; both change those of ``probe``."""
         found: list[Explained] = []
-        for candidate in islice(pairs(self.specification, self.faults, probe, self.over), MAX_PAIRS):
+        for candidate in islice(pairs(self.specification, self.faults, probe, self.over), self.most_pairs):
             if probe.match(candidate.build) is not None:
                 each = Explained(candidate, []).compared(wrong)
                 if each.all:

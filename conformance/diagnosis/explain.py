@@ -104,7 +104,13 @@ def _explain(
             own = [trial for _, trial in stream.applicable(check.applies, MAX_OWN_TRIALS)]
             base = [name for cause in causes for name in cause.faults[:1]]
             found = diagnostician.diagnose(
-                check.law, call, own, base=base, over=lambda: subject.deadline.over, numeric=not failed.accepted
+                check.law,
+                call,
+                own,
+                base=base,
+                over=lambda: subject.deadline.over,
+                numeric=not failed.accepted,
+                attempts=attempts,
             )
         verdict.diagnosis, verdict.common = found.faults, found.common
         verdict.more, verdict.numeric = found.more, found.numeric
