@@ -342,9 +342,10 @@ def test_what_is_not_claimed_is_reported_and_an_exit_fails(tmp_path):
     assert status == 1, printed
     report = json.loads(file.read_text())
     rows = report["requirements"]
-    # This adapter ends the process for unclaimed features, which is no refusal; Backend itself refuses these two.
+    # This adapter ends the process for unclaimed features, which is no refusal; Backend itself refuses these four.
     passed = {row["id"] for row in rows if row["status"] == "passed"}
-    assert passed == {"UNCLAIMED-PARAMETERS", "UNCLAIMED-INITIALIZATION"}
+    refused = ("PARAMETERS", "INITIALIZATION", "CELLS", "GRADIENTS")
+    assert passed == {f"UNCLAIMED-{name}" for name in refused}
     assert {row["kind"] for row in rows if row["status"] == "failed" and row["id"] != "UNCLAIMED-KIND"} == {"gru"}
     assert all("SystemExit: giving up" in row["message"] for row in rows if row["status"] == "failed")
     assert not any(row["status"] == "not_claimed" for row in rows if row["id"].startswith("UNCLAIMED"))

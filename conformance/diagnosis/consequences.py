@@ -62,7 +62,8 @@ class Consequences(Excuse):
     def explains(self, cause: Cause, check: Any, trial: Any, failure: Failed) -> bool:
         """Return whether a cause explains a trial's failure."""
         if cause.raised:
-            return failure.raised == cause.raised
+            # What is not claimed must be refused: an exception that a claimed call raises explains nothing there.
+            return failure.raised == cause.raised and not check.entry.unless
         if cause.depends:
             return False  # only the explanation of a failure shows that it depends on earlier calls, too
         known = [self._faults[name] for name in cause.faults if name in self._faults]

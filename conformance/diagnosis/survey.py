@@ -17,6 +17,7 @@ EVIDENCE, CONTROLS = 8, 16  # numbers of wrong and of right calls that the fault
 MAX_COST = 150  # of these calls: steps, times layers, times directions
 
 RIGHT, WRONG, RESULT = "", "wrong numbers", "result: "  # the last begins a wrong shape or type
+ELSEWHERE = "another requirement decides"
 
 
 def cost(trial: Any) -> int:
@@ -38,7 +39,7 @@ def manner_under(law: Callable[[Any], None], trial: Any) -> str:
     try:
         law(trial)
     except Failed as failure:
-        return failure.raised or WRONG
+        return ELSEWHERE if failure.elsewhere else failure.raised or WRONG
     return RIGHT
 
 

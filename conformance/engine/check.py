@@ -84,6 +84,9 @@ class Check:
             try:
                 self.law(trial)
             except Failed as failed:
+                if failed.elsewhere:
+                    verdict.elsewhere += 1
+                    continue
                 if (cause := excuse.of_trial(self, trial, failed)) is not None:
                     verdict.excuse(cause, failed)
                     continue
@@ -139,7 +142,7 @@ class Check:
             try:
                 self.judge(trial)
             except Failed as failure:
-                if excuse.of_trial(self, trial, failure) is None:
+                if not failure.elsewhere and excuse.of_trial(self, trial, failure) is None:
                     raise
 
         return judge
@@ -180,11 +183,11 @@ class Check:
 
 
 def failure_of(check: Any, trial: Any) -> Failed | None:
-    """Return how the trial fails the check, None if it passes."""
+    """Return how the trial fails the check; None if it passes, or if another requirement decides."""
     try:
         check.law(trial)
     except Failed as failure:
-        return failure
+        return None if failure.elsewhere else failure
     return None
 
 

@@ -28,6 +28,8 @@ class Failed(AssertionError):
     """The exception or the crash of the backend without its numbers; empty if nothing was raised."""
     accepted = False
     """Whether the backend accepted what it must refuse, so that no numbers of its are in question."""
+    elsewhere = False
+    """Whether more is wrong than what this requirement speaks of, so that another requirement decides."""
     asked: str = ""
     """The call that raised, in words; empty if nothing was raised."""
 
@@ -44,6 +46,13 @@ def told(call: object) -> Iterator[None]:
         if failure.raised and not failure.asked:
             failure.asked = repr(call)
         raise
+
+
+def of_another(failure: Failed) -> Failed:
+    """Return a failure that another requirement decides: it counts neither as failed nor as passed."""
+    found = Failed(str(failure))
+    found.margin, found.raised, found.elsewhere = failure.margin, failure.raised, True
+    return found
 
 
 def signature(text: str) -> str:

@@ -27,6 +27,8 @@ class Verdict:
     """The number of failing examples that the failure of an earlier requirement explains."""
     cause: str = ""
     """That earlier requirement; empty if there is none."""
+    elsewhere: int = 0
+    """The number of failing examples in which more is wrong than what the requirement speaks of."""
     refused: int = 0
     """Of the excused examples, the number that raised as they did for the earlier requirement."""
     others: list[str] = field(default_factory=list)

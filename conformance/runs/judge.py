@@ -16,6 +16,8 @@ from conformance.runs.known_failures import KnownFailure
 from conformance.runs.prerequisites import Prerequisites, blocked, explained
 from conformance.runs.runner import Runner
 
+ANOTHER = "another requirement"
+
 
 class Verdicts(Protocol):
     """The stored verdicts of a campaign; a run gets its verdicts from a runner."""
@@ -89,7 +91,7 @@ class Judge:
             diagnosis=tuple(verdict.diagnosis),
             reproducer=reproducer,
             steps=None if verdict.steps is None else tuple(verdict.steps),
-            prerequisite=verdict.cause if status is Status.BLOCKED else "",
+            prerequisite=(verdict.cause or ANOTHER) if status is Status.BLOCKED and asked else "",
             also=failed and also,
         )
 
@@ -100,6 +102,9 @@ class Judge:
             return Status.FAILED, why
         if verdict.passed and verdict.excused:
             return _explained(verdict)
+        if verdict.passed and verdict.elsewhere:
+            counted = f"{verdict.elsewhere} of {verdict.examples} calls"
+            return Status.BLOCKED, f"{counted} are wrong in more than this requirement speaks of: another one decides"
         if verdict.passed:
             return Status.PASSED, verdict.note
         message = self.writer.message(job, verdict)

@@ -117,6 +117,8 @@ class Recorder:
             return pytest.ExitCode.INTERRUPTED
         if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             return status
+        if any(row.status == "blocked" for outcome in self.outcomes for row in outcome.rows):
+            status = pytest.ExitCode.TESTS_FAILED  # also if the failure that explains it was not selected
         if self.gate is not None:
             status = pytest.ExitCode.TESTS_FAILED if self.gate.worse or self.elsewhere else pytest.ExitCode.OK
         # For a shard only the merge can decide whether an entry matches nothing.

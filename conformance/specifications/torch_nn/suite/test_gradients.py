@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.engine.compare import Failed
+from conformance.engine.compare import Failed, of_another
 from conformance.specifications.torch_nn.calls import COTANGENTS
 from conformance.specifications.torch_nn.decides import decides
 from conformance.specifications.torch_nn.strategies import gradient_calls, long_gradient_calls
@@ -108,19 +108,12 @@ def test_relu_at_zero(trial):
 # --- names, shapes, dtypes ---------------------------------------------------------------------------
 
 
-def comes(trial):
-    """Return whether gradients come at all; where they do not, their shapes fail."""
-    try:
-        return trial.returned is not None
-    except Failed:
-        return False
-
-
 @gradient("NAMES")
 def test_names(trial):
-    if not comes(trial):
-        return
-    came, expected = set(trial.returned), set(trial.call.result_shapes)
+    try:
+        came, expected = set(trial.returned), set(trial.call.result_shapes)
+    except Failed as failure:  # GRADIENT-SHAPES decides
+        raise of_another(failure) from None
     if came != expected:
         missing, other = sorted(expected - came), sorted(came - expected)
         parts = [f"{', '.join(missing)} missing"] * bool(missing) + [f"{', '.join(other)} not asked for"] * bool(other)

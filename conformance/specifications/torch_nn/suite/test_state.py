@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from conformance.backend import Result
-from conformance.engine.compare import Failed
+from conformance.engine.compare import Failed, of_another
 from conformance.engine.wrong_elements import is_right, judged
 from conformance.specifications.torch_nn.decides import decides
 from conformance.specifications.torch_nn.strategies import cells
@@ -47,12 +47,13 @@ def joined(steps):
 
 
 def agrees_or(trial, counts):
-    """Require the oracle's numbers. A failure is raised only if ``counts()``; otherwise it is another requirement's."""
+    """Require the oracle's numbers. Unless ``counts()``, wrong numbers are left to another requirement."""
     try:
         trial.agrees()
-    except Failed:
-        if counts():
+    except Failed as failure:
+        if failure.raised or counts():
             raise
+        raise of_another(failure) from None
 
 
 def unsorted(call):
