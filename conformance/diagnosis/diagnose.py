@@ -47,6 +47,7 @@ MAX_NAMED = 3  # faults
 PAIRS_PER_ATTEMPT = 10  # pairs of faults that are tried for each attempt to shrink, common faults first
 CONTROLS_OF_OTHER_KINDS = 4  # calls of each other kind, on which a fault must be right if the backend is
 CONTROLS_OF_LAW = 4  # calls that pass the law, and which a fault must pass too
+FEW_WRONG = 4  # small wrong calls, of which a fault must give one to be tried together with others
 PARTIAL_SHARE = 1 / 3  # of the wrong calls, which one of two faults explains by itself
 COARSER = {
     "approximate-activations": "approximate activations",
@@ -207,11 +208,11 @@ class Search:
             if proved:
                 of_all = f"of {partial[0].count} of {len(wrong) + 1} wrong calls compared"
                 return proved, [f"{of_all}, and the others are wrong in another way as well"]
+        if self.known.in_vain or not self.most_pairs:
+            return [], []
         for each in self._elsewhere(probe, wrong):
             if (pair := self._completed(each, [probe, *wrong])) is not None:
                 return self._proved([pair])
-        if self.known.in_vain:
-            return [], []
         unexplained = [w for k, w in enumerate(wrong, 1) if all(each.matches[k] is None for each in singles)]
         found = self._two(unexplained[0] if singles and unexplained else probe, [probe, *wrong])
         self.known.in_vain = not found
@@ -227,20 +228,27 @@ class Search:
 
     def _elsewhere(self, probe: Probe, wrong: Sequence[Probe]) -> list[Explained]:
         """Return the faults that give several of the other wrong calls, but not the failing one."""
-        found = [Explained(alone(fault), [None]).compared(wrong) for fault in self.faults if not self.over()]
+        few = sorted(wrong, key=lambda w: cost(w.trial))[:FEW_WRONG]
+        some = [f for f in self.faults if not self.over() and any(w.match(f.build) is not None for w in few)]
+        found = [Explained(alone(fault), [None]).compared(wrong) for fault in some]
         found = [each for each in found if each.count > 1]
         return sorted(found, key=lambda each: -each.count)[:MAX_PARTIAL]
 
     def _completed(self, partial: Explained, probes: Sequence[Probe]) -> Explained | None:
         """Return a pair that gives all wrong calls: a fault that gives some, with another one."""
+        fault = partial.candidate.faults[0]
+        if fault.id in self.known.tried:
+            return None
+        self.known.tried.add(fault.id)
         rest = [probe for probe, match in zip(probes, partial.matches, strict=True) if match is None]
-        for candidate in with_another(self.specification, partial.candidate.faults[0], self.faults):
+        for candidate in with_another(self.specification, fault, self.faults):
             if self.over():
                 return None
             if rest[0].match(candidate.build) is None:
                 continue
             found = Explained(candidate, []).compared(probes)
             if found.all:
+                self.known.tried.discard(fault.id)
                 return found
         return None
 

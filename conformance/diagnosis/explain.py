@@ -110,7 +110,7 @@ def _explain(
                 base=base,
                 over=lambda: subject.deadline.over,
                 numeric=not failed.accepted,
-                attempts=attempts,
+                attempts=0 if check.entry.unless else attempts,
             )
         verdict.diagnosis, verdict.common = found.faults, found.common
         verdict.more, verdict.numeric = found.more, found.numeric

@@ -101,5 +101,7 @@ class Evidence:
         self.survey = Survey.of(trial for trial in trials if cost(trial) <= MAX_COST or trial in long)
         self.wrong = [Probe(subject, plain, trial) for trial in chosen(self.survey.wrong, EVIDENCE)]
         self.right = [Probe(subject, plain, trial) for trial in chosen(self.survey.right, CONTROLS)]
+        self.tried: set[str] = set()
+        """The faults that no other fault completes to the numbers of all wrong calls."""
         self.in_vain = False
         """Whether a search among pairs of faults found nothing."""
