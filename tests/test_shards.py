@@ -132,7 +132,7 @@ def test_two_shards_merged_are_one_run(runs):
     assert "LENGTHS-OUTPUT-ZERO" in cause
     ran = {row["id"] for row in second["requirements"] if row["examples"]}
     blocked = {row["id"] for row in merged["requirements"] if row["status"] == "blocked"}
-    assert len(ran & blocked) > 10, (cause, ran, blocked)
+    assert len(ran & blocked) > 5, (cause, ran, blocked)
     assert "FAILED LENGTHS-OUTPUT-ZERO (gru float32)" in printed
     assert "wrong does not conform" in printed
     assert "report: merged.json" in printed
