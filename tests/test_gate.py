@@ -193,7 +193,7 @@ def less():
     backend.features = replace(backend.features, initial_state=False)
     return backend
 """
-SMOKE = ("--pyargs", "conformance", "-q", "--hypothesis-profile", "smoke")
+SMOKE = ("--pyargs", "conformance", "-q", "--hypothesis-profile", "smoke", "--diagnosis", "3")
 
 
 def of(name, *options):

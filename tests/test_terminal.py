@@ -23,7 +23,7 @@ from tests.test_gate import WRONG
 from tests.test_plugin import ROOT, run
 from tests.test_shards import NARROW
 
-FEW = ("--pyargs", "conformance", "--backend", "my_adapters:wrong", "--hypothesis-profile", "smoke")
+FEW = ("--pyargs", "conformance", "--backend", "my_adapters:wrong", "--hypothesis-profile", "smoke", "--diagnosis", "3")
 
 
 @pytest.fixture(scope="module")
