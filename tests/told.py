@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from conformance import run
@@ -44,10 +44,7 @@ def pair_of(a: Fault, b: Fault):
     """Build two faults in one kind and in float32. Raises ValueError if they cannot be combined."""
     backend = compose(a, b)
     kind = next(kind for kind in ("lstm", "gru", "rnn_tanh", "rnn_relu") if kind in backend.features.kinds)
-    alone = built(a, (kind,)).features
-    backend.features = type(alone)(
-        **{name: getattr(backend.features, name) for name in vars(alone)} | {"kinds": {kind}, "dtypes": {"float32"}}
-    )
+    backend.features = replace(backend.features, kinds={kind}, dtypes={"float32"})
     return backend
 
 

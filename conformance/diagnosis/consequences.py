@@ -15,11 +15,12 @@ import numpy as np
 
 from conformance.diagnosis.candidates import Candidate
 from conformance.diagnosis.diagnose import Diagnostician, beside
-from conformance.diagnosis.probe import DEGREE
+from conformance.diagnosis.probe import DEGREE, distance
 from conformance.diagnosis.survey import WRONG, manner
 from conformance.engine.cause import GROSS, Cause, Excuse
-from conformance.engine.check import Check, failure_of
+from conformance.engine.check import Check, any_failure_of, failure_of
 from conformance.engine.compare import Failed, margin
+from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
 
 ROUNDING = 100.0  # times the allowed error: a fault's own rounding never makes a difference
@@ -44,17 +45,17 @@ class Consequences(Excuse):
         """Return the cause that explains the failure, or None."""
         return next((cause for cause in self.causes if self.explains(cause, check, trial, failure)), None)
 
-    def of_replay(self, failure: Failed, replay: Callable[[Any], Failed | None]) -> Cause | None:
+    def of_replay(self, failure: Failed, replay: Callable[[Subject], Failed | None]) -> Cause | None:
         """Return the cause that explains the failure of a fixed procedure, or None."""
         for cause in self.causes:
-            known = [self._faults[name] for name in cause.faults if name in self._faults]
+            known = self._known(cause)
             if cause.raised:
                 explains = failure.raised == cause.raised
             elif known:
-                found = [replay(beside(self.diagnostician.subject, fault).backend) for fault in known]
+                found = [replay(beside(self.diagnostician.subject, fault)) for fault in known]
                 explains = any(f is not None and f.raised == failure.raised for f in found)
             else:
-                explains = cause.direct and not cause.depends and not cause.is_exceeded_by(failure)
+                explains = cause.direct and not cause.depends and not cause.is_exceeded_by(failure.margin)
             if explains:
                 return cause
         return None
@@ -66,12 +67,15 @@ class Consequences(Excuse):
             return failure.raised == cause.raised and not check.entry.unless
         if cause.depends:
             return False  # only the explanation of a failure shows that it depends on earlier calls, too
-        known = [self._faults[name] for name in cause.faults if name in self._faults]
+        known = self._known(cause)
         if known:
             return any(self.gives(fault, check, trial, failure) for fault in known)
-        if cause.is_exceeded_by(failure):
+        if cause.is_exceeded_by(failure.margin):
             return False
         return self.is_of_pattern(cause, trial) or (cause.direct and self.fails_too(cause, check, trial, failure))
+
+    def _known(self, cause: Cause) -> list[Candidate]:
+        return [self._faults[name] for name in cause.faults if name in self._faults]
 
     # --- a named fault --------------------------------------------------------------------------------
 
@@ -86,7 +90,7 @@ class Consequences(Excuse):
         other = self.of_fault(fault, trial)
         if not self.same_numbers(trial, other):
             return False
-        theirs = failure_of(check, other)
+        theirs = any_failure_of(check, other)
         if theirs is None or theirs.raised != failure.raised:
             return False
         if theirs.margin is None or failure.margin is None:
@@ -168,7 +172,5 @@ def _same(mine: np.ndarray, theirs: np.ndarray | None, right: np.ndarray, limit:
     if np.all(margin(a, b, ROUNDING * limit, largest) <= 1):
         return True
     with np.errstate(invalid="ignore"):
-        left, taken = np.abs(a - b), np.abs(a - right)
-    left = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, left)
-    finite = taken[np.isfinite(taken)]
-    return bool(np.all(left <= DEGREE * finite.max(initial=0.0)))
+        taken = np.abs(a - right)
+    return distance(a, b) <= DEGREE * np.max(taken, initial=0.0, where=np.isfinite(taken))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -120,8 +121,7 @@ class Diagnostician:
         ``over()``, and the profile's ``attempts`` to shrink limit their number.
         """
         failing = trial_of(self.subject, call)
-        search = Search(self, law, failing, own, base, over, numeric)
-        search.most_pairs = PAIRS_PER_ATTEMPT * attempts
+        search = Search(self, law, failing, own, base, over, numeric, PAIRS_PER_ATTEMPT * attempts)
         return search.by_numbers() if search.numeric else search.by_law()
 
     def other_kinds(self) -> list[Probe]:
@@ -151,12 +151,13 @@ class Search:
         own: Sequence[Any],
         base: Sequence[str],
         over: Callable[[], bool],
-        numeric: bool = True,
+        numeric: bool,
+        most_pairs: int,
     ) -> None:
         self.diagnostician, self.law, self.failing, self.own, self.over = diagnostician, law, failing, own, over
+        self.most_pairs = most_pairs
         self.subject, self.specification = diagnostician.subject, diagnostician.subject.specification
         self.faults = diagnostician.faults
-        self.most_pairs = 0
         self.base = [found for name in base if (found := diagnostician.candidate(name)) is not None]
         self.known = diagnostician.evidence(failing.form)
         forms = self.specification.forms
@@ -165,10 +166,14 @@ class Search:
         self.numeric = numeric and manner(failing) == WRONG and not self.is_of_base()
         """Whether the plain call's wrong numbers are the failure."""
 
+    @cached_property
+    def probe(self) -> Probe:
+        """The plain call."""
+        return Probe(self.subject, plain, self.failing)
+
     def is_of_base(self) -> bool:
         """Return whether a fault that the backend is known to have gives the numbers of the plain call."""
-        probe = Probe(self.subject, plain, self.failing)
-        return any(probe.match(fault.build) is not None for fault in self.base)
+        return any(self.probe.match(fault.build) is not None for fault in self.base)
 
     # --- wrong numbers --------------------------------------------------------------------------------
 
@@ -179,26 +184,26 @@ class Search:
         unexplained = pattern_of(seen, WRONG, self.failing)
         if cost(self.failing) > MAX_COST_OF_FAILING_CALL:
             return Diagnosis([], "; ".join(common(seen, self.failing, unexplained)), pattern=unexplained)
-        probe = Probe(self.subject, plain, self.failing)
         wrong = self.known.wrong or [Probe(self.subject, plain, t) for t in chosen(here.wrong, EVIDENCE)]
         wrong = [w for w in wrong if not any(w.match(fault.build) for fault in self.base)]
-        found, remark = self._explained(probe, wrong)
+        found, remark = self._explained(wrong)
         if not found and not remark:
             remark = [f"none of the {len(self.faults)} known departures gives these numbers"]
-        named = self._named(found, [probe, *wrong])
+        named = self._named(found, [self.probe, *wrong])
         parts = [*remark, *common(seen, self.failing, None if found else unexplained)]
         more = max(0, len(named) - MAX_NAMED)
         return Diagnosis(named[:MAX_NAMED], "; ".join(parts), more, pattern=unexplained)
 
-    def _explained(self, probe: Probe, wrong: Sequence[Probe]) -> tuple[list[Explained], list[str]]:
+    def _explained(self, wrong: Sequence[Probe]) -> tuple[list[Explained], list[str]]:
         """Return what gives the numbers of the failing call and the other wrong calls, and a remark."""
+        probe, probes = self.probe, [self.probe, *wrong]
         singles = [each.compared(wrong) for each in explaining(self._singles(), probe)]
         full = [each for each in singles if each.all]
         if full:
             return self._proved(full)
         partial = sorted((e for e in singles if e.count > 1), key=lambda e: -e.count)[:MAX_PARTIAL]
         for each in partial:
-            if len(each.candidate.faults) == 1 and (pair := self._completed(each, [probe, *wrong])) is not None:
+            if len(each.candidate.faults) == 1 and (pair := self._completed(each, probes)) is not None:
                 proved, _ = self._proved([each])
                 if proved:
                     other = next(f for f in pair.candidate.faults if f.id != each.candidate.fault)
@@ -210,11 +215,11 @@ class Search:
                 return proved, [f"{of_all}, and the others are wrong in another way as well"]
         if self.known.in_vain or not self.most_pairs:
             return [], []
-        for each in self._elsewhere(probe, wrong):
-            if (pair := self._completed(each, [probe, *wrong])) is not None:
+        for each in self._elsewhere(wrong):
+            if (pair := self._completed(each, probes)) is not None:
                 return self._proved([pair])
         unexplained = [w for k, w in enumerate(wrong, 1) if all(each.matches[k] is None for each in singles)]
-        found = self._two(unexplained[0] if singles and unexplained else probe, [probe, *wrong])
+        found = self._two(unexplained[0] if singles and unexplained else probe, probes)
         self.known.in_vain = not found
         return self._proved(found) if found else ([], [])
 
@@ -226,11 +231,17 @@ class Search:
             if len(candidate.faults) == 1:
                 yield from with_another(self.specification, candidate.faults[0], self.faults)
 
-    def _elsewhere(self, probe: Probe, wrong: Sequence[Probe]) -> list[Explained]:
+    def _elsewhere(self, wrong: Sequence[Probe]) -> list[Explained]:
         """Return the faults that give several of the other wrong calls, but not the failing one."""
-        few = sorted(wrong, key=lambda w: cost(w.trial))[:FEW_WRONG]
-        some = [f for f in self.faults if not self.over() and any(w.match(f.build) is not None for w in few)]
-        found = [Explained(alone(fault), [None]).compared(wrong) for fault in some]
+        few = sorted(range(len(wrong)), key=lambda k: cost(wrong[k].trial))[:FEW_WRONG]
+        found: list[Explained] = []
+        for fault in self.faults:
+            if self.over():
+                break
+            first = {k: wrong[k].match(fault.build) for k in few}
+            if any(first.values()):
+                matches = [first[k] if k in first else probe.match(fault.build) for k, probe in enumerate(wrong)]
+                found.append(Explained(alone(fault), [None, *matches]))
         found = [each for each in found if each.count > 1]
         return sorted(found, key=lambda each: -each.count)[:MAX_PARTIAL]
 
@@ -239,7 +250,6 @@ class Search:
         fault = partial.candidate.faults[0]
         if fault.id in self.known.tried:
             return None
-        self.known.tried.add(fault.id)
         rest = [probe for probe, match in zip(probes, partial.matches, strict=True) if match is None]
         for candidate in with_another(self.specification, fault, self.faults):
             if self.over():
@@ -248,8 +258,8 @@ class Search:
                 continue
             found = Explained(candidate, []).compared(probes)
             if found.all:
-                self.known.tried.discard(fault.id)
                 return found
+        self.known.tried.add(fault.id)
         return None
 
     def _two(self, probe: Probe, wrong: Sequence[Probe]) -> list[Explained]:
@@ -340,7 +350,7 @@ def beside(subject: Subject, candidate: Candidate) -> Subject:
     if getattr(features, "gradients", False) and not getattr(backend.features, "gradients", False):
         features = replace(features, gradients=False)
     backend.features = features
-    return Subject(subject.specification, backend, subject.kind, subject.dtype)
+    return subject.beside(backend)
 
 
 def disproves(probe: Probe, candidate: Candidate) -> bool:

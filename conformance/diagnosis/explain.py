@@ -39,7 +39,7 @@ def examined(
     deadline.
     """
     subject = diagnostician.subject
-    subject.deadline = deadline = deadline or Deadline()
+    subject.deadline = deadline or Deadline()
     try:
         return _examined(check, diagnostician, profile, example, causes)
     finally:

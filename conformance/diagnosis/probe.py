@@ -61,18 +61,14 @@ class Probe:
     @cached_property
     def documented(self) -> list[Entry]:
         """The transcript of the oracle, which claims what the backend claims."""
-        right = self.subject.specification.oracle()
-        right.features = self.subject.backend.features
-        return self.numbers(right)
+        return self.numbers(self.subject.oracle().backend)
 
     def coarser(self) -> list[Probe]:
         """Return this probe for every coarser arithmetic with the same unit roundoff that a backend may declare."""
         found = []
         for arithmetic in ARITHMETICS.values():
             if arithmetic.u == self.arithmetic.u and arithmetic.name != self.arithmetic.name:
-                subject = Subject(
-                    self.subject.specification, self.subject.backend, self.subject.kind, self.subject.dtype
-                )
+                subject = self.subject.beside(self.subject.backend)
                 subject.arithmetic = arithmetic
                 probe = Probe(subject, self.law, trial_of(subject, self.call), self.heard)
                 found.append(probe)
@@ -106,9 +102,9 @@ class Probe:
             mine, its = self.heard[k][1], numbers[k][1]
             if mine.dtype.kind != "f" or its.dtype.kind != "f":
                 return np.inf, np.inf
-            difference = _distance(mine, its)
+            difference = distance(mine, its)
             size = _size(its)
-            taken = size if documented is None else _distance(mine, documented[k][1])
+            taken = size if documented is None else distance(mine, documented[k][1])
             at_least = size * min(SMALL * self.arithmetic.u, MOST_SMALL)
             if np.isinf(taken):  # NaN or infinity where a number is documented
                 taken = size
@@ -180,7 +176,7 @@ class Probe:
         return max(ratios)
 
 
-def _distance(a: np.ndarray, b: np.ndarray) -> float:
+def distance(a: np.ndarray, b: np.ndarray) -> float:
     """Return the largest difference of two arrays; infinite where one alone is NaN or infinite."""
     with np.errstate(invalid="ignore"):
         difference = np.abs(a - b)

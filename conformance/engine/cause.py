@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from conformance.engine.compare import Failed
+from conformance.engine.subject import Subject
 
 GROSS = 1000.0  # a failure that is so many times as wrong as another is no consequence of it
 
@@ -27,10 +28,11 @@ class Cause:
     direct: bool = True
     """Whether the requirement in question builds on this one."""
 
-    def is_exceeded_by(self, failure: Failed) -> bool:
-        """Return whether a failure is so much more wrong that this cause cannot explain it."""
-        known = self.margin is not None and failure.margin is not None and self.margin < GROSS
-        return known and failure.margin >= GROSS * max(self.margin, 1.0)  # type: ignore[type-var,operator]  # known
+    def is_exceeded_by(self, margin: float | None) -> bool:
+        """Return whether a failure with a margin is so much more wrong that this cause cannot explain it."""
+        if self.margin is None or margin is None or self.margin >= GROSS:
+            return False
+        return margin >= GROSS * max(self.margin, 1.0)
 
 
 class Excuse:
@@ -40,10 +42,10 @@ class Excuse:
         """Return the cause that explains a trial's failure of a check, or None."""
         return None
 
-    def of_replay(self, failure: Failed, replay: Callable[[Any], Failed | None]) -> Cause | None:
+    def of_replay(self, failure: Failed, replay: Callable[[Subject], Failed | None]) -> Cause | None:
         """Return the cause that explains the failure of a fixed procedure, or None.
 
-        ``replay(backend)`` returns the failure of another backend, or None if that passes.
+        ``replay(subject)`` returns the failure of another subject, or None if that passes.
         """
         return None
 

@@ -84,11 +84,11 @@ class Check:
             try:
                 self.law(trial)
             except Failed as failed:
-                if failed.elsewhere:
-                    verdict.elsewhere += 1
-                    continue
                 if (cause := excuse.of_trial(self, trial, failed)) is not None:
                     verdict.excuse(cause, failed)
+                    continue
+                if failed.elsewhere:
+                    verdict.elsewhere += 1
                     continue
                 groups.setdefault(failed.raised, []).append((block, failed, trial))
                 stream.subject.deadline.start()
@@ -184,10 +184,16 @@ class Check:
 
 def failure_of(check: Any, trial: Any) -> Failed | None:
     """Return how the trial fails the check; None if it passes, or if another requirement decides."""
+    failure = any_failure_of(check, trial)
+    return None if failure is None or failure.elsewhere else failure
+
+
+def any_failure_of(check: Any, trial: Any) -> Failed | None:
+    """Return how the trial fails the check, also where another requirement decides; None if it passes."""
     try:
         check.law(trial)
     except Failed as failure:
-        return None if failure.elsewhere else failure
+        return failure
     return None
 
 

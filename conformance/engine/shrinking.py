@@ -20,7 +20,6 @@ from conformance.engine.compare import Failed
 from conformance.engine.drawing import Stream, hypothesis_run
 from conformance.engine.example_key import key_of, name_of
 from conformance.engine.form import CuttablePlan
-from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
 
 CLEAR_MARGIN = 100.0  # a smaller call must not reduce a larger error below this margin
@@ -80,10 +79,7 @@ class Cutter:
         self.judge, self.stream, self.attempts = judge, stream, attempts
         self._tried: set[str] = set()
         self._last = 0.0  # seconds of the last attempt
-        subject = stream.subject
-        right = subject.specification.oracle()
-        right.features = subject.backend.features  # laws depend on the claims
-        self._oracle = Subject(subject.specification, right, subject.kind, subject.dtype)
+        self._oracle = stream.subject.oracle()
 
     def cut(self, first: FailingPlan) -> FailingPlan:
         """Return the smallest failing example, of the equally small ones the clearest."""

@@ -75,6 +75,16 @@ class Subject:
         self.deadline = Deadline()
         """The time for explaining the failure in question; endless by default."""
 
+    def beside(self, backend: Any) -> Subject:
+        """Return another backend as a subject of the same specification, kind and dtype."""
+        return Subject(self.specification, backend, self.kind, self.dtype)
+
+    def oracle(self) -> Subject:
+        """Return the oracle as a subject. It has this backend's claims, on which laws depend."""
+        right = self.specification.oracle()
+        right.features = self.backend.features
+        return self.beside(right)
+
     @contextmanager
     def at_work(self, what: str) -> Iterator[None]:
         """Time and watch the adapter's code. SystemExit and Broken become Failed.

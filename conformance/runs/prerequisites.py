@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from graphlib import TopologicalSorter
 
-from conformance.engine.cause import GROSS, Cause
+from conformance.engine.cause import Cause
 from conformance.engine.compare import signature
 from conformance.engine.finding import Finding, Status
 from conformance.engine.key import Key
@@ -41,14 +41,15 @@ class Prerequisites:
         """Record a failure."""
         self._note(key, key.requirement)
         place = self._failures.setdefault(key._replace(dtype=""), {})
-        if isinstance(verdict, Finding):
-            named = tuple(fault["fault"] for fault in verdict.diagnosis)
-            place[key.dtype] = Cause(key.requirement, named, raised_in(verdict.message), verdict.margin)
-        elif verdict is not None:
-            named = tuple(fault["fault"] for fault in verdict.diagnosis)
-            place[key.dtype] = Cause(key.requirement, named, verdict.raised, verdict.margin, verdict.depends)
-        else:
+        if verdict is None:
             place[key.dtype] = Cause(key.requirement)
+            return
+        named = tuple(fault["fault"] for fault in verdict.diagnosis)
+        if isinstance(verdict, Finding):
+            raised, depends = raised_in(verdict.message), False
+        else:
+            raised, depends = verdict.raised, verdict.depends
+        place[key.dtype] = Cause(key.requirement, named, raised, verdict.margin, depends)
 
     def cause(self, key: Key) -> str | None:
         """Return the failed requirement that this one builds on, directly or indirectly, or None.
@@ -72,7 +73,7 @@ class Prerequisites:
     def causes(self, key: Key) -> list[Cause]:
         """Return the failures that may explain a failure of this key.
 
-        The failures that it builds on come first, then the subject's others whose exception or fault is known.
+        The failures that it builds on come first, then the subject's others.
         """
         requirements, direct = self.requirements[key.specification], self._ancestors(key)
         found: list[Cause] = []
@@ -102,8 +103,9 @@ class Prerequisites:
 
 def raised_in(message: str) -> str:
     """Return the exception that a failure's message reports, without its numbers; empty if there is none."""
-    found = re.search(r" raised (\w+: .*)", message.splitlines()[0] if message else "")
-    refused = re.search(r" was refused though it is claimed: (.*)", message.splitlines()[0] if message else "")
+    first = message.partition("\n")[0]
+    found = re.search(r" raised (\w+: .*)", first)
+    refused = re.search(r" was refused though it is claimed: (.*)", first)
     text = found[1] if found else f"Unsupported: {refused[1]}" if refused else ""
     return signature(text)
 
@@ -128,8 +130,7 @@ def explains(cause: Cause, found: Finding) -> bool:
         return bool(named & set(cause.faults))
     if not cause.direct or named or raised_in(found.message):
         return False
-    known = cause.margin is not None and found.margin is not None and cause.margin < GROSS
-    return not known or found.margin < GROSS * max(cause.margin, 1.0)  # type: ignore[type-var,operator]  # known
+    return not cause.is_exceeded_by(found.margin)
 
 
 def settle(results: dict[Key, Finding], requirements: BySpecification, order: Iterable[Key] | None = None) -> None:

@@ -3,7 +3,6 @@
 from conformance.cases import Case, CaseError, check, check_read_back, default_directory, load_cases, replay
 from conformance.engine.cause import NO_EXCUSE
 from conformance.engine.compare import Failed
-from conformance.engine.subject import Subject
 from conformance.engine.verdict import Verdict
 from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from reference.catalogue import Requirement
@@ -35,7 +34,7 @@ class CaseCheck:
         verdict, subject = Verdict(examples=1), streams.subject
         failure = self.failure(subject, verdict)
         if failure is not None:
-            cause = excuse.of_replay(failure, lambda backend: self.failure(beside(subject, backend), Verdict()))
+            cause = excuse.of_replay(failure, lambda other: self.failure(other, Verdict()))
             if cause is not None:
                 verdict.excuse(cause, failure)
             else:
@@ -58,11 +57,6 @@ class CaseCheck:
         except Failed as failed:
             return failed
         return None
-
-
-def beside(subject, backend) -> Subject:
-    """Return another backend as a subject of the same kind and dtype."""
-    return Subject(subject.specification, backend, subject.kind, subject.dtype)
 
 
 def path_of(case: Case) -> str:
