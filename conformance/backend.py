@@ -9,23 +9,16 @@ Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html and th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, fields
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from reference.config import DTYPES, KINDS, CellConfig, LayerConfig, is_integer, require
+from conformance.claims import Features
+from reference.config import CellConfig, LayerConfig
 from reference.layers import Result
-from reference.precision import ARITHMETICS, Arithmetic
 
 __all__ = ["Backend", "Cell", "CellConfig", "Features", "Layer", "LayerConfig", "Result", "Unsupported"]
-
-
-EXTENTS = ("steps", "samples")
-"""The values of ``Features.fixed_shapes`` other than True and False."""
-FLOAT32_ARITHMETICS = ("float32", "tf32", "bfloat16-products", "approximate-activations")
-"""The values of ``Features.float32_arithmetic``."""
 
 
 class Unsupported(Exception):
@@ -33,134 +26,6 @@ class Unsupported(Exception):
 
     The message names it.
     """
-
-
-@dataclass(frozen=True)
-class Features:
-    """The claims of a backend: it must support everything it claims and raise Unsupported for the rest.
-
-    ``kinds`` and ``dtypes`` may be given as any iterable of names, or as one name; they are stored as frozensets. Names
-    may be members of an enumeration of strings, and numbers NumPy's; they are stored as plain ones.
-    Raises ValueError for an unknown kind, dtype, extent or arithmetic, for no kinds or no dtypes, and for a limit
-    below 1.
-    """
-
-    kinds: Iterable[str] = frozenset(KINDS)
-    """Some of "rnn_tanh", "rnn_relu", "lstm" and "gru"."""
-    dtypes: Iterable[str] = frozenset({"float32"})
-    """Some of "float32", "float64", "float16" and "bfloat16"."""
-
-    _: KW_ONLY
-
-    multilayer: bool = True
-    """num_layers > 1."""
-    bidirectional: bool = True
-    """bidirectional=True."""
-    no_bias: bool = True
-    """bias=False."""
-    batch_first: bool = True
-    """batch_first=True: x (N, T, I) and output (N, T, D*O)."""
-    unbatched: bool = True
-    """Input without samples: x (T, I) for a layer, (I) for a cell."""
-    projection: bool = True
-    """proj_size > 0, for lstm."""
-    initial_state: bool = True
-    """Given h_0 and c_0, or h and c."""
-    lengths: bool = True
-    """Samples of different lengths: the argument ``lengths``."""
-
-    cells: bool = False
-    """``Backend.cell``."""
-    parameters: bool = False
-    """``Layer.parameters``."""
-    gradients: bool = False
-    """``Layer.gradients``."""
-    dropout: bool = False
-    """``Layer.forward_training``."""
-    initialization: bool = False
-    """``Backend.initial_parameters``."""
-
-    deterministic: bool = True
-    """True if repeating a call repeats its bits. False: the suite compares repeated calls within the tolerance."""
-    configurations: int | None = None
-    """The most configurations that the suite builds of a kind, for a backend that exports or compiles each one. The
-    rest of the examples varies as usual. None: no limit."""
-    fixed_shapes: bool | Iterable[str] = False
-    """True if a built layer serves one shape of its arguments only; some of ``EXTENTS`` if it serves one number of
-    steps or samples. These extents, omitted states and unbatched input then count as part of a configuration, so
-    ``configurations`` limits their combinations too."""
-    most_steps: int | None = None
-    """The most steps of a call, for a backend whose graphs grow with the steps. Cases of more steps count as not
-    claimed. None: no limit."""
-    float32_arithmetic: str | Mapping[str, str] = "float32"
-    """The arithmetic that computes float32, for all kinds or by kind: one of ``FLOAT32_ARITHMETICS``. One that is
-    coarser than float32 widens the tolerance to its own rounding; the report names it."""
-
-    def __post_init__(self) -> None:
-        for name, known in (("kinds", KINDS), ("dtypes", DTYPES)):
-            claimed = getattr(self, name)
-            claimed = frozenset({claimed} if isinstance(claimed, str) else claimed)
-            allowed = f"some of {', '.join(known)}"
-            require(bool(claimed) and claimed <= set(known), name, allowed, sorted(map(str, claimed)))
-            object.__setattr__(self, name, frozenset(plain for plain in known if plain in claimed))
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type in (bool, "bool") or isinstance(value, np.bool_):
-                object.__setattr__(self, field.name, bool(value))
-        for name in ("configurations", "most_steps"):
-            limit = getattr(self, name)
-            require(limit is None or (is_integer(limit) and limit > 0), name, "None or at least 1", limit)
-            object.__setattr__(self, name, None if limit is None else int(limit))
-        if not isinstance(self.fixed_shapes, bool):
-            fixed = frozenset({self.fixed_shapes} if isinstance(self.fixed_shapes, str) else self.fixed_shapes)
-            allowed = f"True, False or some of {', '.join(EXTENTS)}"
-            require(bool(fixed) and fixed <= set(EXTENTS), "fixed_shapes", allowed, sorted(map(str, fixed)))
-            object.__setattr__(self, "fixed_shapes", frozenset(plain for plain in EXTENTS if plain in fixed))
-        for kind in self.kinds:
-            declared = self._float32_arithmetic(kind)
-            one_of = f"one of {', '.join(FLOAT32_ARITHMETICS)}"
-            require(declared in FLOAT32_ARITHMETICS, "float32_arithmetic", one_of, declared)
-        object.__setattr__(self, "float32_arithmetic", self._plain_arithmetic())
-
-    def _plain_arithmetic(self) -> str | dict[str, str]:
-        """Return ``float32_arithmetic`` in plain strings: an adapter's enumeration means nothing in another process."""
-        declared = self.float32_arithmetic
-        plain = {name: name for name in (*FLOAT32_ARITHMETICS, *KINDS)}
-        if isinstance(declared, str):
-            return plain[declared]
-        return {plain.get(kind, str(kind)): plain.get(value, str(value)) for kind, value in declared.items()}
-
-    def claims(self, feature: str) -> bool:
-        """Return whether a boolean feature is claimed. Raises ValueError for a name that is not in BOOLEAN_FEATURES."""
-        require(feature in BOOLEAN_FEATURES, "feature", f"one of {', '.join(BOOLEAN_FEATURES)}", feature)
-        return bool(getattr(self, feature))
-
-    def fixes(self, extent: str) -> bool:
-        """Return whether a built layer serves one number of steps or samples only; ``extent`` is one of EXTENTS."""
-        return self.fixed_shapes if isinstance(self.fixed_shapes, bool) else extent in self.fixed_shapes
-
-    def arithmetic(self, kind: str, dtype: str) -> Arithmetic:
-        """Return the arithmetic in which the backend computes this kind and dtype; it decides the tolerance."""
-        return ARITHMETICS[self._float32_arithmetic(kind) if dtype == "float32" else dtype]
-
-    def _float32_arithmetic(self, kind: str) -> str:
-        declared = self.float32_arithmetic
-        return declared if isinstance(declared, str) else declared.get(kind, "float32")
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the claims as JSON data, with kinds and dtypes in the documentation's order."""
-        data = {f.name: getattr(self, f.name) for f in fields(self)}
-        if not isinstance(self.float32_arithmetic, str):
-            data["float32_arithmetic"] = dict(self.float32_arithmetic)
-        if not isinstance(self.fixed_shapes, bool):
-            data["fixed_shapes"] = [extent for extent in EXTENTS if extent in self.fixed_shapes]
-        data["kinds"] = [k for k in KINDS if k in self.kinds]
-        data["dtypes"] = [d for d in DTYPES if d in self.dtypes]
-        return data
-
-
-NOT_CLAIMED = ("deterministic", "fixed_shapes")  # boolean fields that describe the backend and claim nothing
-BOOLEAN_FEATURES = tuple(f.name for f in fields(Features) if f.type in (bool, "bool") and f.name not in NOT_CLAIMED)
 
 
 class Layer:
@@ -236,6 +101,35 @@ class Layer:
         """
         raise Unsupported("there is no training mode")
 
+    def load(self, parameters: Mapping[str, np.ndarray]) -> None:
+        """Exchange the parameters of this layer, which may have been called before; ``parameters`` are all of them.
+
+        Every later call uses the new ones. Behind the feature ``parameters_set``. Raises Unsupported if it is not
+        claimed, and errors for the parameters as ``Backend.layer`` does.
+        """
+        raise Unsupported("parameters are not exchanged")
+
+    def gradients_training(
+        self,
+        x: np.ndarray,
+        h_0: np.ndarray | None,
+        c_0: np.ndarray | None,
+        lengths: Sequence[int] | None,
+        d_output: np.ndarray | None,
+        d_h_n: np.ndarray | None,
+        d_c_n: np.ndarray | None,
+        *,
+        seed: int,
+    ) -> tuple[Result, Mapping[str, np.ndarray]]:
+        """Compute the gradients of a call in training mode; return its Result and the gradients.
+
+        The masks are those that ``forward_training`` draws from the same seed, and the Result is the one that it
+        returns. Arguments, gradients and errors are as in ``gradients``.
+
+        Behind the feature ``training_gradients``. Raises Unsupported if it is not claimed.
+        """
+        raise Unsupported("gradients of training calls are not computed")
+
 
 class Cell:
     """A cell with its parameters loaded."""
@@ -251,6 +145,24 @@ class Cell:
         Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTMCell.html, "Inputs" and "Outputs".
         """
         raise NotImplementedError
+
+    def gradients(
+        self,
+        x: np.ndarray,
+        h: np.ndarray | None,
+        c: np.ndarray | None,
+        d_h: np.ndarray | None,
+        d_c: np.ndarray | None,
+    ) -> Mapping[str, np.ndarray]:
+        """Return the gradients of sum(d_h * h') + sum(d_c * c'), where h' and c' are the new states.
+
+        x, h and c are as in ``step``. The cotangents d_h and d_c have the shapes of the new states; None means zeros.
+        The gradients are named "x", "h" and "c" if the states are given, and by every parameter's name; each has the
+        shape and dtype of its argument or parameter.
+
+        Behind the feature ``cell_gradients``. Raises Unsupported if it is not claimed, and errors as ``step`` does.
+        """
+        raise Unsupported("gradients of cells are not computed")
 
 
 class Backend:
@@ -279,6 +191,8 @@ class Backend:
         configuration and for missing, superfluous or misshapen parameters.
         Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html, "Variables".
         """
+        if not self.features.layers:
+            raise Unsupported("there are no layers")
         raise NotImplementedError
 
     def cell(self, config: CellConfig, parameters: dict[str, np.ndarray]) -> Cell:

@@ -41,6 +41,8 @@ class Requirement:
     """The suite's decision and its reason, if the documentation is silent or contradicts itself."""
     steps: int = 0
     """The most steps of its calls where these are fixed, as in a case."""
+    sizes: tuple[tuple[int, int], ...] = ()
+    """The pairs (input_size, hidden_size) of its calls where these are fixed, as in a case."""
 
 
 class Catalogue(Mapping[str, Requirement]):

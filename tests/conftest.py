@@ -20,6 +20,7 @@ MARKERS = {
     "test_cases_generated": "slow torch",
     "test_chance": "fast",
     "test_checked": "fast",
+    "test_claims": "",
     "test_compare": "fast",
     "test_consequences": "slow",
     "test_conditions": "fast",

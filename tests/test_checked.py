@@ -35,7 +35,7 @@ LSTM = LayerConfig("lstm", 3, 4)
 class AskedLayer(CheckedLayer):
     """The oracle's layer; it records its calls."""
 
-    def load(self, weights):
+    def build(self, weights):
         self.inner, self.asked = OracleLayer(self.config, join(self.config, weights)), []
 
     def compute(self, x, h_0, c_0, lengths):
@@ -52,7 +52,7 @@ class AskedLayer(CheckedLayer):
 class AskedCell(CheckedCell):
     """The oracle's cell."""
 
-    def load(self, weights):
+    def build(self, weights):
         self.inner = OracleCell(self.config, join(self.config, [weights]))
 
     def compute(self, x, h, c):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from conformance import Features, LayerConfig
-from conformance.backend import BOOLEAN_FEATURES
 from conformance.backends.oracle import OracleBackend
+from conformance.claims import BOOLEAN_FEATURES
 from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from conformance.specifications.torch_nn.faults import BANK, compose, faults
 from conformance.specifications.torch_nn.faults.gates import in_order

@@ -8,7 +8,7 @@ REFUSE-... therefore test the adapter and say nothing about the framework.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import ml_dtypes
 import numpy as np
@@ -28,7 +28,7 @@ class CheckedBackend(Backend):
         config.validate()
         weights = split(config, parameters)
         self.refuse_unclaimed(config)
-        return self.layer_class(self.features, config, weights)
+        return self.layer_class(self.features.of(config.kind), config, weights)
 
     def cell(self, config, parameters):
         if self.cell_class is None:
@@ -36,18 +36,22 @@ class CheckedBackend(Backend):
         config.validate()
         weights = split(config, parameters)
         self.refuse_unclaimed(config)
-        return self.cell_class(self.features, config, *weights)
+        return self.cell_class(self.features.of(config.kind), config, *weights)
 
     def refuse_unclaimed(self, config: LayerConfig | CellConfig) -> None:
         """Raise Unsupported for a valid configuration that the features do not claim."""
-        if config.kind not in self.features.kinds or config.dtype not in self.features.dtypes:
+        claims = self.features.of(config.kind)
+        if config.kind not in claims.kinds or config.dtype not in claims.dtypes:
             raise Unsupported(f"{config.kind} in {config.dtype} is not claimed")
-        refuse(self.features, "no_bias", not config.bias)
+        if not claims.takes(config.input_size, config.hidden_size):
+            raise Unsupported(f"input_size={config.input_size} with hidden_size={config.hidden_size} is not claimed")
+        refuse(claims, "no_bias", not config.bias)
         if isinstance(config, LayerConfig):
-            refuse(self.features, "multilayer", config.num_layers > 1)
-            refuse(self.features, "bidirectional", config.bidirectional)
-            refuse(self.features, "batch_first", config.batch_first)
-            refuse(self.features, "projection", config.proj_size > 0)
+            refuse(claims, "layers", True)
+            refuse(claims, "multilayer", config.num_layers > 1)
+            refuse(claims, "bidirectional", config.bidirectional)
+            refuse(claims, "batch_first", config.batch_first)
+            refuse(claims, "projection", config.proj_size > 0)
 
 
 def refuse(features: Features, feature: str, asked: bool) -> None:
@@ -61,11 +65,15 @@ class CheckedLayer(Layer):
 
     def __init__(self, features: Features, config: LayerConfig, weights: list[Weights]) -> None:
         self.features, self.config = features, config
-        self.load(weights)
+        self.build(weights)
 
     @abstractmethod
-    def load(self, weights: list[Weights]) -> None:
+    def build(self, weights: list[Weights]) -> None:
         """Build the framework's layer with copies of the weights, which are in the order of the rows of h_n."""
+
+    def load(self, parameters: Mapping[str, np.ndarray]) -> None:
+        refuse(self.features, "parameters_set", True)
+        self.build(split(self.config, dict(parameters)))
 
     @abstractmethod
     def compute(self, x, h_0, c_0, lengths) -> Result:
@@ -112,10 +120,10 @@ class CheckedCell(Cell):
 
     def __init__(self, features: Features, config: CellConfig, weights: Weights) -> None:
         self.features, self.config = features, config
-        self.load(weights)
+        self.build(weights)
 
     @abstractmethod
-    def load(self, weights: Weights) -> None:
+    def build(self, weights: Weights) -> None:
         """Build the framework's cell with copies of the weights."""
 
     @abstractmethod

@@ -188,6 +188,11 @@ class Handle:
             self.build()
         return self.program.ask(method, handle=self.handle, **content)
 
+    def load(self, parameters: dict[str, np.ndarray]) -> None:
+        """Exchange the parameters, also for building the object again."""
+        self.ask("load", parameters=parameters)
+        self.request["parameters"] = parameters
+
     def arrays(self, found: Any) -> dict[str, np.ndarray | None]:
         """Return the arrays of a JSON object by name. Raises Broken if it is no such object."""
         if not isinstance(found, dict):
@@ -230,6 +235,15 @@ class ExecLayer(Layer):
         cotangents = {"d_output": d_output, "d_h_n": d_h_n, "d_c_n": d_c_n}
         return self.there.arrays(self.there.ask("gradients", **arguments, **cotangents).get("gradients"))
 
+    def gradients_training(self, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n, *, seed):
+        arguments = {"x": x, "h_0": h_0, "c_0": c_0, "lengths": lengths}
+        cotangents = {"d_output": d_output, "d_h_n": d_h_n, "d_c_n": d_c_n}
+        answer = self.there.ask("gradients_training", **arguments, **cotangents, seed=seed)
+        return self._result(answer), self.there.arrays(answer.get("gradients"))
+
+    def load(self, parameters):
+        self.there.load({name: np.copy(a) for name, a in parameters.items()})
+
 
 class ExecCell(Cell):
     """A cell in the program."""
@@ -240,6 +254,9 @@ class ExecCell(Cell):
     def step(self, x, h=None, c=None):
         answer = self.there.ask("step", x=x, h=h, c=c)
         return self.there.array("h", answer.get("h")), self.there.array("c", answer.get("c"))
+
+    def gradients(self, x, h, c, d_h, d_c):
+        return self.there.arrays(self.there.ask("gradients", x=x, h=h, c=c, d_h=d_h, d_c=d_c).get("gradients"))
 
 
 class ExecBackend(Backend):

@@ -96,7 +96,7 @@ class JaxLayer(CheckedLayer):
     @abstractmethod
     def from_layout(kind, native, *, gradient): ...
 
-    def load(self, weights):
+    def build(self, weights):
         self.natives = jax.tree.map(jnp.array, [self.to_layout(self.config.kind, w) for w in weights])
 
     def compute(self, x, h_0, c_0, lengths):
@@ -126,7 +126,7 @@ class JaxCell(CheckedCell):
     @abstractmethod
     def to_layout(kind, weights): ...
 
-    def load(self, weights):
+    def build(self, weights):
         self.native = jax.tree.map(jnp.array, self.to_layout(self.config.kind, weights))
 
     def compute(self, x, h, c):

@@ -45,7 +45,7 @@ def assign(layer: keras.Layer, natives: list[dict[str, np.ndarray]]) -> None:
 class KerasLayer(CheckedLayer):
     """A keras.layers.SimpleRNN, LSTM or GRU, or a Bidirectional of one."""
 
-    def load(self, weights):
+    def build(self, weights):
         config = self.config
         make, _, arguments = LAYERS[config.kind]
         self.layer = make(
@@ -108,7 +108,7 @@ class KerasLayer(CheckedLayer):
 class KerasCell(CheckedCell):
     """A keras.layers.SimpleRNNCell, LSTMCell or GRUCell."""
 
-    def load(self, weights):
+    def build(self, weights):
         config = self.config
         _, make, arguments = LAYERS[config.kind]
         self.cell = make(

@@ -62,7 +62,7 @@ def module(config, native: dict[str, mx.array]) -> nn.Module:
 class MLXLayer(CheckedLayer):
     """An mlx.nn.RNN, LSTM or GRU."""
 
-    def load(self, weights):
+    def build(self, weights):
         (only,) = weights
         self.native = {name: to_mlx(value) for name, value in to_layout(self.config.kind, only).items()}
         self.module = module(self.config, self.native)

@@ -105,7 +105,7 @@ def read(kind: str, module: nn.Layer) -> list[Weights]:
 class PaddleLayer(CheckedLayer):
     """A paddle.nn.SimpleRNN, LSTM or GRU."""
 
-    def load(self, weights):
+    def build(self, weights):
         self.module = layer_module(self.config)
         self.cells = cells_of(self.module)
         for cell, w in zip(self.cells, weights, strict=True):
@@ -166,7 +166,7 @@ class PaddleLayer(CheckedLayer):
 class PaddleCell(CheckedCell):
     """A paddle.nn.SimpleRNNCell, LSTMCell or GRUCell."""
 
-    def load(self, weights):
+    def build(self, weights):
         config = self.config
         _, make, arguments = LAYERS[config.kind]
         with default_dtype(config.dtype):

@@ -38,5 +38,5 @@ def fuzzable(job: Any) -> Callable[..., Any] | None:
         return None
     if not hasattr(ConjectureResult, "slice_comments"):  # HypoFuzz 25.11.1 uses a name that Hypothesis has renamed
         ConjectureResult.slice_comments = {}  # type: ignore[attr-defined]  # that former name
-    strategy = job.check.draw(job.subject.backend.features)
+    strategy = job.check.draw(job.subject.features)
     return given(plan=strategy)(law_on_plans())

@@ -67,6 +67,17 @@ class Case:
         return max(found)
 
     @property
+    def layers(self) -> bool:
+        """Whether it calls a layer."""
+        return any(module.type == "layer" for module in self.modules.values())
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """The pairs (input_size, hidden_size) of its layers and cells."""
+        built = [m for name, m in self.modules.items() if m.type != "linear" and name not in self.wrong]
+        return tuple(dict.fromkeys((m.arguments["input_size"], m.arguments["hidden_size"]) for m in built))
+
+    @property
     def refuses_only(self) -> bool:
         """True if no number is compared."""
         return not self.compared

@@ -85,7 +85,7 @@ class Consequences(Excuse):
             other = self.of_fault(fault, forward)
             if not self.same_numbers(forward, other):
                 return False
-            if not other.subject.backend.features.gradients:
+            if not other.subject.features.gradients:
                 return True  # the fault has no gradients: the backend's are those of the wrong function
         other = self.of_fault(fault, trial)
         if not self.same_numbers(trial, other):

@@ -128,7 +128,7 @@ class Diagnostician:
         """Return probes of calls of the other claimed kinds on which the backend is right."""
         if self._other_kinds is None:
             subject, found = self.subject, list[Probe]()
-            for kind in sorted(set(subject.backend.features.kinds) - {subject.kind}):
+            for kind in sorted(set(subject.features.kinds) - {subject.kind}):
                 other = Subject(
                     subject.specification, subject.backend, kind, subject.dtype, subject.clock, subject.watch
                 )
@@ -161,7 +161,7 @@ class Search:
         self.base = [found for name in base if (found := diagnostician.candidate(name)) is not None]
         self.known = diagnostician.evidence(failing.form)
         forms = self.specification.forms
-        controls = [f for f in forms if f is not failing.form and f.controls(self.subject.backend.features)]
+        controls = [f for f in forms if f is not failing.form and f.controls(self.subject.features)]
         self.others = [diagnostician.evidence(form) for form in controls]
         self.numeric = numeric and manner(failing) == WRONG and not self.is_of_base()
         """Whether the plain call's wrong numbers are the failure."""
@@ -346,7 +346,7 @@ def beside(subject: Subject, candidate: Candidate) -> Subject:
 
     It claims no gradients where its gradients are not those of its own function.
     """
-    backend, features = candidate.build(), subject.backend.features
+    backend, features = candidate.build(), subject.features
     if getattr(features, "gradients", False) and not getattr(backend.features, "gradients", False):
         features = replace(features, gradients=False)
     backend.features = features

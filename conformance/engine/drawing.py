@@ -81,7 +81,7 @@ class Stream:
             plans, trials = self.blocks[number]
         else:
             with self.subject.clock("drawing"):
-                features = self.subject.backend.features
+                features = self.subject.features
                 plans, trials = self.plans.block(self.subject.specification, self.draw, features, number), []
             if number < KEPT_BLOCKS:
                 self.blocks.append((plans, trials))

@@ -88,7 +88,7 @@ class Cutter:
         self._tried.add(repr(first.plan))
         found, before = first, None
         with self.stream.subject.clock("shrinking"):
-            cuts = first.plan.cuts(self.stream.subject.backend.features)
+            cuts = first.plan.cuts(self.stream.subject.features)
             while found is not before:
                 before = found
                 for smaller in cuts:
@@ -189,7 +189,7 @@ def hunt(
     key = key_of(name_of(requirement, subject.backend.name, subject.kind, subject.dtype))
     try:
         with subject.clock("shrinking"):
-            strategy = stream.draw(subject.backend.features)
+            strategy = stream.draw(subject.features)
             hypothesis_run(attempt, strategy, number, phases, plans.database, key)
     except (Failed, Flaky, SkipTest):  # SkipTest if there is nothing to replay
         pass

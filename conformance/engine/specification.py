@@ -54,9 +54,19 @@ class KnownFault(Protocol):
         """A function that builds a backend with the fault."""
 
 
+def claims_of(features: Any, kind: str) -> Any:
+    """Return the claims for one kind, where the claims of a specification can differ by kind (a method ``of``)."""
+    return features.of(kind) if hasattr(features, "of") else features
+
+
 def every_claim(features: Any) -> Hashable:
     """Return the claims: examples depend on all of them."""
     return features
+
+
+def no_needs(requirement: Requirement) -> Sequence[str]:
+    """Return no features."""
+    return ()
 
 
 def no_faults(kind: str) -> Sequence[KnownFault]:
@@ -102,6 +112,8 @@ class Specification:
     """Builds a right backend."""
     adapt: Callable[[Any], Any] = as_it_is
     """Returns a view of a backend with the methods that the forms call and with claims of the class ``features``."""
+    also_needs: Callable[[Requirement], Sequence[str]] = no_needs
+    """Returns the features that a requirement needs beside those that its entry names."""
     faults: Callable[[str], Sequence[KnownFault]] = no_faults
     """Returns the known faults that touch a kind."""
     compose: Callable[[KnownFault, KnownFault], Any] = no_composition
@@ -180,21 +192,32 @@ class Specification:
         The list is empty if the requirement does not apply. A requirement about unclaimed kinds or dtypes is put to the
         backend in exactly these.
         """
-        unless, most_steps = requirement.unless, getattr(features, "most_steps", None)
-        if not all(features.claims(need) for need in requirement.needs):
-            return []
-        if most_steps is not None and requirement.steps > most_steps:
-            return []
-        if unless not in ("", "kinds", "dtypes") and features.claims(unless):
-            return []
-        kinds = [kind for kind in requirement.kinds if (kind in features.kinds) != (unless == "kinds")]
-        dtypes = [dtype for dtype in self.dtypes if (dtype in features.dtypes) != (unless == "dtypes")]
-        every = requirement.every_dtype or unless == "dtypes"
-        return [(kind, dtype) for kind in kinds for dtype in (dtypes if every else dtypes[:1])]
+        unless = requirement.unless
+        found = []
+        for kind in (kind for kind in requirement.kinds if (kind in features.kinds) != (unless == "kinds")):
+            claims = claims_of(features, kind)
+            if not self.applies(claims, requirement):
+                continue
+            dtypes = [dtype for dtype in self.dtypes if (dtype in claims.dtypes) != (unless == "dtypes")]
+            every = requirement.every_dtype or unless == "dtypes"
+            found += [(kind, dtype) for dtype in (dtypes if every else dtypes[:1])]
+        return found
 
-    def first_dtype(self, features: Claims) -> str:
-        """Return the first claimed dtype, in which requirements that need one dtype only are checked."""
-        return next(dtype for dtype in self.dtypes if dtype in features.dtypes)
+    def applies(self, claims: Claims, requirement: Requirement) -> bool:
+        """Return whether a requirement is put to a backend with these claims for the kind in question."""
+        unless, most_steps = requirement.unless, getattr(claims, "most_steps", None)
+        if not all(claims.claims(need) for need in (*requirement.needs, *self.also_needs(requirement))):
+            return False
+        if most_steps is not None and requirement.steps > most_steps:
+            return False
+        takes = getattr(claims, "takes", None)
+        if takes is not None and not all(takes(*sizes) for sizes in requirement.sizes):
+            return False
+        return unless in ("", "kinds", "dtypes") or not claims.claims(unless)
+
+    def first_dtype(self, features: Claims, kind: str) -> str:
+        """Return the first dtype claimed for a kind, in which requirements that need one dtype only are checked."""
+        return next(dtype for dtype in self.dtypes if dtype in claims_of(features, kind).dtypes)
 
     def cost(self, requirement: str, kind: str) -> float:
         """Return the estimated relative cost of a check."""

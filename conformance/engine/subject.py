@@ -17,7 +17,7 @@ from conformance.backend import Unsupported
 from conformance.engine.compare import Failed, require_plain, signature
 from conformance.engine.deadline import Deadline
 from conformance.engine.form import Call, Form
-from conformance.engine.specification import Specification
+from conformance.engine.specification import Specification, claims_of
 from conformance.engine.text import one_line
 
 
@@ -68,6 +68,8 @@ class Subject:
         watch: Callable[[str], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self.specification, self.backend, self.kind, self.dtype = specification, backend, kind, dtype
+        self.features = claims_of(backend.features, kind)
+        """The backend's claims for this kind."""
         self.arithmetic = backend.features.arithmetic(kind, dtype)
         self.clock, self.watch = clock or Clock(), watch
         self.compares = True

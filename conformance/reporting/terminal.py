@@ -123,6 +123,8 @@ def table(outcome: Outcome, report: str | None) -> Iterator[str]:
         )
     if outcome.seconds:
         yield "  time: " + ", ".join(f"{name} {s:.1f} s" for name, s in outcome.seconds.items())
+    for claims in outcome.claims.values():
+        yield from (f"  claims: {limit}" for limit in getattr(claims, "limits", list)())
     noted = alike((row for row in rows if row.status == "passed" and row.message), lambda row: row.message)
     notes = [
         f"  noted: {shorten(message, MAX_TEXT_CHARACTERS, placeholder='...')} ({where(group)})"

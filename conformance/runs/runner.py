@@ -107,7 +107,7 @@ class WorkerRunner:
         )
 
         def block(number: int) -> list[Any]:
-            features, specification = subject.backend.features, subject.specification
+            features, specification = subject.features, subject.specification
             return self.draw(lambda: drawn.plans.block(specification, job.check.draw, features, number))
 
         clock = Clock()

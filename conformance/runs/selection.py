@@ -79,7 +79,6 @@ def outcome(
 def _rows(speaker: Speaker, results: Mapping[Key, Finding]) -> Iterable[Row]:
     """Yield the rows of a report on a backend and a specification."""
     specification, backend = speaker.specification, speaker.backend
-    first = specification.first_dtype(backend.features)
     for requirement in specification.requirements.values():
         where = specification.combinations(backend.features, requirement)
         for kind in requirement.kinds:
@@ -89,5 +88,6 @@ def _rows(speaker: Speaker, results: Mapping[Key, Finding]) -> Iterable[Row]:
                     yield Row.of(requirement, found)
             # A requirement about unclaimed features has no row where they are claimed.
             if not requirement.unless and kind not in (mine for mine, _ in where):
+                first = specification.first_dtype(backend.features, kind)
                 key = Key(requirement.id, backend.name, kind, first, specification.name)
                 yield Row.of(requirement, Finding.at(key, Status.NOT_CLAIMED))

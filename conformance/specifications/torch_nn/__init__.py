@@ -12,6 +12,7 @@ from conformance.specifications.torch_nn.calls import CALL_FEATURES
 from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from conformance.specifications.torch_nn.forms import FORMS
 from conformance.specifications.torch_nn.plans import planned
+from reference.catalogue import Requirement
 from reference.config import DTYPES
 
 
@@ -29,7 +30,12 @@ def _compose(a: Any, b: Any) -> Backend:
 
 def _drawn_from(features: Features) -> Hashable:
     claims = tuple(features.claims(name) for name in sorted(CALL_FEATURES))
-    return claims, (features.configurations, features.fixed_shapes, features.most_steps)
+    limits = features.configurations, features.fixed_shapes, features.most_steps
+    return claims, limits, (features.hidden_sizes, features.input_sizes, features.boundaries)
+
+
+def _also_needs(requirement: Requirement) -> Sequence[str]:
+    return () if "cells" in requirement.needs or requirement.unless == "cells" else ("layers",)
 
 
 SPECIFICATION = TORCH_NN = Specification(
@@ -43,6 +49,7 @@ SPECIFICATION = TORCH_NN = Specification(
     suite=f"{__name__}.suite",
     adapter=Backend,
     oracle=OracleBackend,
+    also_needs=_also_needs,
     faults=_faults,
     compose=_compose,
     drawn_from=_drawn_from,

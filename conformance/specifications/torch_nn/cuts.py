@@ -89,18 +89,12 @@ def _at_once(plan: Any, features: Any) -> Iterator[Any]:
     bare = replace(bare, with_lengths=False, with_states=False, N=plan.N or 1)
     for base, (T, N, I, H) in product(dict.fromkeys((bare, plan)), AT_ONCE):
         I, H = min(I, plan.config.input_size), min(H, plan.config.hidden_size)
-        if not _takes(features, I, H):
+        if not features.takes(I, H):
             continue
         smaller = replace(_sized(base, I, H), T=min(T, plan.T), N=None if base.N is None else min(N, base.N))
         yield smaller
         if smaller.with_lengths and T > 1:
             yield from (replace(smaller, seed=seed) for seed in LENGTHS_SEEDS)
-
-
-def _takes(features: Any, I: int, H: int) -> bool:
-    """Return whether the backend takes these sizes, where it claims some only."""
-    taken = (getattr(features, name, None) for name in ("input_sizes", "hidden_sizes"))
-    return all(some is None or size in some for some, size in zip(taken, (I, H), strict=True))
 
 
 def _steps(plan: Any) -> Iterator[Any]:
@@ -130,12 +124,12 @@ def _layers(plan: Any) -> Iterator[Any]:
 
 
 def _units(plan: Any, features: Any) -> Iterator[Any]:
-    smaller = sizes(plan.config.hidden_size, getattr(features, "hidden_sizes", None))
+    smaller = sizes(plan.config.hidden_size, features.hidden_sizes)
     yield from (_sized(plan, plan.config.input_size, H) for H in smaller)
 
 
 def _features(plan: Any, features: Any) -> Iterator[Any]:
-    smaller = sizes(plan.config.input_size, getattr(features, "input_sizes", None))
+    smaller = sizes(plan.config.input_size, features.input_sizes)
     yield from (_with_config(plan, input_size=I) for I in smaller)
 
 

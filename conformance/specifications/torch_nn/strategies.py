@@ -7,8 +7,9 @@ a multiple of 4, 8 and 16, sometimes past 32, 64 and 128.
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
@@ -25,6 +26,9 @@ FEW = (1, 2, 3, 4)
 # Numbers of steps, samples, units. The first few examples of every profile use the first number.
 LONG, MANY, WIDE = (65, 33, 48, 80), (33, 40), (65, 129)
 VERY_LONG = (1000, 2000)  # steps
+BOUNDARY = "boundary"  # a reach: one extent is at or beside a boundary that the backend declares
+MANY_STEPS = 80
+SIZES_AT_ONCE = 4  # of the sizes that a backend takes, the number of those that ordinary calls use
 Choose = Callable[..., Any]
 """``choose(options, name="")`` returns one of the options; ``name`` is the argument of a configuration or call."""
 
@@ -74,7 +78,13 @@ def _chooser(draw: st.DrawFn, features: Features, large: bool = False) -> Choose
         return lambda options, _="": draw(st.sampled_from(options))
     if pooled(features):
         member = draw(st.sampled_from(LARGE if large else POOL[: features.configurations]))
-        return lambda options, name="": getattr(member, name) if name else options[0]
+
+        def of_member(options: Any, name: str = "") -> Any:
+            own = getattr(member, name) if name else options[0]
+            claimed = getattr(features, f"{name}s", None) if name in ("input_size", "hidden_size") else None
+            return own if claimed is None or own in claimed else options[own % len(options)]
+
+        return of_member
     choice = random.Random(draw(st.integers(0, features.configurations - 1))).choice
     return lambda options, _="": choice(options)
 
@@ -93,8 +103,13 @@ def _layers(draw: st.DrawFn, features: Features, reaches: tuple[str, ...]) -> La
     reach = freely(reaches)
     sizes = {"small": SIZES, "moderate": MODERATE}.get(reach, FEW)
     choose = _chooser(draw, features, large=reach in ("long", "very long", "wide"))
-    I = choose(sizes, "input_size")
-    H = choose(WIDE) if reach == "wide" else choose(sizes, "hidden_size")
+    extent, number = _evenly(draw, _at_boundaries(features)) if reach == BOUNDARY else ("", 0)
+    I = choose(_taken(sizes, features.input_sizes), "input_size")
+    H = choose(
+        _taken(WIDE if reach == "wide" else sizes, features.hidden_sizes), "" if reach == "wide" else "hidden_size"
+    )
+    if extent == "units":
+        H = number
     # every second one of few configurations, so that some are bidirectional as well
     projections = (False, False, True) if features.configurations is None else (False, True)
     projected = H > 1 and flag("projection", projections, choose)
@@ -113,14 +128,48 @@ def _layers(draw: st.DrawFn, features: Features, reaches: tuple[str, ...]) -> La
     longer = {"long": LONG, "very long": VERY_LONG}.get(reach)
     T = of_steps(_bearable(longer, features)) if longer else of_steps(sizes, "T")
     N = of_samples(MANY) if reach == "many" else of_samples(sizes, "N")
-    unbatched = reach != "many" and flag("unbatched", (False,) * 5 + (True,), form)
+    T, N = (number if extent == name else size for name, size in (("steps", T), ("samples", N)))
+    unbatched = reach != "many" and extent != "samples" and flag("unbatched", (False,) * 5 + (True,), form)
     with_lengths = not unbatched and flag("lengths", (False, False, True), freely)
     with_states = flag("initial_state", (False, True, True), form)
     regime = freely(REGIMES)
     seed = draw(st.integers(0, 2**16 - 1))
-    if reach in ("long", "very long") and regime == "strong":
+    if (reach in ("long", "very long") or T > MANY_STEPS) and regime == "strong":
         regime = "ordinary"  # many steps of a strong recurrence would amplify rounding errors beyond all limits
     return LayerPlan(config, T, None if unbatched else N, with_lengths, with_states, regime, seed)
+
+
+def _taken(sizes: tuple[int, ...], claimed: Iterable[int] | None) -> tuple[int, ...]:
+    """Return the sizes to choose from: the given ones, or of a backend that takes some only the smallest of these.
+
+    The given ones decide where they are wide: then it is the largest that the backend takes.
+    """
+    if claimed is None:
+        return sizes
+    return tuple(claimed)[-2:] if min(sizes) > max(SIZES) else tuple(claimed)[:SIZES_AT_ONCE]
+
+
+def _at_boundaries(features: Features) -> tuple[tuple[str, int], ...]:
+    """Return the pairs of an extent and a number at or beside one of the backend's boundaries."""
+    most = features.most_steps or math.inf
+    units = features.hidden_sizes
+    possible = {
+        "units": lambda n: features.configurations is None and (units is None or n in units),
+        "samples": lambda n: not features.fixes("samples") or features.configurations is None,
+        "steps": lambda n: n <= most and (not features.fixes("steps") or features.configurations is None),
+    }
+    numbers = sorted({b + beside for b in features.boundaries for beside in (-1, 0, 1) if b + beside > 0})
+    return tuple((extent, n) for n in reversed(numbers) for extent, allowed in possible.items() if allowed(n))
+
+
+def _evenly(draw: st.DrawFn, options: Sequence[Any]) -> Any:
+    """Return one of the options, each as often as the others: Hypothesis prefers some."""
+    return random.Random(draw(st.integers(0, 2**16 - 1))).choice(options)
+
+
+def _with_boundaries(features: Features, reaches: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the reaches of calls, a third more of them at the backend's boundaries if it declares some."""
+    return reaches + (BOUNDARY,) * (-(-len(reaches) // 3)) if _at_boundaries(features) else reaches
 
 
 def _bearable(steps: tuple[int, ...], features: Features) -> tuple[int, ...]:
@@ -134,7 +183,8 @@ def layers(features: Features) -> st.SearchStrategy[LayerPlan]:
 
     With configurations from the pool only the number of samples is large: other large calls would need more layers.
     """
-    return _layers(features, ("small",) * 15 + (("many",) if pooled(features) else ("long", "many", "wide")))
+    reaches = ("small",) * 15 + (("many",) if pooled(features) else ("long", "many", "wide"))
+    return _layers(features, _with_boundaries(features, reaches))
 
 
 def long_layers(features: Features) -> st.SearchStrategy[LayerPlan]:
@@ -181,7 +231,7 @@ def _gradient_calls(features: Features, reaches: tuple[str, ...]) -> st.SearchSt
 
 def gradient_calls(features: Features) -> st.SearchStrategy[GradientPlan]:
     """Draw calls for gradients that use claimed features only; smaller ones, because gradients cost more."""
-    return _gradient_calls(features, ("moderate",) * 19 + ("many",))
+    return _gradient_calls(features, _with_boundaries(features, ("moderate",) * 19 + ("many",)))
 
 
 def long_gradient_calls(features: Features) -> st.SearchStrategy[GradientPlan]:
@@ -216,15 +266,21 @@ def cells(draw: st.DrawFn, features: Features) -> CellPlan:
         return features.claims(feature) and choose(odds, feature)
 
     freely, choose = _freely(draw), _chooser(draw, features)
+    beside = tuple((extent, n) for extent, n in _at_boundaries(features) if extent != "steps")
+    extent, number = _evenly(draw, beside) if beside and freely((False,) * 3 + (True,)) else ("", 0)
     config = CellConfig(
         "lstm",
-        input_size=choose(SIZES, "input_size"),
-        hidden_size=choose((*SIZES, WIDE[0]), "hidden_size"),
+        input_size=choose(_taken(SIZES, features.input_sizes), "input_size"),
+        hidden_size=number
+        if extent == "units"
+        else choose(_taken((*SIZES, WIDE[0]), features.hidden_sizes), "hidden_size"),
         bias=not flag("no_bias", (False, False, True), choose),
     )
     form = choose if features.fixed_shapes else freely
     N = (choose if features.fixes("samples") else freely)(SIZES, "N")
-    unbatched = flag("unbatched", (False, False, False, True), form)
+    if extent == "samples":
+        N = number
+    unbatched = extent != "samples" and flag("unbatched", (False, False, False, True), form)
     with_states = flag("initial_state", (False, True, True), form)
     regime = freely(REGIMES)
     seed = draw(st.integers(0, 2**16 - 1))
@@ -259,17 +315,17 @@ def many_masked(draw: st.DrawFn, features: Features) -> LayerPlan:
     def flag(feature: str) -> bool:
         return features.claims(feature) and draw(st.booleans())
 
-    H = draw(st.sampled_from((12, 16, 9)))
+    H = draw(st.sampled_from(_taken((12, 16, 9), features.hidden_sizes)))
     bidirectional = features.bidirectional and draw(st.sampled_from((True, False)))
     config = LayerConfig(
         "lstm",
-        input_size=draw(st.sampled_from((5, 3))),
+        input_size=draw(st.sampled_from(_taken((5, 3), features.input_sizes))),
         hidden_size=H,
         num_layers=draw(st.sampled_from((3, 2))),
         batch_first=flag("batch_first"),
         dropout=draw(st.sampled_from(UNEVEN_RATES)),
         bidirectional=bidirectional,
-        proj_size=H - 2 if flag("projection") else 0,
+        proj_size=H - 2 if H > 2 and flag("projection") else 0,
     )
     T, N, seed = draw(st.sampled_from((40, 33))), draw(st.sampled_from((32, 41))), draw(st.integers(0, 2**16 - 1))
     return LayerPlan(config, T, N, flag("lengths"), flag("initial_state"), "ordinary", seed, upper="showing")
@@ -279,6 +335,9 @@ def many_masked(draw: st.DrawFn, features: Features) -> LayerPlan:
 def new_layers(draw: st.DrawFn, features: Features) -> LayerPlan:
     """Draw layers of tens of units for initial values; input_size, hidden_size and proj_size are far apart."""
     H, I = draw(st.sampled_from(((16, 40), (33, 3), (24, 5))))
+    if not features.takes(I, H):
+        H = H if features.hidden_sizes is None else max(features.hidden_sizes)
+        I = I if features.input_sizes is None else max(features.input_sizes)
     config = LayerConfig(
         "lstm",
         input_size=I,
@@ -286,7 +345,7 @@ def new_layers(draw: st.DrawFn, features: Features) -> LayerPlan:
         num_layers=2 if features.multilayer and draw(st.sampled_from((True, False))) else 1,
         bias=not (features.no_bias and draw(st.sampled_from((False, False, True)))),
         bidirectional=features.bidirectional and draw(st.sampled_from((True, False))),
-        proj_size=H // 4 if features.projection and draw(st.sampled_from((True, False))) else 0,
+        proj_size=H // 4 if H > 3 and features.projection and draw(st.sampled_from((True, False))) else 0,
     )
     return LayerPlan(config, 1, 1, False, False, "ordinary", draw(st.integers(0, 2**16 - 1)))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from conformance.backend import BOOLEAN_FEATURES, Backend
+from conformance.backend import Backend
+from conformance.claims import BOOLEAN_FEATURES
 from conformance.specifications.torch_nn.faults.changed import Change, Changed
 from reference.config import KINDS
 

@@ -91,7 +91,7 @@ class Changed(OracleBackend):
         return self.change.initial(config, given, seed) if self.change.initial else given
 
     def _refuse_unclaimed(self, config):
-        claims = self.features
+        claims = self.features.of(config.kind)
         asked = {
             "multilayer": getattr(config, "num_layers", 1) > 1,
             "bidirectional": getattr(config, "bidirectional", False),
@@ -130,6 +130,11 @@ class ChangedLayer(OracleLayer):
         self.given = load(config, self._parameters) if load else self._parameters
         self.inner = backend.inner.layer(config, self.given)
 
+    @property
+    def claims(self):
+        """The backend's claims for this kind."""
+        return self.backend.features.of(self.config.kind)
+
     def plain(self, x, h_0=None, c_0=None, lengths=None):
         """Compute the forward pass without the changed ``forward`` and ``result``."""
         if self.backend.change.arguments:
@@ -143,7 +148,7 @@ class ChangedLayer(OracleLayer):
             return self.backend.inner.layer(config, parameters).forward(*arguments)
 
     def forward(self, x, h_0=None, c_0=None, lengths=None):
-        change, claims = self.backend.change, self.backend.features
+        change, claims = self.backend.change, self.claims
         asked = {"unbatched": x.ndim == 2, "initial_state": h_0 is not None, "lengths": lengths is not None}
         if self.backend.refuse and any(used and not claims.claims(name) for name, used in asked.items()):
             raise Unsupported(f"not claimed: {asked}")
@@ -165,7 +170,7 @@ class ChangedLayer(OracleLayer):
         cotangents = {"d_output": d_output, "d_h_n": d_h_n, "d_c_n": d_c_n}
         states = {"h_0": h_0, "c_0": c_0}
         arguments = {"x": x} | states | {"lengths": lengths} | cotangents
-        if self.backend.refuse and not self.backend.features.gradients:
+        if self.backend.refuse and not self.claims.gradients:
             raise Unsupported("gradients are not computed")
         if self.backend.change.gradients:
             return self.backend.change.gradients(self, arguments)
@@ -191,7 +196,7 @@ class ChangedLayer(OracleLayer):
         return change(self, masks, seed) if change and masks else masks
 
     def parameters(self):
-        if self.backend.refuse and not self.backend.features.parameters:
+        if self.backend.refuse and not self.claims.parameters:
             raise Unsupported("parameters are not read back")
         read = super().parameters()
         return self.backend.change.read(read) if self.backend.change.read else read

@@ -21,9 +21,10 @@ class CaseCheck:
             statement=f"{case.description}.",
             source=case.source,
             kinds=tuple(sorted(case.kinds)),
-            needs=case.features,
+            needs=case.features | ({"layers"} if case.layers else set()),
             every_dtype=not case.refuses_only,
             steps=case.steps,
+            sizes=case.sizes,
         )
         self.requirement = self.entry.id
         self.names = case.requirements
@@ -45,13 +46,13 @@ class CaseCheck:
 
     def failure(self, subject, verdict) -> Failed | None:
         """Replay the case on a subject; return its failure or None, and write the margin to the verdict."""
-        backend, case = subject.backend, self.case.within(subject.dtype)
+        backend, claims, case = subject.backend, subject.features, self.case.within(subject.dtype)
         try:
             with subject.calling(f"case {case.id}"):
                 results = replay(case, subject.dtype, backend.layer, backend.cell)
             with subject.clock("tolerance"):
-                verdict.margin = check(case, results, subject.arithmetic, backend.features.deterministic)
-            if backend.features.claims("parameters"):
+                verdict.margin = check(case, results, subject.arithmetic, claims.deterministic)
+            if claims.claims("parameters"):
                 with subject.calling(f"case {case.id}"):
                     check_read_back(case, subject.dtype, backend.layer)
         except Failed as failed:

@@ -59,7 +59,10 @@ def test_a_layer_is_its_cell_in_a_loop(trial):
     for t in range(call.T):
         _, h, c = cell.run(x=call.x[t], h=h, c=c)
         steps.append(Result(h[None], h[None], None if c is None else c[None]))
-    trial.same(joined(steps), other="the cell in a loop")
+    if trial.subject.features.layers:
+        trial.same(joined(steps), other="the cell in a loop")
+    else:
+        trial.agrees(joined(steps))
 
 
 @decides("CELL-SAMPLE-ALONE", draw=cells, when=lambda call: not call.unbatched and len(call.x) > 1)

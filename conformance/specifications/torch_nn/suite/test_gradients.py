@@ -15,6 +15,7 @@ from conformance.specifications.torch_nn.suite.test_state import (
     layer_of,
     one_direction,
     optional,
+    result_of,
     samples,
     several_samples,
 )
@@ -184,12 +185,12 @@ def test_a_stack_is_chained(trial):
         rows = slice(k * D, (k + 1) * D)
         cotangents = {"d_output": None, "d_h_n": optional(call.d_h_n, rows), "d_c_n": optional(call.d_c_n, rows)}
         layers.append(layer_of(call, k, x).replace(**cotangents))
-        x = trial.other(layers[-1].forward).got.output
+        x = result_of(trial, layers[-1].forward).output
     d_output = call.d_output
     states: dict[str, list[Any]] = {}
     parameters: dict[str, Any] = {}
     for k in reversed(range(call.config.num_layers)):
-        d = trial.other(layers[k].replace(d_output=d_output)).got
+        d = result_of(trial, layers[k].replace(d_output=d_output))
         d_output = d["x"]
         for name in STATES:
             if name in d:
