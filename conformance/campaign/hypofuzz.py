@@ -16,6 +16,7 @@ from hypothesis.database import ExampleDatabase
 from hypothesis.internal.conjecture.data import ConjectureResult
 
 from conformance.engine.check import Check
+from conformance.engine.drawing import strategy_of
 from conformance.engine.example_key import law_on_plans
 
 
@@ -38,5 +39,5 @@ def fuzzable(job: Any) -> Callable[..., Any] | None:
         return None
     if not hasattr(ConjectureResult, "slice_comments"):  # HypoFuzz 25.11.1 uses a name that Hypothesis has renamed
         ConjectureResult.slice_comments = {}  # type: ignore[attr-defined]  # that former name
-    strategy = job.check.draw(job.subject.features)
+    strategy = strategy_of(job.check.draw(job.subject.features))
     return given(plan=strategy)(law_on_plans())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.database import ExampleDatabase
 from hypothesis.errors import HypothesisWarning
 from hypothesis.internal.conjecture import providers
+from hypothesis.strategies import sampled_from
 
 from conformance.engine.form import Draw, Plan
 from conformance.engine.specification import Specification
@@ -31,13 +32,19 @@ class Plans:
         self._blocks: dict[Any, list[Any]] = {}
 
     def block(self, specification: Specification, draw: Draw, features: Any, number: int) -> list[Any]:
-        """Return BLOCK plans; equal seeds and numbers give equal plans."""
+        """Return BLOCK plans; equal seeds and numbers give equal plans. A list of plans has fewer, or none, at its end.
+
+        Hypothesis stops early where there is little to draw. Repetition fills such a block.
+        """
         key = (specification.name, draw, specification.drawn_from(features), number)
         if key not in self._blocks:
-            drawn: list[Any] = []
-            hypothesis_run(drawn.append, draw(features), self.seed + number, [Phase.generate])
-            # Hypothesis stops early where there is little to draw. Repetition fills such a block.
-            self._blocks[key] = [drawn[position % len(drawn)] for position in range(BLOCK)]
+            plans = draw(features)
+            if isinstance(plans, Sequence):
+                self._blocks[key] = list(plans[number * BLOCK : (number + 1) * BLOCK])
+            else:
+                drawn: list[Any] = []
+                hypothesis_run(drawn.append, plans, self.seed + number, [Phase.generate])
+                self._blocks[key] = [drawn[position % len(drawn)] for position in range(BLOCK)]
         return self._blocks[key]
 
 
@@ -66,13 +73,16 @@ class Stream:
         """Yield the first ``count`` trials whose call applies, each with the number of its block."""
         found = block = fruitless = 0
         while found < count and fruitless < MAX_FRUITLESS_BLOCKS:
-            fruitless += 1
+            fruitless, empty = fruitless + 1, True
             for trial in self.block(block):
+                empty = False
                 if applies(trial.call):
                     found, fruitless = found + 1, 0
                     yield block, trial
                     if found == count:
                         return
+            if empty:  # the end of a list
+                return
             block += 1
 
     def block(self, number: int) -> Iterator[Any]:
@@ -114,6 +124,11 @@ class Streams:
         self.plans = plans
         for stream in self._by_draw.values():
             stream.plans = plans
+
+
+def strategy_of(plans: Any) -> Any:
+    """Return what a way of drawing gives as a strategy."""
+    return sampled_from(plans) if isinstance(plans, Sequence) else plans
 
 
 def hypothesis_run(

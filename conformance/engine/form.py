@@ -11,7 +11,7 @@ import numpy as np
 Arrays = dict[str, np.ndarray | None]
 Element = tuple[int, ...]
 Draw = Callable[[Any], Any]
-"""A way of drawing: a function from a backend's claims to a strategy of plans."""
+"""A way of drawing: a function from a backend's claims to a strategy of plans, or to a list of all its plans."""
 
 
 class Call(Protocol):

@@ -17,7 +17,7 @@ from hypothesis import Phase
 from hypothesis.errors import Flaky
 
 from conformance.engine.compare import Failed
-from conformance.engine.drawing import Stream, hypothesis_run
+from conformance.engine.drawing import Stream, hypothesis_run, strategy_of
 from conformance.engine.example_key import key_of, name_of
 from conformance.engine.form import CuttablePlan
 from conformance.engine.trial import trial_of
@@ -189,7 +189,7 @@ def hunt(
     key = key_of(name_of(requirement, subject.backend.name, subject.kind, subject.dtype))
     try:
         with subject.clock("shrinking"):
-            strategy = stream.draw(subject.features)
+            strategy = strategy_of(stream.draw(subject.features))
             hypothesis_run(attempt, strategy, number, phases, plans.database, key)
     except (Failed, Flaky, SkipTest):  # SkipTest if there is nothing to replay
         pass

@@ -64,9 +64,9 @@ def every_claim(features: Any) -> Hashable:
     return features
 
 
-def no_needs(requirement: Requirement) -> Sequence[str]:
-    """Return no features."""
-    return ()
+def to_every(claims: Any, requirement: Requirement) -> bool:
+    """Return True."""
+    return True
 
 
 def no_faults(kind: str) -> Sequence[KnownFault]:
@@ -112,8 +112,8 @@ class Specification:
     """Builds a right backend."""
     adapt: Callable[[Any], Any] = as_it_is
     """Returns a view of a backend with the methods that the forms call and with claims of the class ``features``."""
-    also_needs: Callable[[Requirement], Sequence[str]] = no_needs
-    """Returns the features that a requirement needs beside those that its entry names."""
+    speaks_to: Callable[[Any, Requirement], bool] = to_every
+    """Returns whether a requirement speaks to a backend with these claims, which have the features that it needs."""
     faults: Callable[[str], Sequence[KnownFault]] = no_faults
     """Returns the known faults that touch a kind."""
     compose: Callable[[KnownFault, KnownFault], Any] = no_composition
@@ -206,7 +206,7 @@ class Specification:
     def applies(self, claims: Claims, requirement: Requirement) -> bool:
         """Return whether a requirement is put to a backend with these claims for the kind in question."""
         unless, most_steps = requirement.unless, getattr(claims, "most_steps", None)
-        if not all(claims.claims(need) for need in (*requirement.needs, *self.also_needs(requirement))):
+        if not all(claims.claims(need) for need in requirement.needs) or not self.speaks_to(claims, requirement):
             return False
         if most_steps is not None and requirement.steps > most_steps:
             return False

@@ -11,6 +11,7 @@ from conformance.engine.specification import Specification
 from conformance.specifications.torch_nn.calls import CALL_FEATURES
 from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from conformance.specifications.torch_nn.forms import FORMS
+from conformance.specifications.torch_nn.large import LISTS
 from conformance.specifications.torch_nn.plans import planned
 from reference.catalogue import Requirement
 from reference.config import DTYPES
@@ -34,8 +35,10 @@ def _drawn_from(features: Features) -> Hashable:
     return claims, limits, (features.hidden_sizes, features.input_sizes, features.boundaries)
 
 
-def _also_needs(requirement: Requirement) -> Sequence[str]:
-    return () if "cells" in requirement.needs or requirement.unless == "cells" else ("layers",)
+def _applies(claims: Features, requirement: Requirement) -> bool:
+    of_cells = "cells" in requirement.needs or requirement.unless == "cells"
+    calls = LISTS.get(requirement.id)
+    return (of_cells or claims.layers) and (calls is None or bool(calls(claims)))
 
 
 SPECIFICATION = TORCH_NN = Specification(
@@ -49,7 +52,7 @@ SPECIFICATION = TORCH_NN = Specification(
     suite=f"{__name__}.suite",
     adapter=Backend,
     oracle=OracleBackend,
-    also_needs=_also_needs,
+    speaks_to=_applies,
     faults=_faults,
     compose=_compose,
     drawn_from=_drawn_from,

@@ -103,7 +103,7 @@ def _layers(draw: st.DrawFn, features: Features, reaches: tuple[str, ...]) -> La
     reach = freely(reaches)
     sizes = {"small": SIZES, "moderate": MODERATE}.get(reach, FEW)
     choose = _chooser(draw, features, large=reach in ("long", "very long", "wide"))
-    extent, number = _evenly(draw, _at_boundaries(features)) if reach == BOUNDARY else ("", 0)
+    extent, number = _evenly(draw, at_boundaries(features)) if reach == BOUNDARY else ("", 0)
     I = choose(_taken(sizes, features.input_sizes), "input_size")
     H = choose(
         _taken(WIDE if reach == "wide" else sizes, features.hidden_sizes), "" if reach == "wide" else "hidden_size"
@@ -149,8 +149,8 @@ def _taken(sizes: tuple[int, ...], claimed: Iterable[int] | None) -> tuple[int, 
     return tuple(claimed)[-2:] if min(sizes) > max(SIZES) else tuple(claimed)[:SIZES_AT_ONCE]
 
 
-def _at_boundaries(features: Features) -> tuple[tuple[str, int], ...]:
-    """Return the pairs of an extent and a number at or beside one of the backend's boundaries."""
+def at_boundaries(features: Features) -> tuple[tuple[str, int], ...]:
+    """Return the pairs of an extent ("units", "samples", "steps") and a number beside a boundary of the backend."""
     most = features.most_steps or math.inf
     units = features.hidden_sizes
     possible = {
@@ -169,7 +169,7 @@ def _evenly(draw: st.DrawFn, options: Sequence[Any]) -> Any:
 
 def _with_boundaries(features: Features, reaches: tuple[str, ...]) -> tuple[str, ...]:
     """Return the reaches of calls, a third more of them at the backend's boundaries if it declares some."""
-    return reaches + (BOUNDARY,) * (-(-len(reaches) // 3)) if _at_boundaries(features) else reaches
+    return reaches + (BOUNDARY,) * (-(-len(reaches) // 3)) if at_boundaries(features) else reaches
 
 
 def _bearable(steps: tuple[int, ...], features: Features) -> tuple[int, ...]:
@@ -266,7 +266,7 @@ def cells(draw: st.DrawFn, features: Features) -> CellPlan:
         return features.claims(feature) and choose(odds, feature)
 
     freely, choose = _freely(draw), _chooser(draw, features)
-    beside = tuple((extent, n) for extent, n in _at_boundaries(features) if extent != "steps")
+    beside = tuple((extent, n) for extent, n in at_boundaries(features) if extent != "steps")
     extent, number = _evenly(draw, beside) if beside and freely((False,) * 3 + (True,)) else ("", 0)
     config = CellConfig(
         "lstm",
