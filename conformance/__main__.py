@@ -11,6 +11,7 @@ from conformance.reporting import baseline
 from conformance.reporting.site import command
 from conformance.runs import shards
 from conformance.specifications.torch_nn import TORCH_NN
+from conformance.start import check
 
 
 def requirements_page(specification: Specification = TORCH_NN) -> Iterator[str]:
@@ -59,6 +60,7 @@ def main() -> None:
     baseline.add_to(commands)
     shards.add_to(commands)
     cases.add_to(commands, TORCH_NN.catalogue)
+    check.add_to(commands)
     arguments = parser.parse_args()
     arguments.run(arguments)
 

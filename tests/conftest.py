@@ -19,6 +19,7 @@ MARKERS = {
     "test_cases_data": "torch",
     "test_cases_generated": "slow torch",
     "test_chance": "fast",
+    "test_check_command": "",
     "test_checked": "fast",
     "test_claims": "",
     "test_compare": "fast",

@@ -46,10 +46,11 @@ def guarded(law: Callable[[Any], None]) -> Callable[[Any], None]:
 
 def _from_outside(error: BaseException, folder: str) -> bool:
     """Return whether other code was running than the suite's, NumPy's, Python's and that in a folder."""
-    return any(_is_outside(frame.f_code.co_filename, folder) for frame, _ in walk_tb(error.__traceback__))
+    return any(is_outside(frame.f_code.co_filename, folder) for frame, _ in walk_tb(error.__traceback__))
 
 
-def _is_outside(place: str, folder: str) -> bool:
+def is_outside(place: str, folder: str) -> bool:
+    """Return whether code of that place is neither the suite's, NumPy's, Python's nor in a folder."""
     if place.startswith(PACKAGE):
         return ADAPTERS.match(place.removeprefix(PACKAGE)) is not None
     if not os.path.isabs(place) or place.startswith((*OURS, folder)):  # <frozen importlib...>

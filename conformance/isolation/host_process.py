@@ -36,6 +36,11 @@ MAX_PRINTED_BYTES = 16 << 20  # in one call, or in one check
 START = "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); from conformance.isolation.host import main; "
 
 
+def indented(title: str, text: str) -> str:
+    """Return lines to follow a sentence, under a title; nothing if there are none."""
+    return "".join(f"\n    {line}" if n else f"\n  {title}:\n    {line}" for n, line in enumerate(text.splitlines()))
+
+
 @dataclass(frozen=True)
 class Limits:
     """The limits of a backend's process: seconds for a call, GiB of memory."""
@@ -71,8 +76,7 @@ class Ended:
         where = self.what or "outside of any call"
         failure = f"{where}: {self.end}"
         raised = signature(failure)
-        if self.printed:
-            failure += "\n  printed:\n" + "\n".join(f"    {line}" for line in self.printed.splitlines())
+        failure += indented("printed", self.printed)
         return Verdict(examples=max(self.judged, 1), failure=failure, raised=raised, example=self.example)
 
 
@@ -127,8 +131,9 @@ class HostProcess:
             raise UnknownBackend(f"backend {self.name!r}: its process {answer.why} while it was imported and built.")
         kind, content = answer
         if kind == "unknown":
+            printed = self.output.excerpt() if self.name.startswith("exec:") else ""
             self.close()
-            raise UnknownBackend(content)
+            raise UnknownBackend(content + indented("its standard error", printed))
         self.described = True
         return content
 

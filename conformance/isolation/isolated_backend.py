@@ -22,7 +22,7 @@ from conformance.isolation.channel import Channel
 from conformance.isolation.host_process import MAX_PRINTED_BYTES, Ended, HostProcess, Limits
 from conformance.isolation.status import SharedStatus
 from conformance.isolation.system import environment, how_it_ended, kill_group
-from conformance.isolation.task import Description, Task
+from conformance.isolation.task import Description, Question, Task
 from conformance.registry import UnknownBackend
 
 OUTSIDE_LIMITS = 10  # for the suite's own work and for destructors, in limits of a call
@@ -205,9 +205,36 @@ class IsolatedBackend:
             self._worker, self.ran = (kept, ran) if self._host is host else (None, [])
         return found if isinstance(found, Verdict) else found.verdict()
 
+    def ask(self, question: Question) -> tuple[Any, str]:
+        """Put a question to the worker; return its answer or the Ended of the process, and what was printed."""
+        found = self._put(question, lambda number: [])
+        return (found, found.printed) if isinstance(found, Ended) else (found[0], self._printed())
+
+    def _printed(self) -> str:
+        if self._host is None:
+            return ""
+        self._host.output.read()
+        return self._host.output.excerpt()
+
     def _attempt(self, task: Task, block: Block, clock: Clock) -> Verdict | Ended:
         """Put the task to a worker; return its verdict or its end."""
         started = time.perf_counter()
+        found = self._put(task, block)
+        if isinstance(found, Ended):
+            clock.add("backend", time.perf_counter() - started)
+            return found
+        verdict, seconds = found
+        clock.seconds.update(seconds)
+        output = self._host.output  # type: ignore[union-attr]  # it gave the verdict
+        output.read()
+        if output.total > MAX_PRINTED_BYTES and verdict.passed:  # faster than ``listen`` looks
+            verdict.failure = f"the backend's process printed more than {MAX_PRINTED_BYTES >> 20} MiB in one check"
+        if not (task.careful or task.alone):
+            self.print(printable(output.text))
+        return verdict
+
+    def _put(self, task: Task | Question, block: Block) -> tuple[Any, dict[str, float]] | Ended:
+        """Put a task or question to a worker; return its answer and the seconds by name, or its end."""
         if self._host is not None:
             self._host.output.read()
         try:
@@ -217,22 +244,14 @@ class IsolatedBackend:
         status, output = host.status, host.output
         status.clear()
         output.forget()
-        found: tuple[Verdict, dict[str, float]] | Ended = Ended("")
+        found: tuple[Any, dict[str, float]] | Ended = Ended("")
         try:
             found = self._served(host, worker, task, block)
         finally:
             if isinstance(found, Ended):  # also after an interrupt of the run, while the worker is busy
                 end = self.end_worker()
         if not isinstance(found, Ended):
-            verdict, seconds = found
-            clock.seconds.update(seconds)
-            output.read()
-            if output.total > MAX_PRINTED_BYTES and verdict.passed:  # faster than ``listen`` looks
-                verdict.failure = f"the backend's process printed more than {MAX_PRINTED_BYTES >> 20} MiB in one check"
-            if not (task.careful or task.alone):
-                self.print(printable(output.text))
-            return verdict
-        clock.add("backend", time.perf_counter() - started)
+            return found
         if found.by_itself:
             found.why = how_it_ended(end) if end is not None else "ended, and what started it as well"
         found.what = status.read(SharedStatus.WHAT) if status.numbers[SharedStatus.DEPTH] else ""
@@ -240,9 +259,9 @@ class IsolatedBackend:
         return found
 
     def _served(
-        self, host: HostProcess, worker: WorkerHandle, task: Task, block: Block
-    ) -> tuple[Verdict, dict[str, float]] | Ended:
-        """Send the task, answer the worker's requests, and return its verdict and seconds."""
+        self, host: HostProcess, worker: WorkerHandle, task: Task | Question, block: Block
+    ) -> tuple[Any, dict[str, float]] | Ended:
+        """Send the task or question, answer the worker's requests, and return its verdict or answer, and seconds."""
         try:
             worker.channel.send(task)
             while True:

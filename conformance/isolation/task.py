@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +39,14 @@ class Task:
     """The earlier failures that may explain a failure of this check."""
     explaining: float = math.inf
     """The seconds for explaining a failure."""
+
+
+class Question:
+    """What a worker is asked besides checks: a value that is sent to it and answers there."""
+
+    def answer(self, backend: Any, watch: Callable[[str], AbstractContextManager[object]]) -> Any:
+        """Return the answer, made in the worker; ``watch(what)`` surrounds every call of the backend."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from conformance.isolation.channel import Channel
 from conformance.isolation.forks import ForkWatch
 from conformance.isolation.status import SharedStatus
 from conformance.isolation.system import how_it_ended
-from conformance.isolation.task import Task
+from conformance.isolation.task import Question, Task
 
 Law = Callable[[Any], None]
 
@@ -106,7 +106,8 @@ class Worker:
             self.uncaught.clear()
             try:
                 with self.clock("suite"):
-                    verdict = self.verdict(task)
+                    asked = isinstance(task, Question)
+                    verdict = task.answer(self.backend, self.watch) if asked else self.verdict(task)
             except Exception:
                 self.channel.send(("broke", traceback.format_exc()))
                 continue
