@@ -17,8 +17,18 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from reference.cells import Array, blocks, tanh, σ
-from reference.config import LayerConfig, require
-from reference.layers import Weights, _check_array, _direction, _dropped, _rows, _shape, _weights, check_inputs
+from reference.config import CellConfig, LayerConfig, require
+from reference.layers import (
+    Weights,
+    _check_array,
+    _direction,
+    _dropped,
+    _rows,
+    _shape,
+    _weights,
+    check_cell_inputs,
+    check_inputs,
+)
 from reference.parameters import check_parameters, layer_directions, parameter_shapes, parameter_suffix
 
 Cotangents: TypeAlias = tuple[Array, Array, Array | None, Array | None]
@@ -117,6 +127,38 @@ def gradients(
         return evaluate_gradients(config, as64, np.asarray(x, np.float64), h, c, lengths, d_y, d_h, d_c, masks)
 
 
+def cell_gradients(
+    config: CellConfig,
+    parameters: Mapping[str, np.ndarray],
+    x: np.ndarray,
+    h: np.ndarray | None = None,
+    c: np.ndarray | None = None,
+    d_h: np.ndarray | None = None,
+    d_c: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
+    """Return the gradients of sum(d_h * h') + sum(d_c * c'), where h' and c' are the results of ``reference.step``.
+
+    d_h and d_c have the shapes of these results and are zeros if None; d_c is for lstm only. Returns float64 arrays in
+    the shapes of the arguments: under "x", under "h" and "c" if they were passed, and under every parameter's name.
+    Raises ValueError, naming the argument, if one does not fit.
+
+    Source: the formulas of torch.nn.RNNCell, LSTMCell and GRUCell, differentiated.
+    """
+    config.validate()
+    check_parameters(config, parameters)
+    check_cell_inputs(config, x, h, c)
+    require(d_c is None or config.kind == "lstm", "d_c", f"None, as {config.kind} has no c'", _shape(d_c))
+    for name, cotangent in (("d_h", d_h), ("d_c", d_c)):
+        if cotangent is not None:
+            _check_array(name, cotangent, config.dtype)
+            expected = (*x.shape[:-1], config.hidden_size)
+            require(cotangent.shape == expected, name, f"shape {expected}", cotangent.shape)
+    as64 = {name: np.asarray(value, np.float64) for name, value in parameters.items()}
+    given = (None if a is None else np.asarray(a, np.float64) for a in (x, h, c, d_h, d_c))
+    with np.errstate(invalid="ignore", over="ignore"):  # the arguments may hold NaN and infinity
+        return evaluate_cell_gradients(config, as64, *given)
+
+
 def check_cotangents(
     config: LayerConfig,
     x: np.ndarray,
@@ -205,6 +247,24 @@ def evaluate_gradients(
     elif config.batch_first:
         d["x"] = np.swapaxes(d["x"], 0, 1)
     return d | {name: d_parameters[name] for name in parameter_shapes(config)}
+
+
+def evaluate_cell_gradients(
+    config: CellConfig,
+    parameters: Mapping[str, Array],
+    x: Array,
+    h: Array | None = None,
+    c: Array | None = None,
+    d_h: Array | None = None,
+    d_c: Array | None = None,
+) -> dict[str, Array]:
+    """Compute ``cell_gradients`` without its checks: those of a layer of one step."""
+    layer = LayerConfig(config.kind, config.input_size, config.hidden_size, bias=config.bias, dtype=config.dtype)
+    named = {name + parameter_suffix(0, 0): a for name, a in parameters.items()}
+    x, h, c, d_h, d_c = (None if a is None else a[None] for a in (x, h, c, d_h, d_c))
+    d = evaluate_gradients(layer, named, x, h, c, d_h_n=d_h, d_c_n=d_c)
+    of_arguments = {name.removesuffix("_0"): d[name][0] for name in ("x", "h_0", "c_0") if name in d}
+    return of_arguments | {name.removesuffix(parameter_suffix(0, 0)): d[name] for name in named}
 
 
 class _Way(NamedTuple):

@@ -149,6 +149,11 @@ class Program:
             raise Broken(f"the command's result is no object: {_shown(line)}")
         return answer["result"]
 
+    def expect(self, feature: str) -> None:
+        """Raise Unsupported if the hello does not claim a feature: a program need not know methods of later times."""
+        if not (self.hello.get("features") or {}).get(feature):
+            raise Unsupported(f"the command does not claim {feature}")
+
     def end(self) -> None:
         """Kill the process; the next request starts the command again."""
         process, self._process = self.process, None
@@ -236,12 +241,14 @@ class ExecLayer(Layer):
         return self.there.arrays(self.there.ask("gradients", **arguments, **cotangents).get("gradients"))
 
     def gradients_training(self, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n, *, seed):
+        self.there.program.expect("training_gradients")
         arguments = {"x": x, "h_0": h_0, "c_0": c_0, "lengths": lengths}
         cotangents = {"d_output": d_output, "d_h_n": d_h_n, "d_c_n": d_c_n}
         answer = self.there.ask("gradients_training", **arguments, **cotangents, seed=seed)
         return self._result(answer), self.there.arrays(answer.get("gradients"))
 
     def load(self, parameters):
+        self.there.program.expect("parameters_set")
         self.there.load({name: np.copy(a) for name, a in parameters.items()})
 
 
@@ -256,6 +263,7 @@ class ExecCell(Cell):
         return self.there.array("h", answer.get("h")), self.there.array("c", answer.get("c"))
 
     def gradients(self, x, h, c, d_h, d_c):
+        self.there.program.expect("cell_gradients")
         return self.there.arrays(self.there.ask("gradients", x=x, h=h, c=c, d_h=d_h, d_c=d_c).get("gradients"))
 
 

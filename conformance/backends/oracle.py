@@ -11,7 +11,7 @@ import numpy as np
 import reference
 from conformance.backend import Backend, Cell, Features, Layer, Result
 from conformance.version import __version__
-from reference.gradients import gradients
+from reference.gradients import cell_gradients, gradients
 from reference.parameters import check_parameters, parameter_shapes
 
 
@@ -49,6 +49,16 @@ class OracleLayer(Layer):
         d = gradients(self.config, self._parameters, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n)
         return {name: a.astype(self.dtype) for name, a in d.items()}
 
+    def gradients_training(self, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n, *, seed):
+        result = self.forward_training(x, h_0, c_0, lengths, seed=seed)
+        arguments = x, h_0, c_0, lengths, d_output, d_h_n, d_c_n, self.masks(x, seed)
+        d = gradients(self.config, self._parameters, *arguments)
+        return result, {name: a.astype(self.dtype) for name, a in d.items()}
+
+    def load(self, parameters):
+        check_parameters(self.config, parameters)
+        self._parameters = {name: parameters[name].copy() for name in parameter_shapes(self.config)}
+
     def parameters(self):
         return {name: value.copy() for name, value in self._parameters.items()}
 
@@ -67,6 +77,10 @@ class OracleCell(Cell):
         h, c = reference.step(self.config, self._parameters, x, h, c)
         return h.astype(self.dtype), None if c is None else c.astype(self.dtype)
 
+    def gradients(self, x, h, c, d_h, d_c):
+        d = cell_gradients(self.config, self._parameters, x, h, c, d_h, d_c)
+        return {name: a.astype(self.dtype) for name, a in d.items()}
+
 
 class OracleBackend(Backend):
     """The oracle as a backend."""
@@ -74,8 +88,9 @@ class OracleBackend(Backend):
     name = "reference"
     version = __version__
     features = Features(
-        dtypes=reference.DTYPES, cells=True, parameters=True, gradients=True, dropout=True, initialization=True
-    )
+        dtypes=reference.DTYPES, cells=True, parameters=True, gradients=True, dropout=True, initialization=True,
+        cell_gradients=True, parameters_set=True, training_gradients=True,
+    )  # fmt: skip
 
     def layer(self, config, parameters):
         return OracleLayer(config, parameters)

@@ -10,7 +10,14 @@ import numpy as np
 
 from conformance.engine.form import first_element
 from conformance.engine.wrong_elements import Judged, judged
-from conformance.specifications.torch_nn.calls import COTANGENTS, CellCall, GradientCall, LayerCall
+from conformance.specifications.torch_nn.calls import (
+    CELL_COTANGENTS,
+    COTANGENTS,
+    CellCall,
+    CellGradientCall,
+    GradientCall,
+    LayerCall,
+)
 
 Attributes = dict[str, Any]
 
@@ -58,6 +65,11 @@ def of_layer(call: LayerCall) -> Attributes:
 def of_gradients(call: GradientCall) -> Attributes:
     """Return the properties in which calls for gradients differ: those of a layer, and which cotangents are given."""
     return of_layer(call) | {name: name in call.cotangents for name in COTANGENTS}
+
+
+def of_cell_gradients(call: CellGradientCall) -> Attributes:
+    """Return the properties in which calls for a cell's gradients differ."""
+    return of_cell(call) | {name: name in call.cotangents for name in CELL_COTANGENTS}
 
 
 def cost(call: LayerCall) -> int:

@@ -171,6 +171,38 @@ class CellCall:
         return f"{describe(self.config)}, x {self.x.shape}, states {states}{self.values}"
 
 
+CELL_COTANGENTS = ("d_h", "d_c")
+
+
+@dataclass(frozen=True, eq=False)
+class CellGradientCall(CellCall):
+    """A call of ``Cell.gradients``: a call of ``step`` and the cotangents of its results, None for zeros."""
+
+    d_h: np.ndarray | None = None
+    d_c: np.ndarray | None = None
+
+    @property
+    def cotangents(self) -> dict[str, np.ndarray]:
+        """The given cotangents by name."""
+        every = {name: getattr(self, name) for name in CELL_COTANGENTS}
+        return {name: d for name, d in every.items() if d is not None}
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of ``Cell.gradients`` by name, in its order."""
+        return super().arguments | {name: getattr(self, name) for name in CELL_COTANGENTS}
+
+    @property
+    def result_shapes(self) -> dict[str, tuple[int, ...]]:  # type: ignore[override]  # by name, a cell's in order
+        """The shape of each gradient by name, equal to its argument's shape; omitted states are left out."""
+        given = {name: getattr(self, name) for name in ("x", "h", "c")}
+        shapes = {name: a.shape for name, a in given.items() if a is not None}
+        return shapes | {name: a.shape for name, a in self.parameters.items()}
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()}; cotangents of {', '.join(name[2:] for name in self.cotangents) or 'nothing'}"
+
+
 def describe(config: LayerConfig | CellConfig) -> str:
     """Return a configuration as a call of its class, without the arguments that have their default."""
     noun = "cell" if isinstance(config, CellConfig) else "layer"

@@ -7,9 +7,18 @@ from typing import Any
 from conformance.backend import CellConfig, LayerConfig, Result
 from conformance.engine.form import Form
 from conformance.specifications.torch_nn import attributes, locate
-from conformance.specifications.torch_nn.calls import COTANGENTS, CellCall, GradientCall, LayerCall, describe
-from conformance.specifications.torch_nn.strategies import cells, gradient_calls, layers
+from conformance.specifications.torch_nn.calls import (
+    CELL_COTANGENTS,
+    COTANGENTS,
+    CellCall,
+    CellGradientCall,
+    GradientCall,
+    LayerCall,
+    describe,
+)
+from conformance.specifications.torch_nn.strategies import cell_gradient_calls, cells, gradient_calls, layers
 from conformance.specifications.torch_nn.trials import (
+    CellGradientTrial,
     CellResult,
     CellTrial,
     GradientTrial,
@@ -18,7 +27,7 @@ from conformance.specifications.torch_nn.trials import (
     as_gradients,
     as_result,
 )
-from reference.gradients import evaluate_gradients
+from reference.gradients import evaluate_cell_gradients, evaluate_gradients
 from reference.layers import evaluate, evaluate_cell
 from reference.parameters import check_parameters
 
@@ -64,7 +73,7 @@ GRADIENTS = Form(
     ask="gradients",
     receive=as_gradients,
     parts=lambda returned: tuple(returned.values()),
-    oracle=lambda call, parameters, **given: evaluate_gradients(call.config, parameters, **given),
+    oracle=lambda call, parameters, **given: evaluate_gradients(call.config, parameters, **given, masks=call.masks),
     arrays=("x", "h_0", "c_0", *COTANGENTS),
     integers=("lengths",),
     validate=_validate,
@@ -96,4 +105,23 @@ CELL = Form(
     controls=lambda features: features.cells,
     snippet='return dict(zip(("h", "c"), cell.step(*given.values())))',
 )
-FORMS = (LAYER, GRADIENTS, CELL)
+CELL_GRADIENTS = Form(
+    name="cell gradients",
+    call=CellGradientCall,
+    config=CellConfig,
+    trial=CellGradientTrial,
+    draw=cell_gradient_calls,
+    build="cell",
+    ask="gradients",
+    receive=as_gradients,
+    parts=lambda returned: tuple(returned.values()),
+    oracle=lambda call, parameters, **given: evaluate_cell_gradients(call.config, parameters, **given),
+    arrays=("x", "h", "c", *CELL_COTANGENTS),
+    validate=_validate,
+    locate=lambda call: locate.cell_gradient_place(call.config),
+    describe=describe,
+    of="the gradient of ",
+    attributes=attributes.of_cell_gradients,
+    snippet="return cell.gradients(**given)",
+)
+FORMS = (LAYER, GRADIENTS, CELL, CELL_GRADIENTS)

@@ -79,7 +79,15 @@ def cells(features: Features) -> Sequence[CellPlan]:
     ]
 
 
+def overlapping(features: Features) -> Sequence[LayerPlan]:
+    """List a call that takes long enough for calls from several threads to overlap."""
+    return [
+        plan for plan in _layers(features, T=50, N=4, H=32) if features.most_steps is None or features.most_steps >= 50
+    ]
+
+
 LISTS: dict[str, Lists] = {
+    "ROBUST-THREADS-OVERLAP": overlapping,
     "LARGE-STEPS": steps,
     "LARGE-SAMPLES": samples,
     "LARGE-UNITS": units,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reference.config import LayerConfig
+from reference.config import CellConfig, LayerConfig
 from reference.parameters import GATES
 
 
@@ -59,3 +59,18 @@ def cell_place(name: str, index: tuple[int, ...]) -> str:
     """Describe the place of an element of a cell's result."""
     *lead, unit = index
     return f"sample {lead[0]}, unit {unit}" if lead else f"unit {unit}"
+
+
+def cell_gradient_place(config: CellConfig) -> Callable[[str, tuple[int, ...]], str]:
+    """Return a function that describes the place of an element of a cell's gradient, in its argument or parameter."""
+    of_layer = gradient_place(LayerConfig(config.kind, config.input_size, config.hidden_size), unbatched=True)
+
+    def where(name: str, index: tuple[int, ...]) -> str:
+        if name in ("h", "c"):
+            return cell_place(name, index)
+        *lead, last = index
+        if name == "x":
+            return f"sample {lead[0]}, feature {last}" if lead else f"feature {last}"
+        return of_layer(name, index)
+
+    return where

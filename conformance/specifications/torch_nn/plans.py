@@ -15,7 +15,14 @@ import numpy as np
 
 from conformance.backend import CellConfig, LayerConfig
 from conformance.specifications.torch_nn import cuts
-from conformance.specifications.torch_nn.calls import COTANGENTS, CellCall, GradientCall, LayerCall
+from conformance.specifications.torch_nn.calls import (
+    CELL_COTANGENTS,
+    COTANGENTS,
+    CellCall,
+    CellGradientCall,
+    GradientCall,
+    LayerCall,
+)
 from reference.config import numpy_dtype
 from reference.parameters import GATES, parameter_shapes
 
@@ -181,6 +188,39 @@ class CellPlan:
         return cuts.others(self)
 
 
+@dataclass(frozen=True)
+class CellGradientPlan:
+    """The structure of a CellGradientCall: the cell's plan and the names of the given cotangents."""
+
+    cell: CellPlan
+    given: tuple[str, ...]
+
+    def build(self, kind: str, dtype: str) -> CellGradientCall:
+        """Build the call; fill its arrays from the seed and the cotangents from another seed."""
+        call = self.cell.build(kind, dtype)
+        fill = Fill(call.config, self.cell.regime, self.cell.seed + 2**16)
+        both = {name: fill.array((*call.x.shape[:-1], call.config.hidden_size)) for name in CELL_COTANGENTS}
+        # without c, d_h stands in for a lone d_c
+        names = self.given if kind == "lstm" else tuple(n for n in self.given if n != "d_c") or ("d_h",)
+        given: dict[str, Any] = {name: both[name] for name in names}
+        return CellGradientCall(call.config, call.parameters, **call.arguments, values=call.values, **given)
+
+    def cuts(self, features: Any) -> list[cuts.Cut]:
+        """Return functions that yield smaller plans: of a smaller cell's plan, or with fewer cotangents."""
+
+        def of_cell(cut: cuts.Cut) -> cuts.Cut:
+            return lambda plan: (replace(plan, cell=smaller) for smaller in cut(plan.cell))
+
+        def fewer(plan: CellGradientPlan) -> Iterator[CellGradientPlan]:
+            return (replace(plan, given=(name,)) for name in CELL_COTANGENTS if len(plan.given) > 1)
+
+        return [*(of_cell(cut) for cut in self.cell.cuts(features)), fewer]
+
+    def others(self) -> Iterator[CellGradientPlan]:
+        """Yield the plan with other numbers."""
+        return (replace(self, cell=other) for other in self.cell.others())
+
+
 def _lengths(rng: np.random.Generator, T: int, N: int) -> tuple[int, ...]:
     """Draw the lengths of N samples in any order; in three of four cases one is T, otherwise all are smaller."""
     lengths = rng.integers(1, T + 1, N)
@@ -302,7 +342,32 @@ def _showing(call: LayerCall) -> dict[str, np.ndarray]:
     return parameters
 
 
-UPPER = {"blind": _blind, "showing": _showing}
+FAR_FROM_ZERO = {
+    "rnn_tanh": {"h": 2.0},
+    "rnn_relu": {},
+    "lstm": {"i": 2.0, "g": 2.0, "o": 2.0},
+    "gru": {"n": 2.0, "z": -1.0},
+}
+
+
+def _awake(call: LayerCall) -> dict[str, np.ndarray]:
+    """Return the parameters of ``_showing``, with biases that keep the first layer's units far from 0.
+
+    What is dropped of a unit that is 0 is not seen in the output, but in a gradient.
+    """
+    H, gates, parameters = call.config.hidden_size, GATES[call.config.kind], dict(_showing(call))
+    for name in (name for name in call.parameters if "_l0" in name):
+        value = parameters[name] = parameters[name].copy()
+        if name.startswith("bias_ih"):
+            for gate, more in FAR_FROM_ZERO[call.config.kind].items():
+                start = gates.index(gate) * H
+                value[start : start + H] += value.dtype.type(more)
+        elif name.startswith("weight_hr"):
+            parameters[name] = np.abs(value)
+    return parameters
+
+
+UPPER = {"blind": _blind, "showing": _showing, "awake": _awake}
 
 
 def planned(data: Mapping[str, Any], kind: str, dtype: str) -> LayerCall | CellCall:
@@ -317,6 +382,7 @@ def planned(data: Mapping[str, Any], kind: str, dtype: str) -> LayerCall | CellC
     config = config_class(kind, dtype=dtype, **arguments)
     left = {"N": None, "with_states": False} | left  # unbatched
     if "T" not in left:
-        return CellPlan(config, **left).build(kind, dtype)
+        cell = CellPlan(config, **left)
+        return (cell if given is None else CellGradientPlan(cell, tuple(given))).build(kind, dtype)
     plan = LayerPlan(config, **({"with_lengths": False} | left))
     return (plan if given is None else GradientPlan(plan, tuple(given))).build(kind, dtype)

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 from conformance.backend import CellConfig, Features, LayerConfig
-from conformance.specifications.torch_nn.calls import COTANGENTS
-from conformance.specifications.torch_nn.plans import REGIMES, CellPlan, GradientPlan, LayerPlan
+from conformance.specifications.torch_nn.calls import CELL_COTANGENTS, COTANGENTS
+from conformance.specifications.torch_nn.plans import REGIMES, CellGradientPlan, CellPlan, GradientPlan, LayerPlan
 
 SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16, 17)
 MODERATE = SIZES[:8]
@@ -287,6 +287,14 @@ def cells(draw: st.DrawFn, features: Features) -> CellPlan:
     return CellPlan(config, None if unbatched else N, with_states, regime, seed)
 
 
+CELLS_GIVEN = (("d_h",), ("d_c",), CELL_COTANGENTS, CELL_COTANGENTS)
+
+
+def cell_gradient_calls(features: Features) -> st.SearchStrategy[CellGradientPlan]:
+    """Draw calls for gradients of cells that use claimed features only."""
+    return st.builds(CellGradientPlan, cells(features), st.sampled_from(CELLS_GIVEN))
+
+
 RATES = (0.5, 0.25, 0.1, 0.3, 0.75, 0.9)
 UNEVEN_RATES = (0.3, 0.2, 0.7, 0.75)  # without 0.5, which is its own complement
 
@@ -306,6 +314,11 @@ def dropping(rates: tuple[float, ...] = RATES, upper: str = "") -> Callable[[Fea
 
     draw.__name__ = f"dropping_{upper or 'any'}_{len(rates)}"
     return draw
+
+
+def dropping_gradients(features: Features) -> st.SearchStrategy[GradientPlan]:
+    """Draw calls for gradients of a training call whose output shows the masks."""
+    return st.builds(GradientPlan, dropping(upper="awake")(features), st.sampled_from(GIVEN))
 
 
 @st.composite

@@ -47,6 +47,16 @@ class LayerTrial(Trial):
             result = as_result(layer.forward_training(*copied(self.call.arguments).values(), seed=seed))
         return self.shaped(result, self.call)
 
+    def train_backwards(self, seed: int) -> tuple[Result, Any]:
+        """Return the result and the gradients of the call in training mode, of the documented shapes."""
+        layer, what = self.layer, "gradients_training"
+        with self.subject.calling(what):
+            came = layer.gradients_training(*copied(self.call.arguments).values(), seed=seed)
+        if not (isinstance(came, tuple) and len(came) == 2):
+            raise Failed(f"{what} returned {type(came).__name__}, expected a tuple (Result, gradients by name)")
+        result = trial_of(self.subject, self.call.forward).shaped(as_result(came[0]), self.call.forward)
+        return result, self.shaped(as_gradients(came[1]), self.call)
+
     def initial_parameters(self, seed: int) -> dict[str, np.ndarray | None]:
         """Return the backend's initial parameters for a layer of the call's configuration."""
         with self.subject.calling("initial_parameters"):
@@ -88,6 +98,14 @@ class CellTrial(Trial):
     def cell(self) -> Any:
         """The backend's cell of the call's configuration and parameters."""
         return self.built
+
+
+class CellGradientTrial(CellTrial):
+    """A call of a cell's gradients. Its results are mappings by the names in ``result_shapes``."""
+
+    def formed(self, arrays: Arrays) -> Any:
+        """Return the mapping."""
+        return arrays
 
 
 def as_result(returned: Any) -> Result:

@@ -4,8 +4,16 @@ import numpy as np
 
 from conformance.backend import Result
 from conformance.engine.compare import Failed
+from conformance.engine.wrong_elements import is_right
 from conformance.specifications.torch_nn.decides import decides
-from conformance.specifications.torch_nn.suite.test_state import samples, samples_of, several_samples
+from conformance.specifications.torch_nn.suite.test_state import (
+    agrees_or,
+    samples,
+    samples_of,
+    several_samples,
+    without_states,
+    zero_states,
+)
 
 
 def ragged(call):
@@ -18,9 +26,15 @@ def time_first(result_or_array, call):
 
 
 @decides("LENGTHS-EQUATION")
+@decides("LENGTHS-INITIAL")
 @decides("PROJ-LENGTHS")
 def test_lengths(trial):
     trial.agrees()
+
+
+@decides("LENGTHS-OMITTED", when=without_states)
+def test_lengths_without_states(trial):
+    agrees_or(trial, lambda: is_right(trial.other(trial.call.replace(**zero_states(trial.call)))))
 
 
 def expect_zero_past_the_end(trial):
