@@ -36,6 +36,8 @@ class Trial:
         self.margin: float | None = None
         self.steps: list[float] | None = None  # the largest margin at each step, where a whole output is compared
         self.note = ""  # a remark if the trial passes
+        self.placed: Callable[[str, Element], Element] = lambda name, index: index
+        """The place in another call's result of an element of this one, where this call is a part of that one."""
         self.judged: list[str] = []  # the requirements whose laws have called the built object so far
         self._allowed: dict[int, Results] = {}
         self._returned: Results | Failed | None = None
@@ -268,6 +270,7 @@ class Trial:
         for name, numbers in numbered.items():
             if numbers is not None and numbers.size and numbers.flat[0] <= number <= numbers.flat[-1]:
                 at = tuple(int(i) for i in np.unravel_index(number - int(numbers.flat[0]), numbers.shape))
+                at = self.placed(name, at)
                 return f"{self.form.of}{name}[{', '.join(map(str, at))}], {self.where(name, at)}"
         raise AssertionError("a view shows only elements of the whole")
 

@@ -27,11 +27,14 @@ from conformance.specifications.torch_nn.faults import (  # isort: skip  the ord
     initialization,
     acceptance,
     calls,
+    caches,
+    loading,
+    further_gradients,
 )
 
 FAMILIES = (
     gates, equations, parameters, states, recurrence, layouts, lengths, narrow, extents, precision,
-    gradients, backward, dropout, initialization, acceptance, calls,
+    gradients, backward, dropout, initialization, acceptance, calls, caches, loading, further_gradients,
 )  # fmt: skip
 BANK: dict[str, Fault] = {fault.id: fault for module in FAMILIES for fault in module.FAULTS}
 """Every fault by its id, in a fixed order."""

@@ -41,7 +41,11 @@ class Change:
     dropped: Callable | None = None  # (config, x, mask) -> the next layer's input
     initial: Callable | None = None  # (config, parameters, seed) -> parameters
     read: Callable | None = None  # (parameters) -> the parameters to read back
+    kept: Callable | None = None  # (layer, parameters) -> the parameters to read back, by the layer's memory
     accept: Callable | None = None  # (config, parameters) -> valid ones
+    renew: Callable | None = None  # (layer, parameters): exchange the parameters; may call ``layer.plain_load``
+    cell_gradients: Callable | None = None  # (cell, arguments by name) -> gradients by name
+    train_gradients: Callable | None = None  # (layer, arguments by name, seed) -> (Result, gradients by name)
 
     def __post_init__(self) -> None:
         derived = {
@@ -57,7 +61,8 @@ class Change:
     @property
     def differentiated(self) -> bool:
         """Whether the gradients match the changed function, or are themselves the changed part."""
-        forwards = self.parts - {"adjoint", "cotangents", "step", "read"}
+        others = {"adjoint", "cotangents", "step", "read", "kept", "renew", "cell_gradients", "train_gradients"}
+        forwards = self.parts - others
         return (
             "gradients" in forwards or forwards <= {"equation"} or (forwards == {"load"} and self.adjoint is not None)
         )
@@ -198,8 +203,37 @@ class ChangedLayer(OracleLayer):
     def parameters(self):
         if self.backend.refuse and not self.claims.parameters:
             raise Unsupported("parameters are not read back")
-        read = super().parameters()
-        return self.backend.change.read(read) if self.backend.change.read else read
+        change, read = self.backend.change, super().parameters()
+        read = change.read(read) if change.read else read
+        return change.kept(self, read) if change.kept else read
+
+    def plain_load(self, parameters):
+        """Exchange the parameters without the changed ``renew``."""
+        super().load(parameters)
+        load = self.backend.change.load
+        self.given = load(self.config, self._parameters) if load else self._parameters
+        self.inner = self.backend.inner.layer(self.config, self.given)
+
+    def load(self, parameters):
+        if self.backend.refuse and not self.claims.parameters_set:
+            raise Unsupported("parameters are not exchanged")
+        (self.backend.change.renew or type(self).plain_load)(self, parameters)
+
+    def plain_gradients_training(self, arguments, seed):
+        """Compute the gradients of a training call; takes arguments by name."""
+        names = ("x", "h_0", "c_0", "lengths")
+        result = self.plain_training(*(arguments[name] for name in names), seed=seed)
+        with self.backend.exchanged(backwards=True):
+            d = gradients.gradients(self.config, self.given, **arguments, masks=self.masks(arguments["x"], seed))
+        return result, {name: a.astype(self.dtype) for name, a in d.items()}
+
+    def gradients_training(self, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n, *, seed):
+        if self.backend.refuse and not self.claims.training_gradients:
+            raise Unsupported("gradients of training calls are not computed")
+        arguments = {"x": x, "h_0": h_0, "c_0": c_0, "lengths": lengths}
+        arguments |= {"d_output": d_output, "d_h_n": d_h_n, "d_c_n": d_c_n}
+        changed = self.backend.change.train_gradients or ChangedLayer.plain_gradients_training
+        return changed(self, arguments, seed)
 
 
 class ChangedCell(OracleCell):
@@ -221,6 +255,19 @@ class ChangedCell(OracleCell):
         """Compute ``plain`` of a cell of another configuration with these parameters."""
         with self.backend.exchanged():
             return self.backend.inner.cell(config, parameters).step(*arguments)
+
+    def plain_gradients(self, x, h, c, d_h, d_c):
+        """Compute the gradients without the changed ``cell_gradients``."""
+        with self.backend.exchanged(backwards=True):
+            d = gradients.cell_gradients(self.config, self.given, x, h, c, d_h, d_c)
+        return {name: a.astype(self.dtype) for name, a in d.items()}
+
+    def gradients(self, x, h, c, d_h, d_c):
+        if self.backend.refuse and not self.backend.features.of(self.config.kind).cell_gradients:
+            raise Unsupported("gradients of cells are not computed")
+        arguments = {"x": x, "h": h, "c": c, "d_h": d_h, "d_c": d_c}
+        change = self.backend.change.cell_gradients
+        return change(self, arguments) if change else self.plain_gradients(**arguments)
 
     def step(self, x, h=None, c=None):
         return self.backend.change.step(self, x, h, c) if self.backend.change.step else self.plain(x, h, c)

@@ -98,6 +98,120 @@ def units_past_whole_blocks_of_128_zero():
 
 
 @family(
+    "LARGE-UNITS",
+    "a layer whose units from the 1,024th on are zero",
+    "a block of 1,024 threads, one for each unit",
+    gradients=False,
+)
+def units_past_1024_zero():
+    def cut(equation):
+        def computed(x, u, h, c):
+            h_t, c_t = equation(x, u, h, c)
+            within = np.arange(h_t.shape[-1]) < 1024
+            return np.where(within, h_t, 0.0), None if c_t is None else np.where(within, c_t, 0.0)
+
+        return computed
+
+    return {"equation": {kind: cut(equation) for kind, equation in cells.EQUATIONS.items()}}
+
+
+@family(
+    "LARGE-SAMPLES",
+    "a layer whose results are zero from the 1,024th sample on",
+    "a block of 1,024 threads, one for each sample",
+)
+def samples_past_1024_zero():
+    return {"result": lambda layer, got, lengths: cut_samples(layer, got, 1024)}
+
+
+@family(
+    "LARGE-SAMPLES",
+    "a layer whose results are zero from the 65,535th sample on",
+    "the extent of a grid that CUDA limits to 65,535",
+)
+def samples_past_65535_zero():
+    return {"result": lambda layer, got, lengths: cut_samples(layer, got, 65535)}
+
+
+def cut_samples(layer, got, most):
+    """Set results to zero from a sample on."""
+    if got.output.ndim == 3:
+        time_first(layer, got.output)[:, most:] = 0
+        for state in got[1:]:
+            if state is not None:
+                state[:, most:] = 0
+    return Result(*got)
+
+
+@family(
+    "LARGE-STEPS",
+    "a layer that takes the input of the first steps again after 65,536 steps",
+    "a step counter of 16 bits",
+)
+def steps_counted_in_16_bits():
+    def arguments(layer, x, h_0, c_0, lengths):
+        steps = np.arange(x.shape[1 if layer.config.batch_first and x.ndim == 3 else 0]) % 65536
+        again = x[:, steps] if layer.config.batch_first and x.ndim == 3 else x[steps]
+        return again, h_0, c_0, lengths
+
+    return {"arguments": arguments}
+
+
+@family(
+    "LARGE-DEPTH",
+    "a stack whose layers from the fifth on have the parameters of the fourth",
+    "an array of four layers",
+    features=("multilayer",),
+)
+def layers_past_the_fourth_like_it():
+    def load(config, p):
+        first_of_fifth = 4
+        like = {}
+        for name, value in p.items():
+            stem, _, rest = name.rpartition("_l")
+            layer, reverse = rest.removesuffix("_reverse"), "_reverse" if rest.endswith("_reverse") else ""
+            fourth = f"{stem}_l{first_of_fifth - 1}{reverse}"
+            like[name] = p[fourth] if int(layer) >= first_of_fifth else value
+        return like
+
+    return {"load": load}
+
+
+@family(
+    "LARGE-GRADIENTS",
+    "gradients of the parameters that sum over the first 512 samples alone",
+    "a reduction in one block",
+    numeric=False,
+)
+def gradients_of_the_first_512_samples():
+    def gradients(layer, arguments):
+        d = layer.backward(arguments)
+        x = arguments["x"]
+        if x.ndim == 2 or len(time_first(layer, x)[0]) <= 512:
+            return d
+        axis = 0 if layer.config.batch_first else 1
+        few = {name: None if a is None else np.take(a, range(512), axis if name in ("x", "d_output") else 1)
+               for name, a in arguments.items() if name != "lengths"}  # fmt: skip
+        few["lengths"] = None if arguments["lengths"] is None else arguments["lengths"][:512]
+        return d | {name: a for name, a in layer.backward(few).items() if name not in ("x", "h_0", "c_0")}
+
+    return {"gradients": gradients}
+
+
+@family(
+    "CELL-LARGE",
+    "a cell whose units from the 512th on are zero",
+    "a block of 512 threads, one for each unit",
+)
+def cell_units_past_512_zero():
+    def step(cell, x, h, c):
+        within = np.arange(cell.config.hidden_size) < 512
+        return tuple(None if a is None else np.where(within, a, 0).astype(a.dtype) for a in cell.plain(x, h, c))
+
+    return {"step": step}
+
+
+@family(
     "FORWARD-EQUATION",
     "a layer whose output is right in the first sample and zero in the others",
     "a copy of one row where all are meant",
