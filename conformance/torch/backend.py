@@ -22,6 +22,7 @@ from reference.config import DTYPES, KINDS
 
 Call = Callable[..., Any]
 CLAIMS = tuple(field.name for field in fields(Features) if field.init and field.name not in ("kinds", "dtypes"))
+OF_LAYERS = ("multilayer", "bidirectional", "batch_first", "projection", "lengths", "parameters", "gradients")
 MISSING = {ALL: (), OUTPUT: ("h_n", "c_n"), STATE: ("output", "c_n"), STATES: ("output",), OUTPUT_H: ("c_n",)}
 """The parts that a module of a form does not give. h_n of one layer is read from the output."""
 
@@ -91,17 +92,16 @@ class TorchBackend(Backend):
         found: dict[str, Any] = {}
         if self.layers is not None:
             found |= self._claims_of_layers()
-        elif "layers" in CLAIMS:
+        else:
             found["layers"] = False
         if self.cells is not None:
             found |= self._claims_of_cells(alone=self.layers is None)
-        known = {name: value for name, value in found.items() if name in CLAIMS}
-        return replace(self.asked_for, **(known | self.given))
+        return replace(self.asked_for, **(found | self.given))
 
     def _claims_of_layers(self) -> dict[str, Any]:
         """Return what the signatures of the factory and of ``forward`` say, and what a first call shows."""
-        takes, kind = self.layers.takes, self._kind
-        config = LayerConfig(kind, 5, 4, dtype=self._dtype)
+        takes = self.layers.takes
+        config = self._config(LayerConfig)
         module, bound = self.tried(config)
         forward = Forward() if self.call else Forward.of(module.forward)
         self.manner = Manner(forward)
@@ -127,7 +127,7 @@ class TorchBackend(Backend):
         }
 
     def _claims_of_cells(self, alone: bool) -> dict[str, Any]:
-        config = CellConfig(self._kind, 5, 4, dtype=self._dtype)
+        config = self._config(CellConfig)
         module, bound = self.tried(config)
         found: dict[str, Any] = {"cells": True, "cell_gradients": True}
         if alone:
@@ -139,8 +139,7 @@ class TorchBackend(Backend):
                 "no_bias": self.cells.takes("bias"),
                 "initial_state": forward.states,
                 "unbatched": self.given.get("unbatched", True) and tried.takes_unbatched(),
-                "parameters": False,
-                "gradients": False,
+                **dict.fromkeys(OF_LAYERS, False),
             }
         return found
 
@@ -148,9 +147,13 @@ class TorchBackend(Backend):
     def _kind(self) -> str:
         return next(kind for kind in ("lstm", "gru", *KINDS) if kind in self.asked_for.kinds)
 
-    @property
-    def _dtype(self) -> str:
-        return next(dtype for dtype in DTYPES if dtype in self.asked_for.dtypes)
+    def _config(self, of: Any) -> Any:
+        """Return the configuration of a first call: of sizes that are claimed, and differ from steps and samples."""
+        features = self.asked_for.of(self._kind)
+        inputs, units = features.input_sizes, features.hidden_sizes
+        dtype = next(dtype for dtype in DTYPES if dtype in features.dtypes)
+        size = 5 if inputs is None or 5 in inputs else max(inputs)
+        return of(self._kind, size, 4 if units is None or 4 in units else max(units), dtype=dtype)
 
     def _arithmetic(self, module: Any) -> str:
         """Return tf32 where cuDNN's layers compute float32 in it, torch's default on CUDA."""
@@ -179,7 +182,7 @@ class TorchBackend(Backend):
 
     def cell(self, config: CellConfig, parameters: dict[str, Any]) -> TorchCell:
         """Build a cell. Raises Unsupported for what is not claimed, and the module's errors."""
-        if self.cells is None or not self.features.cells:
+        if self.cells is None or not self.features.of(config.kind).cells:
             raise Unsupported(f"{self.name} has no cells")
         self.refuse_unclaimed(config)
         return self.cell_class(self, config, parameters)
@@ -188,7 +191,7 @@ class TorchBackend(Backend):
         """Return the parameters of a new layer. Raises Unsupported if they are not claimed."""
         if self.layers is None:
             raise Unsupported(f"{self.name} has cells alone")
-        self.refuse("initialization")
+        self.refuse("initialization", config.kind)
         self.refuse_unclaimed(config)
         with self.environment.seeded(seed):
             return self.layer_class.initial(self, config)
@@ -202,9 +205,9 @@ class TorchBackend(Backend):
 
     # --- refusing -------------------------------------------------------------------------------------
 
-    def refuse(self, feature: str, asked: bool = True) -> None:
+    def refuse(self, feature: str, kind: str, asked: bool = True) -> None:
         """Raise Unsupported if a feature is asked for and not claimed."""
-        if asked and not self.features.claims(feature):
+        if asked and not self.features.of(kind).claims(feature):
             raise Unsupported(f"{feature} is not claimed")
 
     def refuse_unclaimed(self, config: Config) -> None:
@@ -212,19 +215,21 @@ class TorchBackend(Backend):
 
         Arguments that the factory takes are for the module to check.
         """
-        features = self.features
+        features, kind = self.features.of(config.kind), config.kind
         if config.kind not in KINDS or config.dtype not in DTYPES:
             config.validate()
         if config.kind not in features.kinds:
             raise Unsupported(f"the kind {config.kind} is not claimed")
         if config.dtype not in features.dtypes:
             raise Unsupported(f"the dtype {config.dtype} is not claimed")
-        self.refuse("no_bias", not config.bias)
+        if not features.takes(config.input_size, config.hidden_size) and min(config.input_size, config.hidden_size) > 0:
+            raise Unsupported(f"input_size={config.input_size} with hidden_size={config.hidden_size} is not claimed")
+        self.refuse("no_bias", kind, not config.bias)
         if isinstance(config, LayerConfig):
-            self.refuse("multilayer", config.num_layers != 1)
-            self.refuse("bidirectional", bool(config.bidirectional))
-            self.refuse("batch_first", bool(config.batch_first))
-            self.refuse("projection", config.proj_size != 0 and config.kind == "lstm")
+            self.refuse("multilayer", kind, config.num_layers != 1)
+            self.refuse("bidirectional", kind, bool(config.bidirectional))
+            self.refuse("batch_first", kind, bool(config.batch_first))
+            self.refuse("projection", kind, config.proj_size != 0 and config.kind == "lstm")
         factory = self.cells if isinstance(config, CellConfig) else self.layers
         if self.checks or not all(factory.takes(name) for name in ("dropout", "proj_size", "num_layers")):
             config.validate()
@@ -234,9 +239,9 @@ class TorchBackend(Backend):
     def build_once(self) -> None:
         """Build a module, to see whether it can be built. Raises ValueError, one sentence."""
         if self.layers is not None:
-            self.tried(LayerConfig(self._kind, 5, 4, dtype=self._dtype))
+            self.tried(self._config(LayerConfig))
         if self.cells is not None:
-            self.tried(CellConfig(self._kind, 5, 4, dtype=self._dtype))
+            self.tried(self._config(CellConfig))
 
     def tried(self, config: Config) -> tuple[Any, Bound]:
         """Build a module with small random parameters. Raises ValueError, one sentence, if that fails."""
@@ -261,7 +266,7 @@ class TorchBackend(Backend):
 class Tried:
     """First calls of a module, whose answers fill in what no signature says."""
 
-    STEPS, SAMPLES, FEATURES = 3, 2, 5
+    STEPS, SAMPLES = 3, 2
 
     def __init__(self, backend: TorchBackend, config: Config, module: Any, bound: Bound) -> None:
         self.backend, self.config = backend, config
@@ -269,7 +274,7 @@ class Tried:
         self.made = kind.around(backend, config, module, bound)
         generator = torch.Generator().manual_seed(1)
         shape = (self.SAMPLES,) if isinstance(config, CellConfig) else (self.STEPS, self.SAMPLES)
-        x = torch.randn((*shape, self.FEATURES), generator=generator)
+        x = torch.randn((*shape, config.input_size), generator=generator)
         self.x = x.to(DTYPES_OF_TORCH[config.dtype]).to(backend.environment.device)
 
     def returned(self, x: Any, lengths: Any = None) -> Any:

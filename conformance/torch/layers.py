@@ -84,7 +84,7 @@ class TorchLayer(Layer):
         seed: int,
     ) -> Result:
         """Call the module in training mode, its masks drawn from the seed."""
-        self.backend.refuse("dropout")
+        self.backend.refuse("dropout", self.config.kind)
         with self.backend.environment.seeded(seed):
             self.module.train()
             try:
@@ -99,9 +99,9 @@ class TorchLayer(Layer):
             check_inputs(self.config, x, h_0, c_0, lengths)
         if c_0 is not None and self.config.kind != "lstm":
             raise ValueError(f"{self.config.kind} has no cell state, c_0 was given")
-        backend.refuse("unbatched", x.ndim == 2)
-        backend.refuse("initial_state", h_0 is not None or c_0 is not None)
-        backend.refuse("lengths", lengths is not None)
+        backend.refuse("unbatched", self.config.kind, x.ndim == 2)
+        backend.refuse("initial_state", self.config.kind, h_0 is not None or c_0 is not None)
+        backend.refuse("lengths", self.config.kind, lengths is not None)
 
     def _watched(self, x: np.ndarray, lengths: Any, what: str = "") -> AbstractContextManager[Any]:
         if self.backend.proof is None:
@@ -253,7 +253,7 @@ class TorchLayer(Layer):
         d_c_n: np.ndarray | None,
     ) -> Arrays:
         """Return the gradients that autograd finds; the oracle's for cotangents of what the module does not give."""
-        self.backend.refuse("gradients")
+        self.backend.refuse("gradients", self.config.kind)
         return self._differentiated(*self._undropping, x, h_0, c_0, lengths, (d_output, d_h_n, d_c_n))[1]
 
     def gradients_training(
@@ -269,7 +269,7 @@ class TorchLayer(Layer):
         seed: int,
     ) -> tuple[Result, Arrays]:
         """Return the result of a call in training mode and its gradients, under masks drawn from the seed."""
-        self.backend.refuse("training_gradients")
+        self.backend.refuse("training_gradients", self.config.kind)
         with self.backend.environment.seeded(seed):
             self.module.train()
             try:
@@ -313,12 +313,12 @@ class TorchLayer(Layer):
 
     def parameters(self) -> Arrays:
         """Return copies of the module's parameters by torch.nn's names."""
-        self.backend.refuse("parameters")
+        self.backend.refuse("parameters", self.config.kind)
         return {name: to_numpy(value).copy() for name, value in self.bound.take().items()}
 
     def load(self, parameters: Mapping[str, np.ndarray]) -> None:
         """Exchange the module's parameters in place."""
-        self.backend.refuse("parameters_set")
+        self.backend.refuse("parameters_set", self.config.kind)
         self._put(self.bound, parameters)
         self.given = self._kept(parameters)
         if "_undropping" in vars(self):
@@ -361,7 +361,7 @@ class TorchCell(Cell):
         d_c: np.ndarray | None,
     ) -> Arrays:
         """Return the gradients of sum(d_h * h') + sum(d_c * c') that autograd finds."""
-        self.backend.refuse("cell_gradients")
+        self.backend.refuse("cell_gradients", self.config.kind)
         self._check(x, h, c)
         arguments = {"x": self._tensor(x), "h": self._tensor(h), "c": self._tensor(c)}
         given = {name: a.requires_grad_() for name, a in arguments.items() if a is not None}
@@ -387,8 +387,8 @@ class TorchCell(Cell):
             check_cell_inputs(self.config, x, h, c)
         if c is not None and self.config.kind != "lstm":
             raise ValueError(f"{self.config.kind} has no cell state, c was given")
-        self.backend.refuse("unbatched", x.ndim == 1)
-        self.backend.refuse("initial_state", h is not None or c is not None)
+        self.backend.refuse("unbatched", self.config.kind, x.ndim == 1)
+        self.backend.refuse("initial_state", self.config.kind, h is not None or c is not None)
 
     def _watched(self, x: np.ndarray, what: str = "") -> AbstractContextManager[Any]:
         if self.backend.proof is None:
