@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -20,10 +20,9 @@ from conformance.torch.tensors import to_numpy, to_torch
 from reference.config import numpy_dtype
 from reference.layers import check_cell_inputs, check_inputs, forward, step
 
-if TYPE_CHECKING:
-    from conformance.torch.backend import TorchBackend
-
-Arrays = dict[str, np.ndarray]
+Arrays: TypeAlias = dict[str, np.ndarray]
+TorchBackend: TypeAlias = Any
+"""The class of ``conformance.torch.backend``, which imports this module."""
 
 
 class TorchLayer(Layer):
