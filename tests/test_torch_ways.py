@@ -86,7 +86,7 @@ def test_wrong_modules_fail_and_the_fault_is_named(project):
     wrong = {
         "Swapped": ("LSTM-GATE-ORDER (lstm float32)", "blocks are ordered f|i|"),
         "SwappedOutput": ("LSTM-GATE-ORDER (lstm float32)", "blocks are ordered f|i|"),
-        "Exchanged": ("GRU-GATE-ORDER (gru float32)", "z|r|n"),
+        "Exchanged": ("GRU-GATE-ORDER (gru float32)", "ordered z|r|h, as ONNX and Keras"),
         "SameStep": ("CELL-EQUATION (lstm float32)", "an LSTM whose c_n is h_n"),
         "Detached": ("GRADIENT-WEIGHT-HH (gru float32)", "gradient of weight_hh_l0"),
     }

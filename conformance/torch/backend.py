@@ -110,6 +110,7 @@ class TorchBackend(Backend):
         self.manner = Manner(forward, tried.form(), first)
         tried = Tried(self, config, module, bound)
         several = takes("num_layers")
+        dropout = several and takes("dropout") and self.manner.returns == ALL
         return {
             "multilayer": several,
             "bidirectional": takes("bidirectional"),
@@ -119,7 +120,7 @@ class TorchBackend(Backend):
             "initial_state": forward.states,
             "unbatched": self.given.get("unbatched", True) and tried.takes_unbatched(),
             "lengths": self.given.get("lengths", True) and tried.takes_lengths(),
-            "dropout": takes("dropout") and several and self.manner.returns == ALL,
+            **dict.fromkeys(("dropout", "training_gradients"), dropout),
             "parameters": not bound.shared,
             "gradients": True,
             "parameters_set": True,
