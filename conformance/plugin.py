@@ -34,9 +34,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="backend to test: a registered name (torch-cpu, onnxruntime, reference, ...), package.module:attribute or "
-        "exec:COMMAND; may be given several times. --hypothesis-profile smoke, quick, standard (default) or thorough "
-        "says how many examples each check gets.",
+        help="backend to test: a registered name (torch-cpu, onnxruntime, reference, ...), package.module:attribute, "
+        "torch:package.module:attribute (a class or function that builds a torch module) or exec:COMMAND; may be given "
+        "several times. --hypothesis-profile smoke, quick, standard (default) or thorough says how many examples each "
+        "check gets.",
     )
     group.addoption(
         "--specification",
@@ -45,6 +46,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME",
         help="put the backends to this specification alone; may be given several times (default: each that a backend "
         "speaks)",
+    )
+    group.addoption(
+        "--kind",
+        metavar="KIND",
+        default=None,
+        help="the kind of a backend torch:package.module:attribute whose name does not say it: rnn_tanh, rnn_relu, "
+        "lstm or gru",
     )
     group.addoption(
         "--conformance-report", metavar="FILE", default=None, help="write the machine-readable result to this JSON file"
@@ -181,6 +189,7 @@ class PluginState:
             settings = Settings.of(given, spelled=FLAGS.__getitem__, isolation=isolation, processes=processes)
             settings, self.exploration = explored(settings, option, distributed or bool(option("numprocesses", None)))
             names = option("--backend") or registry.installed_defaults()
+            names = settings.named(names, FLAGS.__getitem__)
             if not names and option("collectonly"):
                 names = ["reference"]  # so that tests can be listed without a framework
             if not names:
@@ -220,7 +229,7 @@ def pytest_configure(config: pytest.Config) -> None:
             settings.register_profile(
                 profile.name, max_examples=profile.examples, derandomize=profile.derandomize, deadline=None
             )
-    if any(config.getoption(name) for name in ("--backend", "--known-failures", "--baseline", "--shard")):
+    if any(config.getoption(name) for name in ("--backend", "--known-failures", "--baseline", "--shard", "--kind")):
         state.prepare()
 
 

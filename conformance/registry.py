@@ -1,4 +1,7 @@
-"""Find the backend of a name: built in, entry point, ``package.module:attribute`` or ``exec:COMMAND``."""
+"""Find the backend of a name.
+
+It is built in, an entry point, ``package.module:attribute``, ``torch:package.module:attribute`` or ``exec:COMMAND``.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from typing import Any
 
 from conformance.backend import Backend, Features, Unsupported
 from conformance.engine.text import one_line, text_of
+from reference.config import KINDS
 
 GROUP = "rnn_conformance.backends"
 BUILT_IN: dict[str, tuple[str, tuple[str, ...], str]] = {
@@ -48,6 +52,10 @@ BUILT_IN: dict[str, tuple[str, tuple[str, ...], str]] = {
 DEFAULT = ("torch-cpu", "onnxruntime")
 
 
+TORCH = "torch:"
+"""The beginning of the name of a class or function that builds a torch module."""
+
+
 class UnknownBackend(Exception):
     """A name without a backend. The message is one sentence that says what to correct."""
 
@@ -77,6 +85,8 @@ def backend(name: str, adapters: Adapters = TORCH_ADAPTERS) -> Any:
     """Import and build the backend of a name, an instance of one of the adapters. Raises UnknownBackend."""
     if name.startswith("exec:"):
         return _program(name)
+    if name.startswith(TORCH):
+        return built(name, _torch_module(name), adapters)
     if name in BUILT_IN:
         path, packages, extra = BUILT_IN[name]
         missing = [package for package in packages if find_spec(package) is None]
@@ -93,7 +103,8 @@ def backend(name: str, adapters: Adapters = TORCH_ADAPTERS) -> Any:
         return built(name, _attribute(name, name), adapters)
     known = ", ".join(names())
     raise UnknownBackend(
-        f"backend {name!r} is unknown: give one of {known}, package.module:attribute, or exec:COMMAND."
+        f"backend {name!r} is unknown: give one of {known}, package.module:attribute, "
+        "torch:package.module:attribute, or exec:COMMAND."
     )
 
 
@@ -104,6 +115,34 @@ def _program(name: str) -> Backend:
         return ExecBackend(name.removeprefix("exec:"))
     except CannotStart as error:
         raise UnknownBackend(f"backend {name!r}: {str(error).rstrip('.')}.") from None
+
+
+def with_kind(name: str, kind: str) -> str:
+    """Return the name of a torch module with its kind, which other processes then know. Others stay as they are."""
+    return f"{name}:{kind}" if name.startswith(TORCH) and name.count(":") == 2 else name
+
+
+def _torch_module(name: str) -> Backend:
+    """Build the backend of ``torch:package.module:attribute``, perhaps with ``:KIND``. Raises UnknownBackend."""
+    module, _, rest = name.removeprefix(TORCH).partition(":")
+    attribute, _, kind = rest.partition(":")
+    if not module or not attribute:
+        raise UnknownBackend(f"backend {name!r} names no attribute: write torch:package.module:attribute.")
+    if kind and kind not in KINDS:
+        raise UnknownBackend(f"backend {name!r}: there is no kind {kind!r}; give one of {', '.join(KINDS)}.")
+    if find_spec("torch") is None:
+        raise UnknownBackend(f"backend {name!r} needs torch, not installed here: pip install 'rnn-conformance[torch]'.")
+    found = _attribute(name, f"{module}:{attribute}")
+    if isinstance(found, Backend):
+        raise UnknownBackend(f"backend {name!r} is a backend already: write {module}:{attribute}.")
+    from conformance.torch import backend_of_name
+
+    try:
+        return backend_of_name(found, attribute, kind)
+    except Unsupported as refusal:
+        raise UnknownBackend(f"backend {name!r} {_said(refusal)}.") from None
+    except ValueError as error:
+        raise UnknownBackend(f"backend {name!r}: {_said(error)}.") from None
 
 
 def _attribute(name: str, path: str) -> object:
@@ -145,6 +184,8 @@ def built(name: str, found: Any, adapters: Adapters = TORCH_ADAPTERS) -> Any:
     try:
         features, found.asked_as = found.features, name
         found.name = " ".join(text_of(found.name or name).split())
+    except Unsupported as refusal:
+        raise UnknownBackend(f"backend {name!r} {_said(refusal)}.") from None
     except Exception as error:
         raise UnknownBackend(
             f"backend {name!r} cannot tell its name and features ({type(error).__name__}: {_said(error)})."

@@ -26,8 +26,9 @@ UNORDERED = {"gradients", "gradients_training"}  # methods whose names may come 
 class Listener:
     """A stand-in for a backend that records its calls and results; ``noise`` disturbs both.
 
-    It has the name and the claims of ``claimed``. It also records the calls of objects that methods in ``builders``
-    return. Gradients are recorded in the ``order`` of the call's names, whatever order they come in.
+    It has the name and the claims of ``claimed``, whose ``missing`` results are not recorded. It also records the calls
+    of objects that methods in ``builders`` return. Gradients are recorded in the ``order`` of the call's names,
+    whatever order they come in.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Listener:
     ) -> None:
         self.inner, self.builders, self.noise, self.order = inner, builders, noise, order
         self.name, self.version, self.features = claimed.name, claimed.version, claimed.features
+        self.missing = frozenset(getattr(claimed, "missing", ()))
         self.heard: list[Entry] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -57,7 +59,7 @@ class Listener:
             self.heard.append((what, "SystemExit" if isinstance(error, SystemExit) else "an error"))
             raise
         if what != "building":
-            named = list(_named(returned))
+            named = [(name, value) for name, value in _named(returned) if name not in self.missing]
             if what in UNORDERED:
                 named.sort(key=lambda item: self.order.index(item[0]) if item[0] in self.order else len(self.order))
             self.heard += [(f"{what}: {name}", _number(value)) for name, value in named]

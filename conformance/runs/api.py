@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -87,10 +88,11 @@ def run(backend: Any, profile: str = "standard", **options: Any) -> Report:
 
     ``backend`` is a NAME as after ``--backend`` on the command line, or a ``Backend`` subclass, an instance, or a
     function without arguments that returns an instance. ``options`` are the command line's options by keyword:
-    specification, known_failures (a path or several), baseline, shard, report (a path), examples, seed, isolation
-    ("process" or "none"), timeout (seconds), memory (GiB), processes, run_blocked, diagnosis ("off" or seconds). A
-    class or function that a new process can import runs in separate processes. An instance runs in this process, and
-    so does a class or function that is defined inside a function or a script. Raises ValueError, one sentence, for an
+    specification, kind (of torch:package.module:attribute), known_failures (a path or several), baseline, shard, report
+    (a path), examples, seed, isolation ("process" or "none"), timeout (seconds), memory (GiB), processes, run_blocked,
+    diagnosis ("off" or seconds). A class or function that a new process can import runs in separate processes, and so
+    does an instance that ``conformance.torch`` made at the top of a module. Other instances run in this process, and so
+    does a class or function that is defined inside a function or a script. Raises ValueError, one sentence, for an
     option or a backend that cannot be used, and KeyboardInterrupt after Ctrl-C or SIGTERM, with the report written.
     """
     session = prepared(backend, profile, options)
@@ -135,6 +137,9 @@ def prepared(backend: Any, profile: str, options: dict[str, Any]) -> Session:
             )
         isolation = "none" if name is None or in_process else "process"
         settings = Settings.of({**options, "profile": profile}, isolation=isolation)
+        if settings.kind is not None:
+            (name,) = settings.named([backend if isinstance(backend, str) else ""])
+            backend = name
         if isolation == "process":
             return Session(settings, [str(name)])
         return Session(settings, {name or _shown(backend): _built(name, backend)})
@@ -153,9 +158,18 @@ def _shown(backend: Any) -> str:
 
 
 def importable_name(backend: Callable[..., Any] | Any) -> str | None:
-    """Return the NAME ``module:attribute`` under which another process can import a class or function, or None."""
+    """Return the NAME ``module:attribute`` under which another process can import a backend, or None.
+
+    A class or function knows its name. For an instance of conformance.torch's, the module in which it was made is
+    searched for it.
+    """
     module, qualname = getattr(backend, "__module__", None), getattr(backend, "__qualname__", None)
-    if not callable(backend) or not module or not qualname or "<" in qualname or module == "__main__":
+    if qualname is None and "__module__" in getattr(backend, "__dict__", {}):
+        names = vars(sys.modules.get(str(module))).items() if str(module) in sys.modules else ()
+        qualname = next((name for name, value in names if value is backend), None)
+    elif not callable(backend):
+        return None
+    if not module or not qualname or "<" in qualname or module == "__main__":
         return None
     try:
         found: Any = importlib.import_module(module)

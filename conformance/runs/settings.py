@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from conformance import specifications
+from conformance import registry, specifications
 from conformance.engine.profiles import DEFAULT_PROFILE, PROFILES, Profile
 from conformance.engine.specification import Specification
 from conformance.isolation.pool import MAX_PROCESSES
 from conformance.isolation.system import available, processors
 from conformance.runs.explanation_time import ExplanationTime
 from conformance.runs.shards import Shard
+from reference.config import KINDS
 
 ISOLATIONS = ("process", "none")
 SEED_BOUND = 2**31
@@ -28,6 +29,7 @@ FLAGS = {
     "baseline": "--baseline",
     "shard": "--shard",
     "specification": "--specification",
+    "kind": "--kind",
     "examples": "--conformance-examples",
     "seed": "--conformance-seed",
     "isolation": "--conformance-isolation",
@@ -70,6 +72,8 @@ class Settings:
     """Whether requirements are judged as if no other had failed."""
     diagnosis: float | str | None = None
     """The seconds for explaining a failure, ``off``, or None for the default."""
+    kind: str | None = None
+    """The kind of the torch modules among the backends, None if their names say it."""
 
     @classmethod
     def of(
@@ -123,7 +127,19 @@ class Settings:
             processes=option["processes"] or processes or min(processors(), MAX_PROCESSES),
             run_blocked=bool(option["run_blocked"]),
             diagnosis=_diagnosis(option["diagnosis"], spelled),
+            kind=_kind(option["kind"], spelled),
         )
+
+    def named(self, names: Sequence[str], spelled: Callable[[str], str] = lambda name: name) -> list[str]:
+        """Return the NAMEs of backends with the kind of these settings. Raises UsageError if none takes a kind."""
+        if self.kind is None:
+            return list(names)
+        found = [registry.with_kind(name, self.kind) for name in names]
+        if found == list(names):
+            raise UsageError(
+                f"{spelled('kind')} {self.kind}: it is for a backend torch:package.module:attribute, and none is named."
+            )
+        return found
 
     def with_examples(self, examples: int) -> Settings:
         """Return these settings with another number of examples for each check."""
@@ -139,6 +155,12 @@ def _profile(option: Mapping[str, Any], spelled: Callable[[str], str]) -> Profil
         return PROFILES[name]
     _require(_is_integer(examples) and examples > 0, "examples", "give a number of at least 1", spelled)
     return replace(PROFILES[name], examples=examples)
+
+
+def _kind(given: Any, spelled: Callable[[str], str]) -> str | None:
+    if given is not None and given not in KINDS:
+        raise UsageError(f"{spelled('kind')} {given}: give one of {', '.join(KINDS)}.")
+    return given
 
 
 def _diagnosis(given: Any, spelled: Callable[[str], str]) -> Any:

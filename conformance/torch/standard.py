@@ -1,0 +1,76 @@
+"""torch.nn's own layers and cells, by kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from conformance.backend import CellConfig, LayerConfig
+from conformance.torch.signature import Parameters
+from conformance.torch.tensors import DTYPES
+
+
+def layer_module(config: LayerConfig, device: str = "cpu") -> Any:
+    """Return the torch.nn module of a configuration, in inference mode, before its parameters are loaded."""
+    arguments = {
+        "input_size": config.input_size,
+        "hidden_size": config.hidden_size,
+        "num_layers": config.num_layers,
+        "bias": config.bias,
+        "batch_first": config.batch_first,
+        "dropout": config.dropout,
+        "bidirectional": config.bidirectional,
+        "dtype": DTYPES[config.dtype],
+        "device": device,
+    }
+    match config.kind:
+        case "lstm":
+            module = torch.nn.LSTM(**arguments, proj_size=config.proj_size)
+        case "gru":
+            module = torch.nn.GRU(**arguments, **_projection(config))
+        case "rnn_tanh" | "rnn_relu":
+            nonlinearity = config.kind.removeprefix("rnn_")
+            module = torch.nn.RNN(**arguments, **_projection(config), nonlinearity=nonlinearity)
+        case _:
+            raise ValueError(f"torch.nn has no recurrent layer of kind {config.kind!r}")
+    return module.eval()
+
+
+def _projection(config: LayerConfig) -> dict[str, int]:
+    """Return ``proj_size`` only if it is not 0, so that torch itself refuses it for RNN and GRU."""
+    return {"proj_size": config.proj_size} if config.proj_size else {}
+
+
+def cell_module(config: CellConfig, device: str = "cpu") -> Any:
+    """Return the torch.nn cell of a configuration, before its parameters are loaded."""
+    arguments = {
+        "input_size": config.input_size,
+        "hidden_size": config.hidden_size,
+        "bias": config.bias,
+        "dtype": DTYPES[config.dtype],
+        "device": device,
+    }
+    match config.kind:
+        case "lstm":
+            return torch.nn.LSTMCell(**arguments)
+        case "gru":
+            return torch.nn.GRUCell(**arguments)
+        case "rnn_tanh" | "rnn_relu":
+            return torch.nn.RNNCell(**arguments, nonlinearity=config.kind.removeprefix("rnn_"))
+    raise ValueError(f"torch.nn has no cell of kind {config.kind!r}")
+
+
+class Standard:
+    """The factory of torch.nn's own modules, which takes all arguments."""
+
+    name, without_dtype = "torch.nn", False
+    parameters = Parameters(layer_module)
+
+    def takes(self, name: str) -> bool:
+        """Return True: torch.nn's layers take what is documented, and refuse what is not."""
+        return True
+
+    def build(self, config: LayerConfig | CellConfig, device: str) -> Any:
+        """Build the module of a configuration."""
+        return cell_module(config, device) if isinstance(config, CellConfig) else layer_module(config, device)
