@@ -1,4 +1,4 @@
-"""Explain recorded calls: the verdict, the first wrong number, the mistakes that give the numbers, what would decide."""
+"""Explain recorded calls: the verdict, the first wrong number, the mistakes that give the numbers, a further call."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import numpy as np
 from conformance.backend import FLOAT32_ARITHMETICS
 from conformance.diagnosis.candidates import Explained
 from conformance.dumps import files
-from conformance.dumps.further import Further, further
 from conformance.dumps.files import BrokenDump
+from conformance.dumps.further import Further, further
 from conformance.dumps.judging import Judged, fitted, judge
 from conformance.dumps.recorded import Recorded, recorded
 from conformance.dumps.search import SECONDS, Search
@@ -95,14 +95,12 @@ def explain(
         return _explained(files.flat(calls), seconds)
     if not isinstance(calls, Sequence) or not all(isinstance(call, Mapping) for call in calls):
         raise BrokenDump(f"calls: got {type(calls).__name__}, expected a mapping of arrays by name or a list of such")
-    if not calls:
+    each = [files.flat(call) for call in calls if isinstance(call, Mapping)]
+    if not each:
         raise BrokenDump("calls: the list is empty; give at least one call")
-    shared = {name: value for name, value in files.flat(calls[0]).items() if _is_shared(name)}
-    numbered = {f"{k}/{name}": value for k, call in enumerate(calls) for name, value in files.flat(call).items()}
-    missing = {
-        f"{k}/{name}": value for k, call in enumerate(calls) for name, value in shared.items() if name not in call
-    }
-    return _explained(numbered if len(calls) > 1 else files.flat(calls[0]), seconds, missing)
+    shared = {name: value for name, value in each[0].items() if name not in ARGUMENTS_AND_RESULTS}
+    numbered = {f"{k}/{name}": value for k, call in enumerate(each) for name, value in {**shared, **call}.items()}
+    return _explained(numbered if len(each) > 1 else each[0], seconds)
 
 
 ARGUMENTS_AND_RESULTS = frozenset(
@@ -110,13 +108,7 @@ ARGUMENTS_AND_RESULTS = frozenset(
 )
 
 
-def _is_shared(name: str) -> bool:
-    return name not in ARGUMENTS_AND_RESULTS
-
-
-def _explained(values: Mapping[str, Any], seconds: float, missing: Mapping[str, Any] | None = None) -> Explanation:
-    if missing and any("/" in name for name in values):
-        values = {**missing, **values}
+def _explained(values: Mapping[str, Any], seconds: float) -> Explanation:
     calls = recorded(values)
     judged = [_best_reading(one) for one in calls]
     unknown = [j for j in judged if any(_unfitted(j, name) for name in j.misshapen)]
@@ -131,7 +123,7 @@ def _explained(values: Mapping[str, Any], seconds: float, missing: Mapping[str, 
     remarks: list[str] = []
     next_call, more = None, 0
     if unknown or not all(j.numbers_right for j in judged):
-        search = Search(judged if not unknown else judged, seconds)
+        search = Search(judged, seconds)
         found = search.run()
         if unknown and not found.candidates:
             name, (came, documented) = next(iter(unknown[0].misshapen.items()))
@@ -149,8 +141,8 @@ def _explained(values: Mapping[str, Any], seconds: float, missing: Mapping[str, 
             diagnosis += _coarser(judged, remarks)
     elif departures:
         remarks.append("read so, the numbers are the documented ones")
-    asked = [word for j in judged for word in j.recorded.asked]
-    remarks += list(dict.fromkeys(asked))
+    if not diagnosis or any(entry["fault"] == "axes-exchanged" for entry in diagnosis):
+        remarks += list(dict.fromkeys(word for j in judged for word in j.recorded.asked))
     return Explanation(False, tuple(diagnosis), tuple(remarks), shown, notes, more, next_call)
 
 
@@ -178,7 +170,7 @@ def _of_reading(judged: Judged) -> dict[str, str]:
 
 def _of_axes(judged: Sequence[Judged]) -> list[dict[str, str]]:
     """Return the results whose shape lacks, or has too many, axes of length one."""
-    found = {}
+    found: dict[str, dict[str, str]] = {}
     for j in judged:
         for name, (came, documented) in j.misshapen.items():
             if not _unfitted(j, name):
@@ -186,8 +178,8 @@ def _of_axes(judged: Sequence[Judged]) -> list[dict[str, str]]:
                 shown = f"{j.recorded.label}{j.recorded.names.get(name, name)}"
                 found.setdefault(what, {
                     "fault": what,
-                    "explanation": f"{shown} has the shape {came}, documented is {documented}; its numbers are compared "
-                    "in the documented shape",
+                    "explanation": f"{shown} has the shape {came}, documented is {documented}; its numbers are "
+                    "compared in the documented shape",
                 })  # fmt: skip
     return list(found.values())
 
@@ -197,8 +189,8 @@ def _notes(judged: Sequence[Judged]) -> tuple[str, ...]:
     for j in judged:
         if j.decimals is not None and ARITHMETICS[j.recorded.dtype].u < 10.0**-j.decimals:
             notes.append(
-                f"the results have {j.decimals} decimals: half a unit of the last one is allowed; dump all digits for a "
-                "sharper verdict"
+                f"the results have {j.decimals} decimals: half a unit of the last one is allowed; dump all digits "
+                "for a sharper verdict"
             )
     return tuple(dict.fromkeys(notes))
 
@@ -236,7 +228,11 @@ def _of_right(judged: Sequence[Judged]) -> list[str]:
     zero = all(not np.any(a) for c in calls for n, a in c.parameters.items() if n.startswith("bias"))
     if zero:
         lacks.append("biases other than zero")
-    return [f"calls with {', '.join(lacks)} would show more"] if lacks else []
+    return [f"calls with {_joined(lacks)} would show more"] if lacks else []
+
+
+def _joined(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def _named(
@@ -300,8 +296,8 @@ def _coarser(judged: Sequence[Judged], remarks: list[str]) -> list[dict[str, str
         with np.errstate(over="ignore"):
             exact = all(np.array_equal(a, a.astype(numpy_dtype(name)).astype(float), equal_nan=True) for a in numbers)
         if exact and all(judge(j.recorded, ARITHMETICS[name]).numbers_right for j in judged):
-            return [{"fault": f"results-in-{name}",
-                     "explanation": f"the documented equations with results in {name}: give dtype {name} if it is meant"}]  # fmt: skip
+            words = f"the documented equations with results in {name}: give dtype {name} if it is meant"
+            return [{"fault": f"results-in-{name}", "explanation": words}]
     coarser = [*FLOAT32_ARITHMETICS[1:], "float16", "bfloat16"] if dtype == "float32" else ["float32"]
     if dtype in ("float16", "bfloat16"):
         return []
@@ -348,13 +344,15 @@ def _verdict(call: dict[str, Any]) -> list[str]:
              call["shapes"].items()]  # fmt: skip
     if call["right"] or not call["wrong"]:
         if call["elements"]:
-            lines.append(f"{_count(call['elements'], 'number')} right; the largest error is {call['margin']:.0%} of the allowed")
+            lines.append(
+                f"{_count(call['elements'], 'number')} right; the largest error is {call['margin']:.0%} of the allowed"
+            )
         return lines
     first = call["first_wrong"]
     lines.append(f"{call['wrong']} of {call['elements']} numbers are wrong; the first in the order of computation:")
     lines.append(
-        f"{first['name']}[{', '.join(map(str, first['index']))}], {first['place']}: got {_number(first['got'])}, expected "
-        f"{_number(first['expected'])}; off by {_short(first['off'])}, allowed {_short(first['allowed'])}"
+        f"{first['name']}[{', '.join(map(str, first['index']))}], {first['place']}: got {_number(first['got'])}, "
+        f"expected {_number(first['expected'])}; off by {_short(first['off'])}, allowed {_short(first['allowed'])}"
     )
     return lines
 
@@ -372,11 +370,11 @@ def _count(n: int, noun: str) -> str:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}." if text else text
+    return f"{text}." if text.startswith("x ") else f"{text[:1].upper()}{text[1:]}."
 
 
 def _next_text(told: dict[str, Any]) -> list[str]:
-    lines = [f"A further call would decide: give {', '.join(told['give'])}. For example"]
+    lines = [f"A further call would decide: give {_joined(told['give'])}. For example"]
     lines += [f"  {name} = {_listed(value)}" for name, value in told["arrays"].items()]
     if told["batch_first"]:
         lines.append("  with batch_first")

@@ -18,6 +18,10 @@ SHOWN = 60  # characters of a value in a message
 ARRAY_FIELDS = frozenset({"name", "shape", "data", "fill", "divisor", "put"})
 
 
+class Untyped(np.ndarray):
+    """Numbers that came without a dtype, as those of JSON do."""
+
+
 class BrokenDump(ValueError):
     """A dump that cannot be judged. The message names the array and says what to do."""
 
@@ -79,7 +83,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise BrokenDump("this is neither .npz nor JSON in UTF-8; save it as one of the two") from error
     except RecursionError as error:
-        raise BrokenDump("its lists are nested too deeply to be arrays; save x as a list of lists of numbers") from error
+        raise BrokenDump(
+            "its lists are nested too deeply to be arrays; save x as a list of lists of numbers"
+        ) from error
     if isinstance(document, list):
         document = {"calls": document}
     if not isinstance(document, dict):
@@ -158,7 +164,7 @@ def _array(name: str, spec: Mapping[str, Any]) -> np.ndarray:
         size = int(np.prod([int(n) for n in given["shape"]], dtype=object))
         if size > MAX_BYTES // 8:
             raise BrokenDump(f"{name}: the shape {given['shape']} has {size} numbers; dump a smaller call")
-        return form.array({"divisor": 1, **given})
+        return form.array({"divisor": 1, **given}).view(Untyped)
     except BrokenDump:
         raise
     except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
@@ -169,8 +175,7 @@ def numbers(name: str, value: Any) -> np.ndarray:
     """Return a value as an array of numbers. Raises BrokenDump."""
     if isinstance(value, np.ma.MaskedArray):
         raise BrokenDump(f"{name}: this is a masked array; dump a plain one, as what is under a mask is no number")
-    if not isinstance(value, np.ndarray):
-        value = _nested(name, value)
+    value = np.asarray(value) if isinstance(value, np.ndarray) else _nested(name, value)
     if value.dtype.name == "bfloat16":
         return value
     if value.dtype.kind == "V" and value.dtype.itemsize == 2:  # as numpy.savez stores bfloat16
@@ -204,6 +209,11 @@ def _special(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_special(part) for part in value]
     return form.SPECIAL.get(value, value) if isinstance(value, str) else value
+
+
+def typed(value: Any) -> bool:
+    """Return whether a value is an array of floating-point numbers of a chosen dtype."""
+    return isinstance(value, np.ndarray) and not isinstance(value, Untyped) and value.dtype.kind in "fV"
 
 
 def plain(value: Any) -> Any:

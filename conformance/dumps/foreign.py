@@ -218,7 +218,7 @@ def hidden_size(kind: str, own: Mapping[str, np.ndarray], suffix: str) -> int:
             return R.shape[1]
     raise BrokenDump(
         f"{name}: the shape {R.shape} is that of no {kind}, which has {G} gate{'s' * (G > 1)} and the shape "
-        f"({'%d*H' % G if G > 1 else 'H'}, H); check the kind and dump the matrix as it is documented"
+        f"({f'{G}*H' if G > 1 else 'H'}, H); check the kind and dump the matrix as it is documented"
     )
 
 
@@ -287,10 +287,17 @@ def _ways(a: np.ndarray, expected: tuple[int, ...], G: int) -> Iterator[tuple[st
     yield "transposed", a.ndim == 2 and a.shape[::-1] == expected, lambda: a.T
     yield "with an axis of directions", one and a.shape[1:] == expected, lambda: a[0]
     yield "transposed", one and a.ndim == 3 and a.shape[:0:-1] == expected, lambda: a[0].T
-    yield "stacked by gate", a.size == np.prod(expected) and a.ndim == len(expected) + 1 and a.shape[0] == G and (
-        a.shape[1] * G == expected[0]
-    ), lambda: a.reshape(expected)
-    yield "transposed", a.ndim == 3 and len(expected) == 2 and a.shape == (G, expected[1], expected[0] // G), (
-        lambda: np.swapaxes(a, 1, 2).reshape(expected)
+    yield (
+        "stacked by gate",
+        a.size == np.prod(expected)
+        and a.ndim == len(expected) + 1
+        and a.shape[0] == G
+        and (a.shape[1] * G == expected[0]),
+        lambda: a.reshape(expected),
+    )
+    yield (
+        "transposed",
+        a.ndim == 3 and len(expected) == 2 and a.shape == (G, expected[1], expected[0] // G),
+        (lambda: np.swapaxes(a, 1, 2).reshape(expected)),
     )
     yield "as a column", len(expected) == 1 and a.shape == (*expected, 1), lambda: a[:, 0]

@@ -18,7 +18,7 @@ from reference.parameters import parameter_shapes
 APART = 1e-3  # of the larger number: a difference that a reader sees in print
 EIGHTHS = 8  # arguments are multiples of an eighth, so that they are short to write and exact in every dtype
 SEEDS = 3  # sets of arguments that are tried of each sort
-SMALL = {"input_size": 2, "hidden_size": 3}
+SMALL_INPUT, SMALL_HIDDEN = 2, 3  # sizes of weights that are drawn
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,7 @@ def further(recorded: Sequence[Recorded], candidates: Sequence[Candidate], over:
     return None if best is None else best[1]
 
 
-def _told_apart(
-    give: tuple[str, ...], call: Any, own: bool, candidates: Sequence[Candidate]
-) -> Further | None:
+def _told_apart(give: tuple[str, ...], call: Any, own: bool, candidates: Sequence[Candidate]) -> Further | None:
     results = [results_of(candidate.build(), call) for candidate in candidates]
     right = results_of(TORCH_NN.oracle(), call)
     if isinstance(right, str):
@@ -124,10 +122,10 @@ def _calls(recorded: Sequence[Recorded]) -> Iterator[tuple[tuple[str, ...], Any,
     if bias_zero or not base.config.bias:
         plans.append((("biases other than zero",), replace(base.config, bias=True), True))
     if square or bias_zero or not base.config.bias:
-        words = ("weights of other sizes, input_size other than hidden_size",) if square else ()
+        words: tuple[str, ...] = ("weights of other sizes, input_size other than hidden_size",) if square else ()
         words += ("biases other than zero",) if bias_zero or not base.config.bias else ()
-        plans.append((words, replace(base.config, bias=True, **SMALL, **_unprojected(base.config)), True))
-    plans.append((("other weights",), replace(base.config, bias=True, **SMALL, **_unprojected(base.config)), True))
+        plans.append((words, _small(base.config), True))
+    plans.append((("other weights",), _small(base.config), True))
     for extra, config, own in plans:
         for sort in sorts:
             for seed in range(SEEDS):
@@ -136,8 +134,9 @@ def _calls(recorded: Sequence[Recorded]) -> Iterator[tuple[tuple[str, ...], Any,
                 yield give or ("other numbers in x",), call, own
 
 
-def _unprojected(config: Any) -> dict[str, Any]:
-    return {"proj_size": min(config.proj_size, 2)} if hasattr(config, "proj_size") else {}
+def _small(config: Any) -> Any:
+    small = replace(config, bias=True, input_size=SMALL_INPUT, hidden_size=SMALL_HIDDEN)
+    return replace(small, proj_size=min(config.proj_size, 2)) if hasattr(config, "proj_size") else small
 
 
 def _layer_sorts(base: LayerCall) -> list[dict[str, Any]]:
@@ -196,7 +195,7 @@ def _made(base: Any, config: Any, own: bool, sort: dict[str, Any], seed: int) ->
     T, N, I, H = sort["T"], sort["N"], config.input_size, config.hidden_size
     batch = (N,) if N else ()
     if isinstance(base, CellCall):
-        states = {"h": eighths(*batch, H)} if sort["states"] else {}
+        states: dict[str, Any] = {"h": eighths(*batch, H)} if sort["states"] else {}
         if states and config.kind == "lstm":
             states["c"] = eighths(*batch, H)
         return CellCall(config, parameters, eighths(*batch, I), **states)

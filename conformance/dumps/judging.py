@@ -176,12 +176,12 @@ class Judged:
                 config = call.config
                 if name == "output":
                     axis = 1 if config.batch_first and not call.unbatched else 0
-                    reverse = index[-1] >= config.output_size
+                    reverse = int(index[-1] >= config.output_size)
                     step = call.T - 1 - index[axis] if reverse else index[axis]
-                    yield (config.num_layers - 1, 0, step, int(reverse), index), name, index
+                    yield (config.num_layers - 1, 0, step, reverse, index), name, index
                 else:
                     layer, reverse = divmod(index[0], config.directions)
-                    yield (layer, int(layer == config.num_layers - 1), 0, int(reverse), index), name, index
+                    yield (layer, int(layer == config.num_layers - 1), 0, reverse, index), name, index
 
 
 def _error(got: np.ndarray, want: np.ndarray) -> np.ndarray:
@@ -221,7 +221,9 @@ def judge(recorded: Recorded, arithmetic: Arithmetic | None = None) -> Judged:
         bounds = {name: found[name] + more[name] for name in got}
         if decimals is not None:
             bounds = {name: limit + 0.5000001 * 10.0**-decimals for name, limit in bounds.items()}
-        margins = {name: margin(a, want[name], bounds[name], trial.subject.arithmetic.largest) for name, a in got.items()}
+        margins = {
+            name: margin(a, want[name], bounds[name], trial.subject.arithmetic.largest) for name, a in got.items()
+        }
         worst = max(float(np.max(m, initial=0.0)) for m in margins.values())
         if worst <= NEAR_MARGIN or worst > CERTAIN_MARGINS.get(replicas, np.inf):
             break

@@ -15,18 +15,19 @@ import numpy as np
 
 from conformance.backend import Result
 from conformance.specifications.torch_nn.faults.bank import Family, Fault
-from conformance.specifications.torch_nn.faults.changed import time_first
+from conformance.specifications.torch_nn.faults.changed import rounded_to, time_first
 from conformance.specifications.torch_nn.faults.equations import by_step, gru_with, lstm_with
 from conformance.specifications.torch_nn.faults.gates import COMMON, GRU_ORDERS, LSTM_ORDERS, in_order
 from conformance.specifications.torch_nn.faults.recurrence import stepping
 from reference import cells
 from reference.cells import blocks, relu, tanh, σ
+from reference.config import numpy_dtype
 from reference.parameters import GATES
 
 MISTAKES: list[Fault] = []
-gates, weights, biases, equations, recurrence, layout, results = (
+gates, weights, biases, equations, recurrence, layout, results, precision = (
     Family(MISTAKES, name)
-    for name in ("gates", "weights", "biases", "equations", "recurrence", "layout", "results")
+    for name in ("gates", "weights", "biases", "equations", "recurrence", "layout", "results", "precision")
 )  # fmt: skip
 Arrays = dict[str, np.ndarray]
 Parts = dict[str, Any]
@@ -270,6 +271,27 @@ def layers_parameters_reversed() -> Parts:
     return {"load": load}
 
 
+def _rounded(name: str) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda a: rounded_to(numpy_dtype(name), a)
+
+
+@precision("FORWARD-EQUATION", "a layer whose matrices, and not its biases, are rounded to float16",
+           "weights stored in half precision")  # fmt: skip
+def matrices_in_float16() -> Parts:
+    return _on(_rounded("float16"), "weight")
+
+
+@precision("FORWARD-EQUATION", "a layer whose weights are rounded to bfloat16", "weights stored in bfloat16")
+def weights_in_bfloat16() -> Parts:
+    return _on(_rounded("bfloat16"), "weight", "bias")
+
+
+@precision("FORWARD-EQUATION", "a layer whose matrices, and not its biases, are rounded to bfloat16",
+           "weights stored in bfloat16")  # fmt: skip
+def matrices_in_bfloat16() -> Parts:
+    return _on(_rounded("bfloat16"), "weight")
+
+
 # --- biases -------------------------------------------------------------------------------------------
 
 
@@ -427,6 +449,21 @@ def cell_state_lost() -> Parts:
     return _stepwise(lambda equation, x, u, h, c: equation(x, u, h, 0 * c))
 
 
+@recurrence("LSTM-EQUATION", "an LSTM that starts every step from c_0, the cell state not carried on",
+            "a variable of the loop not updated", kinds="lstm")  # fmt: skip
+def cell_state_not_carried() -> Parts:
+    def change(equation: Any, given: Any) -> Any:
+        first: list[Any] = []
+
+        def from_the_first(x: Any, u: Any, h: Any, c: Any) -> Any:
+            first.extend([] if first else [c])
+            return equation(x, u, h, first[0])
+
+        return from_the_first
+
+    return stepping(change)
+
+
 @recurrence("LSTM-EQUATION", "an LSTM that exchanges h and c after every step", "(c, h) unpacked as (h, c)",
             kinds="lstm")  # fmt: skip
 def states_exchanged_at_every_step() -> Parts:
@@ -567,6 +604,11 @@ def initial_states_samples_first() -> Parts:
 # --- results of other shapes ----------------------------------------------------------------------------
 
 
+def _with_states(got: Any, change: Callable[[np.ndarray], np.ndarray]) -> Result:
+    h_n, c_n = got[1:]
+    return Result(got.output, change(h_n), None if c_n is None else change(c_n))
+
+
 def _result(change: Callable[[Any, Any], Any]) -> Parts:
     return {"result": lambda layer, got, lengths: change(layer, got)}
 
@@ -593,19 +635,15 @@ def final_states_samples_first() -> Parts:
     def turned(layer: Any, got: Any) -> Any:
         if layer.config.batch_first or got.output.ndim == 2:
             return got
-        return Result(got.output, *(None if s is None else np.swapaxes(s, 0, 1) for s in got[1:]))
+        return _with_states(got, lambda s: np.swapaxes(s, 0, 1))
 
     return _result(turned)
 
 
-@results("SHAPE-FINAL-STATES", "a stack that returns h_n and c_n of the last layer alone", "one variable for all layers",
+@results("SHAPE-FINAL-STATES", "a stack that returns h_n and c_n of the last layer alone", "one variable for all",
          features={"multilayer"})  # fmt: skip
 def final_states_of_the_last_layer_only() -> Parts:
-    return _result(
-        lambda layer, got: Result(
-            got.output, *(None if s is None else s[-layer.config.directions :] for s in got[1:])
-        )
-    )
+    return _result(lambda layer, got: _with_states(got, lambda s: s[-layer.config.directions :]))
 
 
 def _merged(merge: Callable[[Any, Any], Any]) -> Parts:

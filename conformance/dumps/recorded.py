@@ -12,7 +12,7 @@ import numpy as np
 
 from conformance.backend import FLOAT32_ARITHMETICS, CellConfig, LayerConfig
 from conformance.dumps import foreign
-from conformance.dumps.files import BrokenDump, numbers, plain
+from conformance.dumps.files import BrokenDump, numbers, plain, typed
 from conformance.dumps.foreign import Reading
 from conformance.specifications.torch_nn.calls import CellCall, LayerCall, describe
 from reference.config import DTYPES, KINDS, is_integer, numpy_dtype
@@ -116,6 +116,7 @@ def _one(given: Mapping[str, Any], label: str) -> Recorded:
     kind, dtype, arithmetic = _kind(values), _choice(values, "dtype", DTYPES), _arithmetic(values)
     batch_first = _flag(values, "batch_first")
     redundant = {name: plain(values.pop(name)) for name in REDUNDANT if name in values and np.size(values[name]) == 1}
+    chosen = [numbers(name, value) for name, value in values.items() if name != "lengths" and typed(value)]
     own, framework = foreign.by_name(kind, values)
     if framework is not None:
         own = framework.parameters
@@ -129,17 +130,17 @@ def _one(given: Mapping[str, Any], label: str) -> Recorded:
     arrays = {name: numbers(name, values[name]) for name in values if name != "lengths"}
     if not any(name in arrays for name in RESULTS):
         raise BrokenDump("nothing that came is given; dump output, h_n or c_n")
-    if kind != "lstm" and (extra := [name for name in ("c_0", "c_n") if name in arrays]):
-        raise BrokenDump(f"{extra[0]}: {kind} has no cell state; leave it out, or check the kind")
     own, cell = _layer_or_cell(own, arrays, notes)
     if framework is not None and framework.id == "onnx-names":
         _from_onnx(arrays, notes)
-    own_dtype = dtype or _dtype([*own.values(), *arrays.values()], [arrays[n] for n in RESULTS if n in arrays])
+    own_dtype = dtype or _dtype(chosen, [arrays[n] for n in RESULTS if n in arrays])
     if own_dtype != "float32" and arithmetic != "float32":
         raise BrokenDump(f"arithmetic: {arithmetic} is one of float32, and these numbers are {own_dtype}; leave it out")
     used = ARITHMETICS[arithmetic if own_dtype == "float32" else own_dtype]
     make = _cell if cell else _layer
     call, readings, asked = make(kind, own, arrays, values.get("lengths"), batch_first)
+    notes += [word for word in asked if " is read as " in word]
+    asked = [word for word in asked if word not in notes]
     if framework is not None:
         readings = [replace(framework, parameters=each.parameters) for each in readings]
     _consistent(call.config, redundant)
@@ -219,7 +220,9 @@ def _known_names(values: Mapping[str, Any]) -> None:
 
 
 def _names_in_words() -> str:
-    return "known are kind, weight_ih_l0 and so on, x, h_0, c_0, lengths, output, h_n, c_n, batch_first, dtype, arithmetic"
+    return (
+        "known are kind, weight_ih_l0 and so on, x, h_0, c_0, lengths, output, h_n, c_n, batch_first, dtype, arithmetic"
+    )
 
 
 def _consistent(config: LayerConfig | CellConfig, redundant: Mapping[str, Any]) -> None:
@@ -230,8 +233,10 @@ def _consistent(config: LayerConfig | CellConfig, redundant: Mapping[str, Any]) 
 
 
 def _dtype(arrays: list[np.ndarray], results: list[np.ndarray]) -> str:
-    """Return the coarsest dtype; float32 where float64 holds nothing but results that float32 has, too."""
+    """Return the coarsest dtype; float32 without one, and where float64 holds results that float32 has, too."""
     names = {a.dtype.name for a in arrays}
+    if not names:
+        return "float32"
     found = next((name for name in COARSEST_FIRST if name in names), "float64")
     if found == "float64":
         with np.errstate(over="ignore"):
@@ -253,11 +258,12 @@ def _layer_or_cell(
         raise BrokenDump(f"{plain_names[0]}: {layered} is a layer's parameter and this one a cell's; rename one")
     if not plain_names:
         h = arrays.get("h_0", arrays.get("h_n"))
-        one = {name for name in own} <= {f"{n}_l0" for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
-        if one and arrays["x"].ndim <= 2 and h is not None and h.ndim == arrays["x"].ndim and "output" not in arrays:
-            if arrays["x"].ndim == 1 or h.shape[0] == arrays["x"].shape[0] > 1:
-                notes.append("the call is read as one step of a cell: x and the states have the same samples")
-                return {name.removesuffix("_l0"): a for name, a in own.items()}, True
+        one = set(own) <= {f"{n}_l0" for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
+        x = arrays["x"]
+        step = one and x.ndim <= 2 and h is not None and h.ndim == x.ndim and "output" not in arrays
+        if step and h is not None and (x.ndim == 1 or h.shape[0] == x.shape[0] > 1):
+            notes.append("the call is read as one step of a cell: x and the states have the same samples")
+            return {name.removesuffix("_l0"): a for name, a in own.items()}, True
         return own, False
     if arrays["x"].ndim == 3:
         notes.append("the parameters have a cell's names, x the steps of a layer: it is read as one layer")
@@ -290,7 +296,7 @@ def _cell(
     config = CellConfig(kind, x.shape[-1], foreign.hidden_size(kind, own, ""), bias, "float64")
     readings = _readings(config, own, x)
     states = _states(kind, arrays, dict.fromkeys(("h_0", "c_0"), (*x.shape[:-1], config.hidden_size)))
-    call = CellCall(config, _as64(readings[0].parameters), x.astype(np.float64), *states)
+    call = CellCall(config, _as64(readings[0].parameters), x.astype(np.float64), states[0], states[1])
     return call, readings, []
 
 
@@ -327,7 +333,7 @@ def _layer(
         raise BrokenDump(f"lengths: got {len(ends)} of them up to {max(ends)}, expected {N}, each from 1 to {T}")
     rows, batch = config.directions * L, () if x.ndim == 2 else (N,)
     states = _states(kind, arrays, {"h_0": (rows, *batch, config.output_size), "c_0": (rows, *batch, H)})
-    call = LayerCall(config, _as64(readings[0].parameters), x.astype(np.float64), *states, ends)
+    call = LayerCall(config, _as64(readings[0].parameters), x.astype(np.float64), states[0], states[1], ends)
     return call, readings, asked
 
 
@@ -374,16 +380,16 @@ def _projection(kind: str, own: Mapping[str, np.ndarray], H: int) -> int:
     return P
 
 
-def _readings(
-    config: LayerConfig | CellConfig, own: Mapping[str, np.ndarray], x: np.ndarray
-) -> list[Reading]:
+def _readings(config: LayerConfig | CellConfig, own: Mapping[str, np.ndarray], x: np.ndarray) -> list[Reading]:
     shapes = parameter_shapes(config)
     for name in shapes:
         if name not in own:
             raise BrokenDump(f"{name} is missing; dump all of {', '.join(list(shapes)[:5])} and so on")
     for name in own:
         if name not in shapes:
-            raise BrokenDump(f"{name}: a layer of these parameters has none of this name; leave it out or dump them all")
+            raise BrokenDump(
+                f"{name}: a layer of these parameters has none of this name; leave it out or dump them all"
+            )
     first = next(iter(shapes))
     W, expected = own[first], shapes[first]
     if W.ndim == 2 and W.size != expected[0] * expected[1] and expected[0] in W.shape:
@@ -397,19 +403,23 @@ def _readings(
 
 def _states(
     kind: str, arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]
-) -> list[np.ndarray | None]:
+) -> tuple[np.ndarray | None, np.ndarray | None]:
     found: list[np.ndarray | None] = []
+    if kind != "lstm" and (extra := [name for name in ("c_0", "c_n") if name in arrays]):
+        raise BrokenDump(f"{extra[0]}: {kind} has no cell state; leave it out, or check the kind")
     for name, expected in shapes.items():
         state = arrays.get(name)
         if state is not None and state.shape != expected:
             if state.size != np.prod(expected) or [n for n in state.shape if n > 1] != [n for n in expected if n > 1]:
-                raise BrokenDump(f"{name}: got the shape {state.shape}, expected {expected}; dump the state of this call")
+                raise BrokenDump(
+                    f"{name}: got the shape {state.shape}, expected {expected}; dump the state of this call"
+                )
             state = state.reshape(expected)
         found.append(None if state is None else state.astype(np.float64))
     if kind == "lstm" and (found[0] is None) != (found[1] is None):
         missing, there = ("h_0", "c_0") if found[0] is None else ("c_0", "h_0")
         raise BrokenDump(f"{missing} is missing beside {there}; dump both, or neither for zeros")
-    return found
+    return found[0], found[1]
 
 
 def _lengths(value: Any) -> tuple[int, ...] | None:
@@ -438,9 +448,9 @@ def _order_of_axes(
     if first != second:
         for N in votes:
             if N in (first, second):
-                return first == N, []
+                return first == N, [f"x {x.shape} is read as (N, T, I): {N} samples are in the states"] * (first == N)
         if ends is not None and max(ends) > first:
-            return True, []
+            return True, [f"x {x.shape} is read as (N, T, I) because of the lengths"]
     return False, [f"x {x.shape} is taken as (T, N, I): give batch_first if it is (N, T, I)"]
 
 
@@ -459,8 +469,8 @@ def _finite(call: LayerCall | CellCall) -> None:
         bad = int(np.sum(~np.isfinite(array)))
         at = ", ".join(map(str, np.argwhere(~np.isfinite(array))[0]))
         raise BrokenDump(
-            f"{name}: {bad} of {array.size} numbers {'is' if bad == 1 else 'are'} NaN or infinite, the first at [{at}], so "
-            "that nothing can be expected of the results; dump a call of finite numbers"
+            f"{name}: {bad} of {array.size} numbers {'is' if bad == 1 else 'are'} NaN or infinite, the first at [{at}], so"
+            " that nothing can be expected of the results; dump a call of finite numbers"
         )
 
 
@@ -469,7 +479,9 @@ def _size(call: LayerCall | CellCall) -> None:
         config = call.config
         size = call.T * config.directions * config.num_layers * len(GATES[config.kind]) * config.hidden_size
         if size > MAX_NUMBERS:
-            raise BrokenDump(f"x: {call.T} steps of this layer are too many to judge; dump the first {call.T // 10} or so")
+            raise BrokenDump(
+                f"x: {call.T} steps of this layer are too many to judge; dump the first {call.T // 10} or so"
+            )
 
 
 def as_dtype(array: np.ndarray, dtype: str) -> np.ndarray:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from conformance.diagnosis.candidates import Candidate, Explained, alone, best, together
+from conformance.backend import BOOLEAN_FEATURES
+from conformance.diagnosis.candidates import Candidate, Explained, alone, best, together, with_another
 from conformance.diagnosis.probe import Match, Probe
 from conformance.diagnosis.transcript import Entry, alike, differ, plain
 from conformance.dumps.judging import Judged, trial_of_recorded
@@ -20,11 +21,40 @@ from conformance.engine.noise import Noise
 from conformance.engine.subject import copied
 from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.calls import CellCall
+from conformance.specifications.torch_nn.faults.bank import COMPOSABLE
+from conformance.specifications.torch_nn.faults.changed import Changed
 
 SECONDS = 10.0
 MIN_WRONG_FOR_PAIRS = 6  # wrong numbers: fewer are given by chance by one of thousands of pairs
+MIN_WRONG_FOR_COARSE_PAIRS = 30  # the same for pairs that leave more than rounding
+MIN_AGREEING, PARTIAL_SHARE = 4, 0.05  # of the wrong numbers, which one of two mistakes gives by itself
+AGREEING = 1e-3  # of the difference to the documented number
+MAX_PARTIAL = 8  # mistakes that give some of the numbers, each tried with all others
+MORE_SECONDS, MORE_SHARE = 1.0, 0.3  # for other pairs after the first that gives the numbers
 MAX_CANDIDATES = 12
 LATE = ("narrow", "extents", "values", "precision")  # families whose faults are rare in what is dumped
+
+
+def combined(a: Any, b: Any) -> Any:
+    """Build a backend with two mistakes, both of which may change what a direction computes.
+
+    Raises ValueError if they cannot be combined.
+    """
+    try:
+        return TORCH_NN.compose(a, b)
+    except ValueError:
+        outer, inner = a.build(), b.build()
+        equations = set(outer.change.equation) & set(inner.change.equation)
+        kinds = outer.features.kinds & inner.features.kinds
+        both = outer.change.direction and inner.change.direction
+        if not both or equations or not kinds or not (outer.change.parts | inner.change.parts <= COMPOSABLE):
+            raise
+        claims = {name: outer.features.claims(name) and inner.features.claims(name) for name in BOOLEAN_FEATURES}
+        return Changed(f"{a.id}+{b.id}", outer.change, kinds=kinds, inner=inner, **claims)
+
+
+COMBINING = replace(TORCH_NN, compose=combined)
+"""The specification, under which diagnosis makes pairs."""
 
 
 class RecordedProbe(Probe):
@@ -44,6 +74,23 @@ class RecordedProbe(Probe):
             return [("raised", results)]
         return [(name, results.get(name)) for name, _ in self.heard]
 
+    def agreeing(self, fault: Any) -> int:
+        """Return how many of the wrong numbers a mistake gives; all numbers of a result whose shape it alone gives."""
+        count = 0
+        numbers = dict(self.numbers(fault.build()))
+        for (name, came), (_, right) in zip(self.heard, self.documented, strict=True):
+            its = numbers.get(name)
+            if not isinstance(its, np.ndarray) or its.shape != came.shape:
+                continue
+            if right.shape != came.shape:
+                count += came.size
+                continue
+            with np.errstate(invalid="ignore"):
+                taken = np.abs(came - right)
+                telling = taken > AGREEING * np.max(np.abs(right), initial=0.0)
+                count += int(np.sum(telling & (np.abs(came - its) <= AGREEING * taken)))
+        return count
+
     def match(self, build: Callable[[], Any]) -> Match | None:
         """Compare the numbers of a candidate with the recorded ones; None if it does not give them."""
         backend = build()
@@ -55,6 +102,10 @@ class RecordedProbe(Probe):
 def results_of(backend: Any, call: Any, noise: Noise | None = None) -> dict[str, np.ndarray] | str:
     """Return what a backend gives for a call, by name in float64; the name of the exception if it raises one."""
     form = TORCH_NN.form_of(call)
+    if call.config.dtype not in backend.features.dtypes:  # a fault of one dtype; the numbers are those of that dtype
+        one = backend
+        while one is not None and hasattr(one, "refuse"):
+            one.refuse, one = False, one.inner
 
     def spread(value: Any) -> Any:
         return value if noise is None else noise.spread(value)
@@ -103,13 +154,25 @@ class Search:
         found = list(self._giving(alone(fault) for fault in known))
         misshapen = any(j.misshapen for j in self.judged)
         if not found and (misshapen or self.wrong >= MIN_WRONG_FOR_PAIRS):
-            for each in self._giving(self._pairs(known)):
-                if each.within or self.wrong > 5 * MIN_WRONG_FOR_PAIRS:
-                    found.append(each)
-                    if len(found) >= MAX_CANDIDATES:
-                        break
+            found = self._giving_in_pairs(known)
         self.found.candidates = sorted(best(found), key=_rank)[:MAX_CANDIDATES]
         return self.found
+
+    def _giving_in_pairs(self, known: Sequence[Any]) -> list[Explained]:
+        """Return pairs that give the numbers of every call; the search ends soon after the first."""
+        found: list[Explained] = []
+        started, most = time.monotonic(), MIN_WRONG_FOR_COARSE_PAIRS
+        for each in self._giving(self._pairs(known)):
+            if each.within or self.wrong >= most:
+                if not found:
+                    spent = time.monotonic() - started
+                    self.until = min(self.until, time.monotonic() + max(MORE_SECONDS, MORE_SHARE * spent))
+                found.append(each)
+                if len(found) >= MAX_CANDIDATES:
+                    break
+        if found:
+            self.found.out_of_time = False
+        return found
 
     def _giving(self, candidates: Iterator[Candidate]) -> Iterator[Explained]:
         """Yield the candidates that give the numbers of every call."""
@@ -127,13 +190,17 @@ class Search:
                 yield Explained(candidate, [*matches])
 
     def _pairs(self, known: Sequence[Any]) -> Iterator[Candidate]:
-        """Yield the pairs of mistakes that each change some number, common ones first."""
-        active = []
+        """Yield pairs of mistakes: first those with one that gives some of the wrong numbers, then common ones."""
+        active, partial = [], list[tuple[int, Any]]()
         for fault in known:
             if self.over():
                 return
             if any(_changes(probe, fault) for probe in self.probes):
                 active.append(fault)
+                if (count := self.probes[0].agreeing(fault)) >= max(MIN_AGREEING, PARTIAL_SHARE * self.wrong):
+                    partial.append((count, fault))
+        for _, fault in sorted(partial, key=lambda item: -item[0])[:MAX_PARTIAL]:
+            yield from with_another(COMBINING, fault, active)
 
         def rank(pair: tuple[int, int]) -> int:
             return sum(not active[k].common for k in pair)
@@ -141,7 +208,7 @@ class Search:
         for a, b in sorted(combinations(range(len(active)), 2), key=rank):
             if self.over():
                 return
-            if (pair := together(TORCH_NN, active[a], active[b])) is not None:
+            if (pair := together(COMBINING, active[a], active[b])) is not None:
                 yield pair
 
 
@@ -161,6 +228,6 @@ def _rank(each: Explained) -> tuple[Any, ...]:
 def known_mistakes(kind: str, calls: Sequence[Any]) -> list[Any]:
     """Return the mistakes that touch a kind and can show in one of the calls, common ones first."""
     used = frozenset().union(*(call.uses | ({"cells"} if isinstance(call, CellCall) else set()) for call in calls))
-    every = [*TORCH_NN.faults(kind), *(fault for fault in MISTAKES if kind in fault.kinds)]
+    every: list[Any] = [*TORCH_NN.faults(kind), *(fault for fault in MISTAKES if kind in fault.kinds)]
     found = [fault for fault in every if fault.numeric and fault.features <= used]
     return sorted(found, key=lambda fault: (not fault.common, fault.family in LATE))
