@@ -1,8 +1,12 @@
 """Dumps explained: mistakes named, right ones passed, files broken in one sentence, the further call, the command."""
 
 import json
+import re
 import subprocess
 import sys
+from importlib.util import find_spec
+from pathlib import Path
+from shutil import which
 
 import numpy as np
 import pytest
@@ -237,6 +241,31 @@ def test_further_call_tells_the_possibilities_apart():
     numbers = [entry["number"] for entry in found.next_call["gives"]]
     assert len({None if n is None else round(n, 3) for n in numbers}) > 1
     assert "A further call would decide: give" in str(found)
+
+
+PAGE = (Path(__file__).parents[1] / "docs" / "explain.md").read_text("utf-8")
+PROGRAMS = {  # of the page: the section, the file, the command, the dump, and what is said of it
+    "NumPy": ("dump.py", [sys.executable, "dump.py"], "dump.npz", "gru-update-inverted"),
+    "C": ("dump.c", ["sh", "-c", "gcc -o dump dump.c -lm && ./dump"], "dump.json", "lstm-gates-i-o-f-g"),
+    "JavaScript": ("dump.mjs", ["node", "dump.mjs"], "dump.json", "gru-gates-r-z"),
+    "Keras": ("dump.py", [sys.executable, "dump.py"], "keras.npz", ""),
+    "ONNX": ("dump.py", [sys.executable, "dump.py"], "onnx.npz", "gru-reset-before-product"),
+}
+NEEDS = {"C": lambda: which("gcc"), "JavaScript": lambda: which("node"), "Keras": lambda: find_spec("keras"),
+         "ONNX": lambda: find_spec("onnxruntime")}  # fmt: skip
+
+
+@pytest.mark.parametrize("section", PROGRAMS)
+def test_programs_of_the_page_dump_what_it_says(section, tmp_path):
+    if section in NEEDS and not NEEDS[section]():
+        pytest.skip(f"{section} is not installed")
+    name, run, dump, fault = PROGRAMS[section]
+    code = re.search(rf"^## {section}\n.*?^```\w+\n(.*?)^```", PAGE, re.M | re.S)[1]
+    (tmp_path / name).write_text(code)
+    subprocess.run(run, cwd=tmp_path, check=True, capture_output=True)
+    found = explain(tmp_path / dump)
+    assert [entry["fault"] for entry in found.diagnosis] == [fault] * bool(fault)
+    assert found.right is not bool(fault)
 
 
 def command(*arguments, cwd=None):

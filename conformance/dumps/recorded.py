@@ -479,9 +479,7 @@ def _size(call: LayerCall | CellCall) -> None:
         config = call.config
         size = call.T * config.directions * config.num_layers * len(GATES[config.kind]) * config.hidden_size
         if size > MAX_NUMBERS:
-            raise BrokenDump(
-                f"x: {call.T} steps of this layer are too many to judge; dump the first {call.T // 10} or so"
-            )
+            raise BrokenDump(f"x: {call.T} steps of this layer are too many to judge; dump the first {call.T // 10}")
 
 
 def as_dtype(array: np.ndarray, dtype: str) -> np.ndarray:
