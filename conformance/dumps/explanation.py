@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.backend import FLOAT32_ARITHMETICS
+from conformance.claims import FLOAT32_ARITHMETICS
 from conformance.diagnosis.candidates import Explained
 from conformance.dumps import files
 from conformance.dumps.files import BrokenDump

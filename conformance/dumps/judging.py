@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from conformance.backends.oracle import OracleBackend
-from conformance.dumps.recorded import CELL_RESULTS, RESULTS, Recorded, as_dtype
+from conformance.dumps.recorded import Recorded, as_dtype
+from conformance.dumps.settings import CELL_RESULTS, RESULTS
 from conformance.engine.compare import CERTAIN_MARGINS, NEAR_MARGIN, margin
 from conformance.engine.subject import Subject
 from conformance.engine.trial import Trial

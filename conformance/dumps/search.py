@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.backend import BOOLEAN_FEATURES
+from conformance.claims import BOOLEAN_FEATURES
 from conformance.diagnosis.candidates import Candidate, Explained, alone, best, together, with_another
 from conformance.diagnosis.probe import Match, Probe
 from conformance.diagnosis.transcript import Entry, alike, differ, plain
