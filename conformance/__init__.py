@@ -20,11 +20,13 @@ from conformance.backend import (
 from conformance.version import __version__
 
 if TYPE_CHECKING:
+    from conformance.dumps import BrokenDump, explain
     from conformance.runs.api import ConformanceError, check_backend, run
     from conformance.runs.items import parametrize_with_requirements
 
 __all__ = [
     "Backend",
+    "BrokenDump",
     "Cell",
     "CellConfig",
     "ConformanceError",
@@ -35,14 +37,17 @@ __all__ = [
     "Unsupported",
     "__version__",
     "check_backend",
+    "explain",
     "parametrize_with_requirements",
     "run",
 ]
 
 # Imported on first use: adapters need none of them, and they need pytest and Hypothesis.
 _ON_FIRST_USE = {
+    "BrokenDump": "conformance.dumps",
     "ConformanceError": "conformance.runs.api",
     "check_backend": "conformance.runs.api",
+    "explain": "conformance.dumps",
     "parametrize_with_requirements": "conformance.runs.items",
     "run": "conformance.runs.api",
 }

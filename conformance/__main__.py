@@ -1,4 +1,4 @@
-"""``python -m conformance``: the catalogue as a page of Markdown, reports to look at, compare and merge, cases."""
+"""``python -m conformance``: the catalogue as a page, reports to look at, compare and merge, cases, dumps."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator
 
 from conformance.cases import command as cases
+from conformance.dumps import command as dumps
 from conformance.engine.specification import Specification
 from conformance.reporting import baseline
 from conformance.reporting.site import command
@@ -61,6 +62,7 @@ def main() -> None:
     shards.add_to(commands)
     cases.add_to(commands, TORCH_NN.catalogue)
     check.add_to(commands)
+    dumps.add_to(commands)
     arguments = parser.parse_args()
     arguments.run(arguments)
 

@@ -29,6 +29,7 @@ MARKERS = {
     "test_diagnosis": "slow torch",
     "test_discrimination": "",
     "test_explanation_time": "",
+    "test_explain": "",
     "test_faults": "fast",
     "test_function": "slow",
     "test_gate": "slow",

@@ -1,0 +1,391 @@
+"""Explain recorded calls: the verdict, the first wrong number, the mistakes that give the numbers, a further call."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from conformance.claims import FLOAT32_ARITHMETICS
+from conformance.diagnosis.candidates import Explained
+from conformance.dumps import files
+from conformance.dumps.files import BrokenDump
+from conformance.dumps.further import Further, further
+from conformance.dumps.judging import Judged, fitted, judge
+from conformance.dumps.recorded import Recorded, recorded
+from conformance.dumps.search import SECONDS, Search
+from conformance.specifications.torch_nn.calls import CellCall
+from reference.config import numpy_dtype
+from reference.precision import ARITHMETICS
+
+SCHEMA = 1
+MAX_NAMED = 3
+SECONDS_FOR_THE_FURTHER_CALL = 3.0
+COARSE_WORDS = {
+    "approximate-activations": "approximate activations",
+    "tf32": "products in TF32",
+    "bfloat16-products": "products in bfloat16",
+    "float16": "float16",
+    "bfloat16": "bfloat16",
+    "float32": "float32",
+}
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The explanation of recorded calls: text by ``str()``, data by ``as_json()``."""
+
+    right: bool
+    """Whether shapes and numbers are the documented ones, within what rounding explains."""
+    diagnosis: tuple[dict[str, str], ...] = ()
+    """The known mistakes that give the numbers of all calls, best first: ``fault`` and ``explanation`` of each. Several
+    remain possible."""
+    remarks: tuple[str, ...] = ()
+    """Further sentences about the cause."""
+    calls: tuple[dict[str, Any], ...] = ()
+    """A dict for each call: ``call`` in words, ``right``, ``margin``, ``wrong``, ``elements``, ``first_wrong``."""
+    notes: tuple[str, ...] = ()
+    """How the dump was read where it is not as documented."""
+    more: int = 0
+    """The number of further known mistakes that give the same numbers."""
+    next_call: dict[str, Any] | None = field(default=None, repr=False)
+    """A call that tells the remaining possibilities apart: what to ``give``, the ``arrays``, what each ``gives``."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as JSON data."""
+        return {
+            "schema": SCHEMA,
+            "verdict": "right" if self.right else "wrong",
+            "diagnosis": list(self.diagnosis),
+            "more": self.more,
+            "remarks": list(self.remarks),
+            "calls": list(self.calls),
+            "notes": list(self.notes),
+            "next_call": self.next_call,
+        }
+
+    def __str__(self) -> str:
+        return "\n".join(_text(self))
+
+
+def explain(
+    calls: Mapping[str, Any] | Sequence[Mapping[str, Any]] | str | os.PathLike[str], *, seconds: float = SECONDS
+) -> Explanation:
+    """Say whether recorded calls are right and, if not, which known mistake gives their numbers.
+
+    ``calls`` is a mapping of one call, a list of such mappings, or the path of a dump. A mapping holds ``kind``, every
+    parameter by name, ``x``, if given ``h_0``, ``c_0`` and ``lengths``, and of ``output``, ``h_n`` and ``c_n`` what
+    came; ``batch_first``, ``dtype`` and ``arithmetic`` where the shapes do not say. The names ``0/x``, ``1/x`` stand
+    for several calls in one mapping. Later mappings of a list may leave out what the first one has, except results and
+    arguments. The search for the mistake ends after ``seconds``.
+
+    Raises BrokenDump, a ValueError, with one sentence that says what to mend.
+    """
+    if isinstance(calls, (str, os.PathLike)):
+        try:
+            return _explained(files.read(Path(calls)), seconds)
+        except BrokenDump as error:
+            raise BrokenDump(f"{os.fspath(calls)}: {error}") from error
+    if isinstance(calls, Mapping):
+        return _explained(files.flat(calls), seconds)
+    if not isinstance(calls, Sequence) or not all(isinstance(call, Mapping) for call in calls):
+        raise BrokenDump(f"calls: got {type(calls).__name__}, expected a mapping of arrays by name or a list of such")
+    each = [files.flat(call) for call in calls if isinstance(call, Mapping)]
+    if not each:
+        raise BrokenDump("calls: the list is empty; give at least one call")
+    shared = {name: value for name, value in each[0].items() if name not in ARGUMENTS_AND_RESULTS}
+    numbered = {f"{k}/{name}": value for k, call in enumerate(each) for name, value in {**shared, **call}.items()}
+    return _explained(numbered if len(each) > 1 else each[0], seconds)
+
+
+ARGUMENTS_AND_RESULTS = frozenset(
+    {"x", "h_0", "c_0", "h0", "c0", "h", "c", "lengths", "output", "h_n", "c_n", "hn", "cn", "h_1", "c_1"}
+)
+
+
+def _explained(values: Mapping[str, Any], seconds: float) -> Explanation:
+    calls = recorded(values)
+    judged = [_best_reading(one) for one in calls]
+    unknown = [j for j in judged if any(_unfitted(j, name) for name in j.misshapen)]
+    departures = [_of_reading(j) for j in judged if j.recorded.readings[0].id and not j.recorded.readings[0].named]
+    right = all(j.right for j in judged) and not departures
+    notes = _notes(judged)
+    shown = tuple(_of_call(j) for j in judged)
+    if right:
+        return Explanation(True, remarks=tuple(_of_right(judged)), calls=shown, notes=notes)
+    diagnosis = list({d["fault"]: d for d in departures}.values())
+    diagnosis += _of_axes(judged)
+    remarks: list[str] = []
+    next_call, more = None, 0
+    if unknown or not all(j.numbers_right for j in judged):
+        search = Search(judged, seconds)
+        found = search.run()
+        if unknown and not found.candidates:
+            name, (came, documented) = next(iter(unknown[0].misshapen.items()))
+            shown_name = f"{unknown[0].recorded.label}{unknown[0].recorded.names.get(name, name)}"
+            raise BrokenDump(
+                f"{shown_name}: got the shape {came}, a layer of these parameters and this x gives {documented}; dump "
+                "what came of this very call"
+            )
+        named, remark, further_call, more = _named(judged, found.candidates)
+        diagnosis += named
+        remarks += remark
+        next_call = further_call
+        if not found.candidates:
+            remarks += _unexplained(judged, found)
+            diagnosis += _coarser(judged, remarks)
+    elif departures:
+        remarks.append("read so, the numbers are the documented ones")
+    if not diagnosis or any(entry["fault"] == "axes-exchanged" for entry in diagnosis):
+        remarks += list(dict.fromkeys(word for j in judged for word in j.recorded.asked))
+    return Explanation(False, tuple(diagnosis), tuple(remarks), shown, notes, more, next_call)
+
+
+def _best_reading(one: Recorded) -> Judged:
+    """Return the call as judged in the first reading of its parameters that makes it right; otherwise in the first."""
+    first = judge(one)
+    if first.numbers_right:
+        return first
+    for reading in one.readings[1:]:
+        other = judge(one.read_as(reading))
+        if other.numbers_right:
+            return other
+    return first
+
+
+def _unfitted(judged: Judged, name: str) -> bool:
+    came, documented = judged.misshapen[name]
+    return fitted(np.empty(came), documented).shape != documented
+
+
+def _of_reading(judged: Judged) -> dict[str, str]:
+    reading = judged.recorded.readings[0]
+    return {"fault": reading.id, "explanation": f"{judged.recorded.label}{reading.layout}: {reading.advice}"}
+
+
+def _of_axes(judged: Sequence[Judged]) -> list[dict[str, str]]:
+    """Return the results whose shape lacks, or has too many, axes of length one."""
+    found: dict[str, dict[str, str]] = {}
+    for j in judged:
+        for name, (came, documented) in j.misshapen.items():
+            if not _unfitted(j, name):
+                what = "axis-of-one-missing" if len(came) < len(documented) else "axis-of-one-more"
+                shown = f"{j.recorded.label}{j.recorded.names.get(name, name)}"
+                found.setdefault(what, {
+                    "fault": what,
+                    "explanation": f"{shown} has the shape {came}, documented is {documented}; its numbers are "
+                    "compared in the documented shape",
+                })  # fmt: skip
+    return list(found.values())
+
+
+def _notes(judged: Sequence[Judged]) -> tuple[str, ...]:
+    notes = [note for j in judged for note in j.recorded.notes]
+    for j in judged:
+        if j.decimals is not None and ARITHMETICS[j.recorded.dtype].u < 10.0**-j.decimals:
+            notes.append(
+                f"the results have {j.decimals} decimals: half a unit of the last one is allowed; dump all digits "
+                "for a sharper verdict"
+            )
+    return tuple(dict.fromkeys(notes))
+
+
+def _of_call(judged: Judged) -> dict[str, Any]:
+    margin = judged.margin
+    return {
+        "call": judged.recorded.label.rstrip("/"),
+        "described": judged.recorded.described,
+        "right": judged.right,
+        "margin": margin if np.isfinite(margin) else None,
+        "wrong": judged.wrong,
+        "elements": judged.elements,
+        "shapes": {judged.recorded.names.get(n, n): [list(s) for s in pair] for n, pair in judged.misshapen.items()},
+        "first_wrong": _finite_numbers(judged.first_wrong()),
+    }
+
+
+def _finite_numbers(first: dict[str, Any] | None) -> dict[str, Any] | None:
+    if first is None:
+        return None
+    return {n: v if not isinstance(v, float) or np.isfinite(v) else str(v) for n, v in first.items()}
+
+
+def _of_right(judged: Sequence[Judged]) -> list[str]:
+    """Return what these calls cannot show."""
+    calls = [j.recorded.call for j in judged]
+    lacks = []
+    if all((c.h if isinstance(c, CellCall) else c.h_0) is None for c in calls):
+        lacks.append("an initial state")
+    if all(not isinstance(c, CellCall) and c.T == 1 for c in calls):
+        lacks.append("T >= 2")
+    if all((1 if c.unbatched else len(c.x)) == 1 if isinstance(c, CellCall) else c.N == 1 for c in calls):
+        lacks.append("N >= 2")
+    zero = all(not np.any(a) for c in calls for n, a in c.parameters.items() if n.startswith("bias"))
+    if zero:
+        lacks.append("biases other than zero")
+    return [f"calls with {_joined(lacks)} would show more"] if lacks else []
+
+
+def _joined(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+
+
+def _named(
+    judged: Sequence[Judged], found: Sequence[Explained]
+) -> tuple[list[dict[str, str]], list[str], dict[str, Any] | None, int]:
+    """Return the candidates as a diagnosis, remarks, and the call that tells them apart."""
+    if not found:
+        return [], [], None, 0
+    candidates = [each.candidate for each in found]
+    told: Further | None = None
+    if len(candidates) > 1:
+        until = time.monotonic() + SECONDS_FOR_THE_FURTHER_CALL
+        told = further([j.recorded for j in judged], candidates, lambda: time.monotonic() > until)
+    groups = told.groups if told is not None else (tuple(range(len(candidates))),)
+    named = []
+    for group in groups[:MAX_NAMED]:
+        each = found[group[0]]
+        words = each.candidate.explanation
+        if not each.within:
+            words += f", but for an error of {each.worst.left:.0e}"
+        named.append({"fault": each.candidate.fault, "explanation": words})
+    more = len(groups) - len(named)
+    return named, [], None if told is None else _next_call(told, candidates, judged), more
+
+
+def _next_call(told: Further, candidates: Sequence[Any], judged: Sequence[Judged]) -> dict[str, Any]:
+    call = told.call
+    cell = isinstance(call, CellCall)
+    arrays = {n: np.asarray(a).tolist() for n, a in call.arguments.items() if a is not None}
+    given = dict(arrays)
+    if told.own_parameters:
+        given |= {n: a.tolist() for n, a in call.parameters.items()}
+    name, index = told.element
+    shown = {"h": "h_n", "c": "c_n"}.get(name, name) if cell else name
+    return {
+        "give": list(told.give),
+        "kind": call.config.kind,
+        "batch_first": bool(getattr(call.config, "batch_first", False)),
+        "arrays": given,
+        "parameters": "of its own" if told.own_parameters else "those of the dump",
+        "element": f"{shown}[{', '.join(map(str, index))}]",
+        "documented": told.documented,
+        "gives": [
+            {"fault": candidates[group[0]].fault, "number": told.given[group[0]]} for group in told.groups[:MAX_NAMED]
+        ],
+    }
+
+
+def _unexplained(judged: Sequence[Judged], found: Any) -> list[str]:
+    said = f"none of the {found.compared} known mistakes and pairs of them that were compared gives these numbers"
+    return [said + (" (the time was up)" if found.out_of_time else "")]
+
+
+def _coarser(judged: Sequence[Judged], remarks: list[str]) -> list[dict[str, str]]:
+    """Return the coarser arithmetic that explains the errors, if one does."""
+    dtype = judged[0].recorded.dtype
+    numbers = [a for j in judged for a in j.recorded.results.values()]
+    for name in ("float16", "bfloat16", "float32"):
+        if ARITHMETICS[name].u <= ARITHMETICS[dtype].u:
+            continue
+        with np.errstate(over="ignore"):
+            exact = all(np.array_equal(a, a.astype(numpy_dtype(name)).astype(float), equal_nan=True) for a in numbers)
+        if exact and all(judge(j.recorded, ARITHMETICS[name]).numbers_right for j in judged):
+            words = f"the documented equations with results in {name}: give dtype {name} if it is meant"
+            return [{"fault": f"results-in-{name}", "explanation": words}]
+    coarser = [*FLOAT32_ARITHMETICS[1:], "float16", "bfloat16"] if dtype == "float32" else ["float32"]
+    if dtype in ("float16", "bfloat16"):
+        return []
+    order = ("approximate-activations", "tf32", "bfloat16-products", "float16", "bfloat16", "float32")
+    for name in (n for n in order if n in coarser):
+        if all(judge(j.recorded, ARITHMETICS[name]).numbers_right for j in judged):
+            declare = f"arithmetic {name}" if name in FLOAT32_ARITHMETICS[1:] else f"dtype {name}"
+            remarks.append(
+                f"rounding as in {COARSE_WORDS[name]} would explain the errors, up to "
+                f"{max(j.off for j in judged):.0e}: give {declare} if it is meant"
+            )
+            return []
+    return []
+
+
+# --- text ---------------------------------------------------------------------------------------------
+
+
+def _text(e: Explanation) -> list[str]:
+    lines = []
+    for call in e.calls:
+        lines.append((f"call {call['call']}: " if call["call"] else "") + call["described"])
+        lines += [f"  {line}" for line in _verdict(call)]
+    lines += [f"note: {note}" for note in e.notes]
+    if e.right:
+        total = sum(call["elements"] for call in e.calls)
+        lines.append(f"Right: {_count(total, 'number')} within what rounding explains.")
+    else:
+        lines.append("Wrong.")
+    if e.diagnosis:
+        alternatives = len(e.diagnosis) > 1 and e.next_call is not None
+        lines.append("These are the numbers of one of these:" if alternatives else "The cause:")
+        lines += [f"  {entry['explanation']} [{entry['fault']}]" for entry in e.diagnosis]
+        if e.more:
+            lines.append(f"  or {_count(e.more, 'more known mistake')}")
+    lines += [_sentence(remark) for remark in e.remarks]
+    if e.next_call is not None:
+        lines += _next_text(e.next_call)
+    return lines
+
+
+def _verdict(call: dict[str, Any]) -> list[str]:
+    lines = [f"{name} has the shape {tuple(came)}, documented is {tuple(want)}" for name, (came, want) in
+             call["shapes"].items()]  # fmt: skip
+    if call["right"] or not call["wrong"]:
+        if call["elements"]:
+            lines.append(
+                f"{_count(call['elements'], 'number')} right; the largest error is {call['margin']:.0%} of the allowed"
+            )
+        return lines
+    first = call["first_wrong"]
+    lines.append(f"{call['wrong']} of {call['elements']} numbers are wrong; the first in the order of computation:")
+    lines.append(
+        f"{first['name']}[{', '.join(map(str, first['index']))}], {first['place']}: got {_number(first['got'])}, "
+        f"expected {_number(first['expected'])}; off by {_short(first['off'])}, allowed {_short(first['allowed'])}"
+    )
+    return lines
+
+
+def _number(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.9g}"
+
+
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.3g}"
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'s' * (n != 1)}"
+
+
+def _sentence(text: str) -> str:
+    return f"{text}." if text.startswith("x ") else f"{text[:1].upper()}{text[1:]}."
+
+
+def _next_text(told: dict[str, Any]) -> list[str]:
+    lines = [f"A further call would decide: give {_joined(told['give'])}. For example"]
+    lines += [f"  {name} = {_listed(value)}" for name, value in told["arrays"].items()]
+    if told["batch_first"]:
+        lines.append("  with batch_first")
+    with_own = "" if told["parameters"] == "of its own" else " with the same parameters"
+    lines.append(f"gives{with_own}, at {told['element']}, {told['documented']:.6g} as documented;")
+    for entry in told["gives"]:
+        number = "another shape, or an error" if entry["number"] is None else f"{entry['number']:.6g}"
+        lines.append(f"  {number}: {entry['fault']}")
+    return lines
+
+
+def _listed(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 300 else text[:297] + "... (all of it with --format json)"

@@ -1,0 +1,236 @@
+"""Read dumps: files .npz and .json with the arrays of one or several calls, as one flat mapping by name."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from conformance.cases import form
+
+MAX_BYTES = 1 << 30  # of all arrays of a file together
+MAX_JSON_BYTES = 1 << 28
+SHOWN = 60  # characters of a value in a message
+ARRAY_FIELDS = frozenset({"name", "shape", "data", "fill", "divisor", "put"})
+
+
+class Untyped(np.ndarray):
+    """Numbers that came without a dtype, as those of JSON do."""
+
+
+class BrokenDump(ValueError):
+    """A dump that cannot be judged. The message names the array and says what to do."""
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return the values of a file by name; the names of nested groups are joined by ``/``.
+
+    Raises BrokenDump, without the file's name in its message.
+    """
+    try:
+        if path.is_dir():
+            raise BrokenDump("this is a folder; name a file .npz or .json")
+        with path.open("rb") as file:
+            head = file.read(6)
+        if not head:
+            raise BrokenDump("the file is empty; dump the arrays again")
+        if head.startswith(b"\x93NUMPY"):
+            raise BrokenDump("this is one array (.npy); save all arrays by name with numpy.savez")
+        return _read_npz(path) if head.startswith(b"PK") else _read_json(path)
+    except OSError as error:
+        raise BrokenDump(f"it cannot be read ({error.strerror or error}); check the path") from error
+
+
+def _read_npz(path: Path) -> dict[str, Any]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > MAX_BYTES:
+            raise BrokenDump(f"it holds {size / 1e9:.1f} GB of arrays; dump one call of fewer samples and steps")
+        found: dict[str, Any] = {}
+        with np.load(path, allow_pickle=False) as arrays:
+            for name in arrays.files:
+                try:
+                    found[name] = arrays[name]
+                except ValueError as error:
+                    raise BrokenDump(
+                        f"{name}: this is an array of Python objects or of an unknown dtype, which is not read; save "
+                        "plain numbers, one array for each name"
+                    ) from error
+    except (zipfile.BadZipFile, EOFError, KeyError, zipfile.LargeZipFile, NotImplementedError, RuntimeError) as error:
+        raise BrokenDump("this is no whole .npz file; save it again with numpy.savez") from error
+    except ValueError as error:
+        if isinstance(error, BrokenDump):
+            raise
+        raise BrokenDump("this is no whole .npz file; save it again with numpy.savez") from error
+    return found
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    size = path.stat().st_size
+    if size > MAX_JSON_BYTES:
+        raise BrokenDump(f"it has {size / 1e6:.0f} MB of JSON; save such arrays as .npz, or dump a smaller call")
+    try:
+        document = json.loads(path.read_text("utf-8-sig"), object_pairs_hook=_once)
+    except json.JSONDecodeError as error:
+        raise BrokenDump(
+            f"line {error.lineno}, column {error.colno}: this is neither .npz nor JSON: {error.msg}; mend it"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise BrokenDump("this is neither .npz nor JSON in UTF-8; save it as one of the two") from error
+    except RecursionError as error:
+        raise BrokenDump(
+            "its lists are nested too deeply to be arrays; save x as a list of lists of numbers"
+        ) from error
+    if isinstance(document, list):
+        document = {"calls": document}
+    if not isinstance(document, dict):
+        raise BrokenDump(f"it holds {_short(document)}, expected an object of arrays by name")
+    return flat(document)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BrokenDump(f"{twice} stands twice in one object; remove one of them")
+    return found
+
+
+def flat(document: Mapping[str, Any], within: str = "") -> dict[str, Any]:
+    """Return the values of nested mappings by their joined names; an array of the cases' form becomes an array.
+
+    ``calls`` may hold a list of calls, which are numbered, and ``parameters`` a mapping or a list of named arrays.
+    """
+    found: dict[str, Any] = {}
+
+    def put(name: str, value: Any) -> None:
+        if name in found:
+            raise BrokenDump(f"{name} stands twice; remove one of them")
+        found[name] = value
+
+    for key, value in document.items():
+        name = f"{within}{key}"
+        if value is None:
+            continue
+        if key == "calls" and isinstance(value, Sequence) and not isinstance(value, str):
+            for number, call in enumerate(value):
+                if not isinstance(call, Mapping):
+                    raise BrokenDump(f"{name}[{number}] is {_short(call)}, expected an object of arrays by name")
+                for inner, one in flat(call).items():
+                    put(f"{within}{number}/{inner}", one)
+        elif key == "parameters":
+            for inner, one in _parameters(name, value).items():
+                put(f"{within}{inner}", one)
+        elif isinstance(value, Mapping) and "shape" in value:
+            put(name, _array(name, value))
+        elif isinstance(value, Mapping):
+            for inner, one in flat(value, f"{name}/").items():
+                put(inner, one)
+        else:
+            put(name, value)
+    return found
+
+
+def _parameters(name: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return flat(value)
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise BrokenDump(f"{name} is {_short(value)}, expected an object of arrays by name")
+    found: dict[str, Any] = {}
+    for number, entry in enumerate(value):
+        if not (isinstance(entry, Mapping) and isinstance(entry.get("name"), str)):
+            raise BrokenDump(f"{name}[{number}] has no name; give each array one")
+        found[entry["name"]] = _array(entry["name"], entry)
+    return found
+
+
+def _array(name: str, spec: Mapping[str, Any]) -> np.ndarray:
+    """Return an array of the cases' form; a missing divisor is 1."""
+    unknown = sorted(set(map(str, spec)) - ARRAY_FIELDS)
+    if unknown:
+        raise BrokenDump(f"{name}: {unknown[0]} means nothing in an array; its fields are shape, divisor and data")
+    if ("data" in spec) == ("fill" in spec):
+        raise BrokenDump(f"{name}: give either data or fill")
+    try:
+        given = dict(spec)
+        if "data" in given:
+            given["data"] = [form.SPECIAL.get(v, v) if isinstance(v, str) else v for v in given["data"]]
+        size = int(np.prod([int(n) for n in given["shape"]], dtype=object))
+        if size > MAX_BYTES // 8:
+            raise BrokenDump(f"{name}: the shape {given['shape']} has {size} numbers; dump a smaller call")
+        return form.array({"divisor": 1, **given}).view(Untyped)
+    except BrokenDump:
+        raise
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+        raise BrokenDump(f"{name}: {_sentence(error)}") from error
+
+
+def numbers(name: str, value: Any) -> np.ndarray:
+    """Return a value as an array of numbers. Raises BrokenDump."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise BrokenDump(f"{name}: this is a masked array; dump a plain one, as what is under a mask is no number")
+    value = np.asarray(value) if isinstance(value, np.ndarray) else _nested(name, value)
+    if value.dtype.name == "bfloat16":
+        return value
+    if value.dtype.kind == "V" and value.dtype.itemsize == 2:  # as numpy.savez stores bfloat16
+        import ml_dtypes
+
+        return value.view(ml_dtypes.bfloat16)
+    if value.dtype.kind == "O":
+        raise BrokenDump(f"{name}: this is an array of Python objects; dump an array of numbers")
+    if value.dtype.kind not in "fiu":
+        raise BrokenDump(f"{name}: the dtype {value.dtype} is none of numbers; dump an array of floating-point numbers")
+    return value
+
+
+def _nested(name: str, value: Any) -> np.ndarray:
+    if isinstance(value, (bool, str)) or not isinstance(value, (list, tuple, int, float, np.number)):
+        array_like = hasattr(value, "__array__")
+        if not array_like:
+            raise BrokenDump(f"{name}: got {_short(value)}, expected an array of numbers")
+        return numbers(name, np.asarray(value))
+    try:
+        array = np.array(_special(value))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise BrokenDump(f"{name}: its lists differ in length or depth; make each row as long as the others") from error
+    if array.dtype.kind not in "fiu":
+        raise BrokenDump(f"{name}: it holds something that is no number; write numbers alone")
+    return array.astype(np.float64) if array.dtype.kind in "iu" else array
+
+
+def _special(value: Any) -> Any:
+    """Return nested lists with the names of NaN and the infinities replaced."""
+    if isinstance(value, (list, tuple)):
+        return [_special(part) for part in value]
+    return form.SPECIAL.get(value, value) if isinstance(value, str) else value
+
+
+def typed(value: Any) -> bool:
+    """Return whether a value is an array of floating-point numbers of a chosen dtype."""
+    return isinstance(value, np.ndarray) and not isinstance(value, Untyped) and value.dtype.kind in "fV"
+
+
+def plain(value: Any) -> Any:
+    """Return a scalar array of any dtype as Python's value, and other values as they are."""
+    if isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "USbiuf":
+        value = value.reshape(())[()]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _short(value: Any) -> str:
+    text = type(value).__name__ if isinstance(value, (dict, list, tuple)) else repr(value)
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, KeyError):
+        return f"{error.args[0]} is missing; the fields of an array are shape, divisor and data"
+    return " ".join(str(error).split()) or type(error).__name__

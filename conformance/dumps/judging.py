@@ -1,0 +1,266 @@
+"""Compare what came with the documented numbers: the tolerance, the wrong elements, and the first of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from conformance.backends.oracle import OracleBackend
+from conformance.dumps.recorded import Recorded, as_dtype
+from conformance.dumps.settings import CELL_RESULTS, RESULTS
+from conformance.engine.compare import CERTAIN_MARGINS, NEAR_MARGIN, margin
+from conformance.engine.subject import Subject
+from conformance.engine.trial import Trial
+from conformance.specifications.torch_nn import TORCH_NN
+from conformance.specifications.torch_nn.calls import CellCall, LayerCall
+from conformance.specifications.torch_nn.trials import CellTrial, LayerTrial
+from reference.parameters import GATES
+from reference.precision import ARITHMETICS, REPLICAS, REPLICAS_ON_FAILURE, Arithmetic, allowed, spreads
+
+MAX_REPLICATED = 1 << 24  # numbers of one array of replicas; more samples are computed in parts
+DECIMALS = range(3, 10)  # of numbers that were printed with few digits
+MIN_PRINTED = 6  # numbers that must have so few decimals
+
+Arrays = dict[str, np.ndarray]
+
+
+class RecordedTrial(LayerTrial):
+    """A recorded call of a layer, whose tolerance is computed for some samples at a time."""
+
+    def _computed_allowed(self, replicas: int) -> Any:
+        return self.formed(limits(self, replicas))
+
+
+class RecordedCellTrial(CellTrial):
+    """A recorded call of a cell."""
+
+
+def trial_of_recorded(recorded: Recorded, arithmetic: Arithmetic | None = None) -> Any:
+    """Return a trial of the oracle that rounds as the recorded call does."""
+    subject = Subject(TORCH_NN, OracleBackend(), recorded.call.config.kind, "float64")
+    subject.arithmetic = arithmetic or recorded.arithmetic
+    cell = isinstance(recorded.call, CellCall)
+    return (RecordedCellTrial if cell else RecordedTrial)(subject, recorded.call)
+
+
+def limits(trial: Trial, replicas: int) -> dict[str, np.ndarray | None]:
+    """Return the error that rounding may cause at each element of a layer's results."""
+    call = trial.call
+    config = call.config
+    row = call.T * config.directions * len(GATES[config.kind]) * config.hidden_size * replicas
+    most = max(1, MAX_REPLICATED // row)
+    want = trial.named(trial.want)
+    if call.unbatched or most >= call.N:
+        parts = [_limits(trial, call, want, replicas)]
+    else:
+        parts = [
+            _limits(trial, part, {n: None if a is None else take(a, n) for n, a in want.items()}, replicas)
+            for part, take in _parts(call, most)
+        ]
+    axes = {"output": 0 if config.batch_first else 1, "h_n": 1, "c_n": 1}
+    found: dict[str, np.ndarray | None] = {}
+    for name in want:
+        arrays = [a for part in parts if (a := part[name]) is not None]
+        found[name] = arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axes[name]) if arrays else None
+    return found
+
+
+def _parts(call: LayerCall, most: int) -> Iterator[tuple[LayerCall, Callable[[np.ndarray, str], np.ndarray]]]:
+    """Yield the call cut to some samples at a time, and a function that cuts a result likewise."""
+    first = call.config.batch_first
+    for start in range(0, call.N, most):
+        rows = slice(start, start + most)
+
+        def take(a: np.ndarray, name: str, rows: slice = rows) -> np.ndarray:
+            return a[rows] if name in ("x", "output") and first else a[:, rows]
+
+        states = {name: None if (s := getattr(call, name)) is None else take(s, name) for name in ("h_0", "c_0")}
+        ends = None if call.lengths is None else call.lengths[rows]
+        yield call.replace(x=take(call.x, "x"), lengths=ends, **states), take
+
+
+def _limits(trial: Trial, call: Any, want: dict[str, Any], replicas: int) -> dict[str, np.ndarray | None]:
+    arithmetic = trial.subject.arithmetic
+    given = {name: call.arguments[name] for name in trial.form.arrays}
+
+    def function(*disturbed: Any) -> Sequence[Any]:
+        arguments = {**call.arguments, **dict(zip(given, disturbed, strict=True))}
+        return list(trial.named(trial.form.oracle(call, trial.parameters64, **arguments)).values())
+
+    found = spreads(function, list(given.values()), list(want.values()), arithmetic, replicas)
+    return {name: None if s is None else allowed(s, arithmetic) for name, s in zip(want, found, strict=True)}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One recorded call with its verdict."""
+
+    recorded: Recorded
+    want: Arrays
+    """The documented numbers of the recorded results."""
+    limits: Arrays
+    margins: Arrays
+    """The errors as fractions of the allowed ones; nothing for a result of another shape."""
+    misshapen: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
+    """The shapes that came and the documented ones, where they differ."""
+    decimals: int | None = None
+    """The number of decimals to which the results were rounded when they were printed."""
+
+    @property
+    def margin(self) -> float:
+        """The largest margin."""
+        return max((float(np.max(m, initial=0.0)) for m in self.margins.values()), default=0.0)
+
+    @property
+    def numbers_right(self) -> bool:
+        """Whether every number that can be compared is right."""
+        return self.margin <= 1
+
+    @property
+    def right(self) -> bool:
+        """Whether the numbers and the shapes are the documented ones."""
+        return self.numbers_right and not self.misshapen
+
+    @property
+    def wrong(self) -> int:
+        """The number of wrong elements."""
+        return sum(int(np.sum(m > 1)) for m in self.margins.values())
+
+    @property
+    def elements(self) -> int:
+        """The number of elements compared."""
+        return sum(m.size for m in self.margins.values())
+
+    @property
+    def off(self) -> float:
+        """The largest error."""
+        return max((float(np.max(_error(self.got(n), self.want[n]), initial=0.0)) for n in self.margins), default=0.0)
+
+    def got(self, name: str) -> np.ndarray:
+        """Return what came, in the documented shape."""
+        return fitted(self.recorded.results[name], self.want[name].shape)
+
+    def first_wrong(self) -> dict[str, Any] | None:
+        """Return the first wrong element in the order of computation; None if no element is wrong.
+
+        Lower layers come first, of which the final states alone are known, then the steps of the output; the reverse
+        direction is computed from the last step on.
+        """
+        found = next(iter(sorted(self._wrong(), key=lambda item: item[0])), None)
+        if found is None:
+            return None
+        _, name, index = found
+        got, want, limit = (float(a[index]) for a in (self.got(name), self.want[name], self.limits[name]))
+        trial = trial_of_recorded(self.recorded)
+        shown = self.recorded.names.get(name, name)
+        return {
+            "name": shown,
+            "index": list(index),
+            "place": trial.where(name, index),
+            "got": got,
+            "expected": want,
+            "off": abs(got - want),
+            "allowed": limit,
+        }
+
+    def _wrong(self) -> Iterator[tuple[tuple[Any, ...], str, tuple[int, ...]]]:
+        call = self.recorded.call
+        for name, margins in self.margins.items():
+            for found in np.argwhere(margins > 1):
+                index = tuple(int(i) for i in found)
+                if isinstance(call, CellCall):
+                    yield (0, 0, 0, name, index), name, index
+                    continue
+                config = call.config
+                if name == "output":
+                    axis = 1 if config.batch_first and not call.unbatched else 0
+                    reverse = int(index[-1] >= config.output_size)
+                    step = call.T - 1 - index[axis] if reverse else index[axis]
+                    yield (config.num_layers - 1, 0, step, reverse, index), name, index
+                else:
+                    layer, reverse = divmod(index[0], config.directions)
+                    yield (layer, int(layer == config.num_layers - 1), 0, reverse, index), name, index
+
+
+def _error(got: np.ndarray, want: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        return np.nan_to_num(np.abs(got - want), nan=np.inf)
+
+
+def fitted(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return an array in a shape that differs by axes of length one alone; otherwise as it is."""
+    long = [n for n in array.shape if n > 1]
+    return array.reshape(shape) if long == [n for n in shape if n > 1] else array
+
+
+def documented(recorded: Recorded) -> Arrays:
+    """Return the documented numbers of the recorded results."""
+    trial = trial_of_recorded(recorded)
+    want = trial.named(trial.want)
+    return {name: want[name] for name in recorded.results}
+
+
+def judge(recorded: Recorded, arithmetic: Arithmetic | None = None) -> Judged:
+    """Compare a call with the oracle, within what rounding in an arithmetic explains."""
+    trial = trial_of_recorded(recorded, arithmetic)
+    want = {name: array for name, array in trial.named(trial.want).items() if name in recorded.results}
+    misshapen, got = {}, {}
+    for name, came in recorded.results.items():
+        if came.shape != want[name].shape:
+            misshapen[name] = (came.shape, want[name].shape)
+        if (shaped := fitted(came, want[name].shape)).shape == want[name].shape:
+            got[name] = shaped
+    more = _rounded_arguments(recorded, want)
+    decimals = printed_decimals(list(got.values()))
+    margins: Arrays = {}
+    bounds: Arrays = {}
+    for replicas in (REPLICAS, *REPLICAS_ON_FAILURE) if got else ():
+        found = trial.named(trial.allowed(replicas))
+        bounds = {name: found[name] + more[name] for name in got}
+        if decimals is not None:
+            bounds = {name: limit + 0.5000001 * 10.0**-decimals for name, limit in bounds.items()}
+        margins = {
+            name: margin(a, want[name], bounds[name], trial.subject.arithmetic.largest) for name, a in got.items()
+        }
+        worst = max(float(np.max(m, initial=0.0)) for m in margins.values())
+        if worst <= NEAR_MARGIN or worst > CERTAIN_MARGINS.get(replicas, np.inf):
+            break
+    return Judged(recorded, want, bounds, margins, misshapen, decimals)
+
+
+def _rounded_arguments(recorded: Recorded, want: Arrays) -> Arrays:
+    """Return how far the results move when the arguments are rounded to the dtype, where they hold more digits."""
+    call = recorded.call
+    narrow: dict[str, Any] = {
+        name: as_dtype(a, recorded.dtype) for name, a in call.arguments.items() if isinstance(a, np.ndarray)
+    }
+    parameters = {name: as_dtype(a, recorded.dtype) for name, a in call.parameters.items()}
+    same = all(np.array_equal(a, getattr(call, name), equal_nan=True) for name, a in narrow.items())
+    if same and all(np.array_equal(a, call.parameters[name]) for name, a in parameters.items()):
+        return {name: np.zeros(a.shape) for name, a in want.items()}
+    moved = documented(replace(recorded, call=call.replace(parameters=parameters, **narrow)))
+    return {name: 2 * np.abs(moved[name] - a) for name, a in want.items()}
+
+
+def printed_decimals(arrays: Sequence[np.ndarray]) -> int | None:
+    """Return the number of decimals, if all numbers have few and the same: they were rounded when printed."""
+    values = np.concatenate([a.ravel() for a in arrays]) if arrays else np.zeros(0)
+    values = values[np.isfinite(values)]
+    telling = values[(values != np.round(values)) & (np.abs(values) < 1e4)]
+    if telling.size < MIN_PRINTED:
+        return None
+    for decimals in DECIMALS:
+        if np.array_equal(np.round(telling, decimals), telling):
+            return decimals
+    return None
+
+
+def explains(recorded: Recorded, name: str) -> bool:
+    """Return whether the numbers are right within the rounding of an arithmetic of that name."""
+    return judge(recorded, ARITHMETICS[name]).numbers_right
+
+
+__all__ = ["CELL_RESULTS", "RESULTS", "Judged", "documented", "explains", "fitted", "judge", "printed_decimals"]

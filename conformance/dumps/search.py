@@ -1,0 +1,233 @@
+"""Search the known mistakes, and pairs of them, for those that give the recorded numbers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from conformance.claims import BOOLEAN_FEATURES
+from conformance.diagnosis.candidates import Candidate, Explained, alone, best, together, with_another
+from conformance.diagnosis.probe import Match, Probe
+from conformance.diagnosis.transcript import Entry, alike, differ, plain
+from conformance.dumps.judging import Judged, trial_of_recorded
+from conformance.dumps.mistakes import MISTAKES
+from conformance.dumps.recorded import Recorded
+from conformance.engine.noise import Noise
+from conformance.engine.subject import copied
+from conformance.specifications.torch_nn import TORCH_NN
+from conformance.specifications.torch_nn.calls import CellCall
+from conformance.specifications.torch_nn.faults.bank import COMPOSABLE
+from conformance.specifications.torch_nn.faults.changed import Changed
+
+SECONDS = 10.0
+MIN_WRONG_FOR_PAIRS = 6  # wrong numbers: fewer are given by chance by one of thousands of pairs
+MIN_WRONG_FOR_COARSE_PAIRS = 30  # the same for pairs that leave more than rounding
+MIN_AGREEING, PARTIAL_SHARE = 4, 0.05  # of the wrong numbers, which one of two mistakes gives by itself
+AGREEING = 1e-3  # of the difference to the documented number
+MAX_PARTIAL = 8  # mistakes that give some of the numbers, each tried with all others
+MORE_SECONDS, MORE_SHARE = 1.0, 0.3  # for other pairs after the first that gives the numbers
+MAX_CANDIDATES = 12
+LATE = ("narrow", "extents", "values", "precision")  # families whose faults are rare in what is dumped
+
+
+def combined(a: Any, b: Any) -> Any:
+    """Build a backend with two mistakes, both of which may change what a direction computes.
+
+    Raises ValueError if they cannot be combined.
+    """
+    try:
+        return TORCH_NN.compose(a, b)
+    except ValueError:
+        outer, inner = a.build(), b.build()
+        equations = set(outer.change.equation) & set(inner.change.equation)
+        kinds = outer.features.kinds & inner.features.kinds
+        both = outer.change.direction and inner.change.direction
+        if not both or equations or not kinds or not (outer.change.parts | inner.change.parts <= COMPOSABLE):
+            raise
+        claims = {name: outer.features.claims(name) and inner.features.claims(name) for name in BOOLEAN_FEATURES}
+        return Changed(f"{a.id}+{b.id}", outer.change, kinds=kinds, inner=inner, **claims)
+
+
+COMBINING = replace(TORCH_NN, compose=combined)
+"""The specification, under which diagnosis makes pairs."""
+
+
+class RecordedProbe(Probe):
+    """A recorded call, which no backend can be asked for again."""
+
+    def __init__(self, recorded: Recorded, shaped: dict[str, np.ndarray] | None = None) -> None:
+        self.recorded = recorded
+        heard: list[Entry] = list((shaped or recorded.results).items())
+        trial = trial_of_recorded(recorded)
+        super().__init__(trial.subject, plain, trial, heard)
+
+    def numbers(self, backend: Any, replica: int | None = None) -> list[Entry]:
+        """Return the results that were recorded, of another backend; with the number of a replica, disturbed."""
+        noise = None if replica is None else Noise(self.arithmetic.u, replica)
+        results = results_of(backend, self.call, noise)
+        if isinstance(results, str):
+            return [("raised", results)]
+        return [(name, results.get(name)) for name, _ in self.heard]
+
+    def agreeing(self, fault: Any) -> int:
+        """Return how many of the wrong numbers a mistake gives; all numbers of a result whose shape it alone gives."""
+        count = 0
+        numbers = dict(self.numbers(fault.build()))
+        for (name, came), (_, right) in zip(self.heard, self.documented, strict=True):
+            its = numbers.get(name)
+            if not isinstance(its, np.ndarray) or its.shape != came.shape:
+                continue
+            if right.shape != came.shape:
+                count += came.size
+                continue
+            with np.errstate(invalid="ignore"):
+                taken = np.abs(came - right)
+                telling = taken > AGREEING * np.max(np.abs(right), initial=0.0)
+                count += int(np.sum(telling & (np.abs(came - its) <= AGREEING * taken)))
+        return count
+
+    def match(self, build: Callable[[], Any]) -> Match | None:
+        """Compare the numbers of a candidate with the recorded ones; None if it does not give them."""
+        backend = build()
+        if self.call.config.kind not in backend.features.kinds:
+            return super().match(TORCH_NN.oracle)
+        return super().match(build)
+
+
+def results_of(backend: Any, call: Any, noise: Noise | None = None) -> dict[str, np.ndarray] | str:
+    """Return what a backend gives for a call, by name in float64; the name of the exception if it raises one."""
+    form = TORCH_NN.form_of(call)
+    if call.config.dtype not in backend.features.dtypes:  # a fault of one dtype; the numbers are those of that dtype
+        one = backend
+        while one is not None and hasattr(one, "refuse"):
+            one.refuse, one = False, one.inner
+
+    def spread(value: Any) -> Any:
+        return value if noise is None else noise.spread(value)
+
+    try:
+        with np.errstate(all="ignore"):
+            built = getattr(backend, form.build)(call.config, spread(call.parameters))
+            returned = getattr(built, form.ask)(*(spread(a) for a in copied(call.arguments).values()))
+    except Exception as error:  # faults refuse what they do not touch, and some fail on what they misread
+        return type(error).__name__
+    names = ("h", "c") if isinstance(call, CellCall) else form.results
+    parts = zip(names, form.parts(returned), strict=True)
+    return {name: np.asarray(a, np.float64) for name, a in parts if a is not None}
+
+
+@dataclass
+class Found:
+    """The candidates that give the numbers of all calls, best first, and how the search ended."""
+
+    candidates: list[Explained] = field(default_factory=list)
+    compared: int = 0
+    """The number of candidates compared, pairs too."""
+    out_of_time: bool = False
+
+
+class Search:
+    """The search for one or two mistakes that give the numbers of all recorded calls."""
+
+    def __init__(self, judged: Sequence[Judged], seconds: float = SECONDS) -> None:
+        self.judged = judged
+        self.until = time.monotonic() + seconds
+        ordered = sorted(judged, key=lambda j: (j.right, j.recorded.call.x.size * j.recorded.call.config.hidden_size))
+        self.probes = [RecordedProbe(j.recorded) for j in ordered]
+        self.kind = ordered[0].recorded.call.config.kind
+        self.wrong = sum(j.wrong for j in judged)
+        self.found = Found()
+
+    def over(self) -> bool:
+        """Return whether the time is up."""
+        self.found.out_of_time = self.found.out_of_time or time.monotonic() > self.until
+        return self.found.out_of_time
+
+    def run(self) -> Found:
+        """Return the single mistakes that give the numbers; if there is none, the pairs."""
+        known = known_mistakes(self.kind, [probe.call for probe in self.probes])
+        found = list(self._giving(alone(fault) for fault in known))
+        misshapen = any(j.misshapen for j in self.judged)
+        if not found and (misshapen or self.wrong >= MIN_WRONG_FOR_PAIRS):
+            found = self._giving_in_pairs(known)
+        self.found.candidates = sorted(best(found), key=_rank)[:MAX_CANDIDATES]
+        return self.found
+
+    def _giving_in_pairs(self, known: Sequence[Any]) -> list[Explained]:
+        """Return pairs that give the numbers of every call; the search ends soon after the first."""
+        found: list[Explained] = []
+        started, most = time.monotonic(), MIN_WRONG_FOR_COARSE_PAIRS
+        for each in self._giving(self._pairs(known)):
+            if each.within or self.wrong >= most:
+                if not found:
+                    spent = time.monotonic() - started
+                    self.until = min(self.until, time.monotonic() + max(MORE_SECONDS, MORE_SHARE * spent))
+                found.append(each)
+                if len(found) >= MAX_CANDIDATES:
+                    break
+        if found:
+            self.found.out_of_time = False
+        return found
+
+    def _giving(self, candidates: Iterator[Candidate]) -> Iterator[Explained]:
+        """Yield the candidates that give the numbers of every call."""
+        for candidate in candidates:
+            if self.over():
+                return
+            self.found.compared += 1
+            matches = []
+            for probe in self.probes:
+                match = probe.match(candidate.build)
+                if match is None:
+                    break
+                matches.append(match)
+            else:
+                yield Explained(candidate, [*matches])
+
+    def _pairs(self, known: Sequence[Any]) -> Iterator[Candidate]:
+        """Yield pairs of mistakes: first those with one that gives some of the wrong numbers, then common ones."""
+        active, partial = [], list[tuple[int, Any]]()
+        for fault in known:
+            if self.over():
+                return
+            if any(_changes(probe, fault) for probe in self.probes):
+                active.append(fault)
+                if (count := self.probes[0].agreeing(fault)) >= max(MIN_AGREEING, PARTIAL_SHARE * self.wrong):
+                    partial.append((count, fault))
+        for _, fault in sorted(partial, key=lambda item: -item[0])[:MAX_PARTIAL]:
+            yield from with_another(COMBINING, fault, active)
+
+        def rank(pair: tuple[int, int]) -> int:
+            return sum(not active[k].common for k in pair)
+
+        for a, b in sorted(combinations(range(len(active)), 2), key=rank):
+            if self.over():
+                return
+            if (pair := together(COMBINING, active[a], active[b])) is not None:
+                yield pair
+
+
+def _changes(probe: RecordedProbe, fault: Any) -> bool:
+    numbers = probe.numbers(fault.build())
+    if not alike(numbers, probe.documented):
+        return numbers[0][0] != "raised"
+    return any(differ(mine, its) for (_, mine), (_, its) in zip(numbers, probe.documented, strict=True))
+
+
+def _rank(each: Explained) -> tuple[Any, ...]:
+    faults = each.candidate.faults
+    late = sum(fault.family in LATE for fault in faults)
+    return (not each.within, late, sum(not fault.common for fault in faults), len(each.candidate.kinds))
+
+
+def known_mistakes(kind: str, calls: Sequence[Any]) -> list[Any]:
+    """Return the mistakes that touch a kind and can show in one of the calls, common ones first."""
+    used = frozenset().union(*(call.uses | ({"cells"} if isinstance(call, CellCall) else set()) for call in calls))
+    every: list[Any] = [*TORCH_NN.faults(kind), *(fault for fault in MISTAKES if kind in fault.kinds)]
+    found = [fault for fault in every if fault.numeric and fault.features <= used]
+    return sorted(found, key=lambda fault: (not fault.common, fault.family in LATE))
