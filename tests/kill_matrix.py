@@ -14,7 +14,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from statistics import median
 
@@ -22,7 +22,7 @@ from conformance.engine.key import Key
 from conformance.runs.prerequisites import Prerequisites, ranks
 from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from conformance.specifications.torch_nn.faults import BANK, Fault
-from tests.harness import QUICK, STANDARD, built, verdicts
+from tests.harness import QUICK, STANDARD, all_checks, built, verdicts
 
 DOCS = Path(__file__).parents[1] / "docs"
 MATRIX = DOCS / "kill-matrix.json"
@@ -41,11 +41,15 @@ def kinds_of(fault: Fault) -> tuple[str, ...]:
     return tuple(kind for kind in touched if kind in (touched[0], FURTHER_KIND.get(fault.family)))
 
 
-def row(identifier: str, profile) -> dict:
-    """Run the whole suite on a fault; return its row, with the number of examples until each requirement failed."""
+def row(identifier: str, profile, requirements: Collection[str] | None = None) -> dict:
+    """Run the suite, or some requirements, on a fault; return its row.
+
+    The row has the number of examples until each requirement failed.
+    """
     fault, failed, seconds, first = BANK[identifier], {}, 0.0, None
     backend = built(fault, kinds_of(fault))
-    for requirement, kind, _, verdict, took in verdicts(backend, profile):
+    checks = None if requirements is None else [check for check in all_checks() if check.requirement in requirements]
+    for requirement, kind, _, verdict, took in verdicts(backend, profile, checks):
         seconds += took
         if not verdict.passed:
             failed[requirement] = min(verdict.examples, failed.get(requirement, verdict.examples))
@@ -61,6 +65,29 @@ def rows(task: tuple[str, bool]) -> tuple[str, dict]:
     if standard or BANK[identifier].requirement not in found["quick"]["failed"]:
         found["standard"] = row(identifier, STANDARD)
     return identifier, found
+
+
+def updated(task: tuple[str, dict, frozenset[str]]) -> tuple[str, dict]:
+    """Return the rows of a fault with some requirements run again in quick."""
+    identifier, kept, requirements = task
+    fresh = row(identifier, QUICK, requirements)
+    for name in kept:  # a failure in quick is one in standard too
+        others = {id_: examples for id_, examples in kept[name]["failed"].items() if id_ not in requirements}
+        kept[name]["failed"] = others | fresh["failed"]
+    kept["quick"]["seconds"] += fresh["seconds"]
+    return identifier, kept
+
+
+def update(processes: int, nice: int, requirements: frozenset[str], kept: dict[str, dict]) -> Iterator[dict[str, dict]]:
+    """Yield the matrix after some requirements have been run again on each further fault that it has."""
+    started = time.monotonic()
+    order = sorted(kept, key=lambda identifier: RICHEST.index(kinds_of(BANK[identifier])[0]))
+    with multiprocessing.get_context("spawn").Pool(processes, os.nice, (nice,)) as pool:
+        tasks = [(identifier, kept[identifier], requirements) for identifier in order]
+        for count, (identifier, found) in enumerate(pool.imap_unordered(updated, tasks), 1):
+            kept[identifier] = found
+            print(f"{count}/{len(tasks)} {identifier}, {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+            yield kept
 
 
 def run(processes: int, nice: int, standard: bool, kept: dict[str, dict]) -> Iterator[dict[str, dict]]:
@@ -213,9 +240,13 @@ def main() -> None:
     parser.add_argument("--nice", type=int, default=10)
     parser.add_argument("--standard", action="store_true", help="the whole suite in standard for every fault")
     parser.add_argument("--from-scratch", action="store_true", help="ignore the stored results")
+    parser.add_argument("--requirements", nargs="+", metavar="ID", help="run these again on the faults that are stored")
     parser.add_argument("--page", action="store_true", help="write the page only")
     options = parser.parse_args()
     kept = json.loads(MATRIX.read_text("utf-8")) if MATRIX.exists() and not options.from_scratch else {}
+    if options.requirements:
+        for matrix in update(options.processes, options.nice, frozenset(options.requirements), kept):
+            MATRIX.write_text(as_json(matrix), "utf-8")
     if not options.page:
         for matrix in run(options.processes, options.nice, options.standard, kept):
             MATRIX.write_text(as_json(matrix), "utf-8")
