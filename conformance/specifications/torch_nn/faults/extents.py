@@ -169,6 +169,8 @@ def layers_past_the_fourth_like_it():
         like = {}
         for name, value in p.items():
             stem, _, rest = name.rpartition("_l")
+            if not stem:  # of a cell
+                return p
             layer, reverse = rest.removesuffix("_reverse"), "_reverse" if rest.endswith("_reverse") else ""
             fourth = f"{stem}_l{first_of_fifth - 1}{reverse}"
             like[name] = p[fourth] if int(layer) >= first_of_fifth else value
