@@ -1,7 +1,7 @@
 """Find the backend of a name.
 
-It is built in, an entry point, ``package.module:attribute``, ``torch:package.module:attribute``, ``onnx:package.module``
-or ``exec:COMMAND``.
+It is built in, an entry point, ``package.module:attribute``, ``torch:package.module:attribute``,
+``onnx:package.module`` or ``exec:COMMAND``.
 """
 
 from __future__ import annotations

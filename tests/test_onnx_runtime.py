@@ -238,7 +238,7 @@ def test_its_faults_are_named(fault, kind, requirement, named):
     [
         ({}, {"lengths": True, "initial_state": True, "bidirectional": True, "batch_first": True}),
         ({"inputs": {"B"}}, {"lengths": False, "initial_state": False}),
-        ({"inputs": {"B", "initial_h"}}, {"initial_state": False}),
+        ({"inputs": {"B", "initial_h"}}, {"initial_state": True, "by_kind": {"lstm": {"initial_state": False}}}),
         ({"inputs": {"B", "initial_h"}, "operators": "GRU"}, {"initial_state": True}),
         ({"directions": {"forward", "reverse"}}, {"bidirectional": False}),
         ({"opsets": {7}}, {"batch_first": False}),
@@ -249,8 +249,14 @@ def test_its_faults_are_named(fault, kind, requirement, named):
             {"kinds": {"rnn_tanh", "lstm", "gru"}},
         ),
         ({"stacks": False}, {"multilayer": False}),
-        ({"float32_arithmetic": {"GRU": "tf32"}, "operators": {"GRU"}}, {"float32_arithmetic": {"gru": "tf32"}}),
+        ({"float32_arithmetic": {"GRU": "tf32"}}, {"by_kind": {"gru": {"float32_arithmetic": "tf32"}}}),
         ({"fixed_shapes": {"steps"}}, {"fixed_shapes": {"steps"}}),
+        ({"hidden_sizes": {64}, "input_sizes": 8}, {"hidden_sizes": (64,), "input_sizes": (8,)}),
+        ({"input_sizes": {2, 8}, "inputs": ()}, {"input_sizes": (6,)}),
+        (
+            {"by_operator": {"GRU": {"inputs": {"B"}}}},
+            {"lengths": True, "by_kind": {"gru": {"initial_state": False, "lengths": False}}},
+        ),
     ],
 )
 def test_claims_follow_from_the_runtimes(claims, expected):
@@ -281,6 +287,10 @@ def test_claims_that_make_up_no_layer(claims):
         ({"inputs": {"lengths"}}, "inputs: expected none or some of B"),
         ({"directions": {"backward"}}, "directions: expected some of forward"),
         ({"parameters": "constants"}, "parameters: expected one of initializers, inputs"),
+        ({"hidden_sizes": 0}, "hidden_sizes: expected whole numbers of at least 1"),
+        ({"by_operator": {"Gru": {}}}, "by_operator: expected some of RNN, LSTM, GRU, got ['Gru']"),
+        ({"by_operator": {"GRU": {"input": ()}}}, "by_operator['GRU']: expected names of claims, such as inputs"),
+        ({"by_operator": {"GRU": {"inputs": "b"}}}, "inputs: expected none or some of B"),
         ({"configurations": 0}, "configurations: expected None or at least 1"),
         ({"float32_arithmetic": "half"}, "float32_arithmetic: expected one of"),
     ],

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
-from conformance.backend import EXTENTS, FLOAT32_ARITHMETICS
+from conformance.claims import EXTENTS, FLOAT32_ARITHMETICS
 from reference.config import DTYPES, is_integer, require
 from reference.precision import ARITHMETICS, Arithmetic
 
@@ -94,6 +94,15 @@ class OnnxFeatures:
     """The arithmetic that computes float32, for all operators or by operator, one of
     ``conformance.backend.FLOAT32_ARITHMETICS``."""
 
+    hidden_sizes: Iterable[int] | None = None
+    """The hidden sizes that the runtime takes; no other is asked for. None: every one."""
+    input_sizes: Iterable[int] | None = None
+    """The input sizes that the runtime takes; no other is asked for. None: every one."""
+    boundaries: Iterable[int] = ()
+    """Numbers of units, samples or steps at which the runtime's kernels change: calls of b-1, b and b+1 are drawn."""
+    by_operator: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The claims that differ for some operators: ``{"GRU": {"inputs": {"B"}}}``."""
+
     def __post_init__(self) -> None:
         self._keep("operators", OPERATORS)
         self._keep_opsets()
@@ -115,9 +124,12 @@ class OnnxFeatures:
         else:
             self._keep("fixed_shapes", EXTENTS)
         one_of = f"one of {', '.join(FLOAT32_ARITHMETICS)}"
+        for name in ("hidden_sizes", "input_sizes", "boundaries"):
+            self._keep_sizes(name)
         for operator in OPERATORS:
             declared = self._float32_arithmetic(operator)
             require(declared in FLOAT32_ARITHMETICS, "float32_arithmetic", one_of, declared)
+        self._check_by_operator()
 
     def _keep(
         self, name: str, known: tuple[str, ...], needed: tuple[str, ...] = (), may_be_empty: bool = False
@@ -145,12 +157,39 @@ class OnnxFeatures:
         if before_layout:  # the default claims it
             object.__setattr__(self, "attributes", frozenset(self.attributes) - {"layout"})
 
+    def _keep_sizes(self, name: str) -> None:
+        given: Any = getattr(self, name)
+        if given is None and name != "boundaries":
+            return
+        sizes = [given] if is_integer(given) else [*given] if isinstance(given, Iterable) else [given]
+        right = all(is_integer(size) and size > 0 for size in sizes) and (bool(sizes) or name == "boundaries")
+        require(right, name, "whole numbers of at least 1", given)
+        object.__setattr__(self, name, tuple(sorted({int(size) for size in sizes})))
+
+    def _check_by_operator(self) -> None:
+        given, known = self.by_operator, {f.name for f in fields(self)} - {"operators", "by_operator"}
+        right = isinstance(given, Mapping) and all(isinstance(changes, Mapping) for changes in given.values())
+        require(right, "by_operator", "a mapping from operators to the claims that differ there", given)
+        claimed = ", ".join(operator for operator in OPERATORS if operator in self.operators)
+        require(set(given) <= set(self.operators), "by_operator", f"some of {claimed}", sorted(map(str, given)))
+        for operator, changes in given.items():
+            unknown = sorted(map(str, set(changes) - known))
+            require(not unknown, f"by_operator[{operator!r}]", "names of claims, such as inputs", unknown)
+            replace(self, by_operator={}, **changes)  # raises ValueError for wrong ones
+        object.__setattr__(self, "by_operator", {name: dict(changes) for name, changes in given.items()})
+
     # --- as claims about the operators' specification ---------------------------------------------------
 
     @property
     def kinds(self) -> frozenset[str]:
         """The operators: the kinds of their specification."""
         return frozenset(self.operators)
+
+    def of(self, operator: str) -> OnnxFeatures:
+        """Return the claims for one operator: these claims, or those with the changes of ``by_operator``."""
+        if not self.by_operator:
+            return self
+        return replace(self, by_operator={}, **self.by_operator.get(operator, {}))
 
     def claims(self, feature: str) -> bool:
         """Return whether an attribute, an optional input, a direction, an activation or a flag is claimed.
@@ -172,7 +211,7 @@ class OnnxFeatures:
 
     def arithmetic(self, kind: str, dtype: str) -> Arithmetic:
         """Return the arithmetic in which the runtime computes this operator and dtype; it decides the tolerance."""
-        return ARITHMETICS[self._float32_arithmetic(kind) if dtype == "float32" else dtype]
+        return ARITHMETICS[self.of(kind)._float32_arithmetic(kind) if dtype == "float32" else dtype]
 
     def _float32_arithmetic(self, operator: str) -> str:
         declared = self.float32_arithmetic
@@ -194,6 +233,10 @@ class OnnxFeatures:
             if not isinstance(data[name], bool):
                 data[name] = [one for one in order if one in data[name]]
         data["opsets"] = sorted(self.opsets)
+        own = {operator: self.of(operator).as_json() for operator in self.by_operator}
+        data["by_operator"] = {o: {name: own[o][name] for name in self.by_operator[o]} for o in own}
+        for name in ("hidden_sizes", "input_sizes", "boundaries"):
+            data[name] = None if data[name] is None else list(data[name])
         if not isinstance(self.float32_arithmetic, str):
             data["float32_arithmetic"] = dict(self.float32_arithmetic)
         return data

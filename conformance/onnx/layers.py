@@ -31,43 +31,61 @@ if TYPE_CHECKING:
 
 OPERATOR_OF = {"rnn_tanh": "RNN", "rnn_relu": "RNN", "lstm": "LSTM", "gru": "GRU"}
 KEPT = 256  # prepared models
+ADDED = 2  # columns of W for the biases, without B
 Arrays = dict[str, np.ndarray]
 
 
 def layer_features(claimed: OnnxFeatures) -> Features | None:
     """Return the claims of torch.nn's layers that follow from a runtime's, or None if they make up no layer."""
-    inputs, attributes, directions = (
-        frozenset(names) for names in (claimed.inputs, claimed.attributes, claimed.directions)
-    )
-    expressible = {
-        "rnn_tanh": True,
-        "rnn_relu": "activations" in attributes and "Relu" in claimed.activations,
-        "lstm": True,
-        "gru": {"linear_before_reset"} <= attributes and "B" in inputs,
+    of_kinds = {
+        kind: own
+        for kind in KINDS
+        if OPERATOR_OF[kind] in claimed.operators
+        and (own := _claims_of(kind, claimed.of(OPERATOR_OF[kind]))) is not None
     }
-    kinds = {kind for kind in KINDS if OPERATOR_OF[kind] in claimed.operators and expressible[kind]}
-    dtypes = {dtype for dtype in claimed.dtypes if claimed.opsets_for(dtype)}
-    if not kinds or not dtypes or "forward" not in directions:
+    if not of_kinds:
         return None
-    states = {"initial_h", "initial_c"} if "lstm" in kinds else {"initial_h"}
+    common = next(iter(of_kinds.values()))
+    by_kind = {
+        kind: {name: value for name, value in own.items() if value != common[name]} for kind, own in of_kinds.items()
+    }
+    return Features(of_kinds, **common, by_kind={kind: changes for kind, changes in by_kind.items() if changes})
+
+
+def _claims_of(kind: str, claimed: OnnxFeatures) -> dict[str, Any] | None:
+    """Return the claims of one kind that follow from those of its operator; None if they make up no layer."""
+    inputs, attributes = frozenset(claimed.inputs), frozenset(claimed.attributes)
+    dtypes = {dtype for dtype in claimed.dtypes if claimed.opsets_for(dtype)}
+    expressible = {
+        "rnn_relu": "activations" in attributes and "Relu" in claimed.activations,
+        "gru": "linear_before_reset" in attributes and "B" in inputs,
+    }
+    sizes = claimed.input_sizes
+    if sizes is not None and "B" not in inputs:
+        sizes = {size - ADDED for size in sizes if size > ADDED}
+    if not dtypes or sizes == set() or "forward" not in claimed.directions or not expressible.get(kind, True):
+        return None
+    states = {"initial_h", "initial_c"} if kind == "lstm" else {"initial_h"}
     declared = claimed.float32_arithmetic
-    by_kind = declared if isinstance(declared, str) else {k: declared.get(OPERATOR_OF[k], "float32") for k in kinds}
-    return Features(
-        kinds,
-        dtypes,
-        multilayer=claimed.stacks and "B" in inputs,
-        bidirectional="bidirectional" in directions,
-        batch_first="layout" in attributes and bool(claimed.opsets_for(attributes={"layout"})),
-        unbatched=False,
-        projection=False,
-        initial_state=states <= inputs,
-        lengths="sequence_lens" in inputs,
-        deterministic=claimed.deterministic,
-        configurations=claimed.configurations,
-        fixed_shapes=claimed.fixed_shapes,
-        most_steps=claimed.most_steps,
-        float32_arithmetic=by_kind,
-    )
+    arithmetic = declared if isinstance(declared, str) else declared.get(OPERATOR_OF[kind], "float32")
+    return {
+        "dtypes": dtypes,
+        "multilayer": claimed.stacks and "B" in inputs,
+        "bidirectional": "bidirectional" in claimed.directions,
+        "batch_first": "layout" in attributes and bool(claimed.opsets_for(attributes={"layout"})),
+        "unbatched": False,
+        "projection": False,
+        "initial_state": states <= inputs,
+        "lengths": "sequence_lens" in inputs,
+        "deterministic": claimed.deterministic,
+        "configurations": claimed.configurations,
+        "fixed_shapes": claimed.fixed_shapes,
+        "most_steps": claimed.most_steps,
+        "float32_arithmetic": arithmetic,
+        "hidden_sizes": claimed.hidden_sizes,
+        "input_sizes": sizes,
+        "boundaries": claimed.boundaries,
+    }
 
 
 def state_letters(config: LayerConfig) -> str:
@@ -118,11 +136,11 @@ class OnnxLayer(Layer):
     """A stack of nodes with its parameters."""
 
     def __init__(self, backend: OnnxLayers, config: LayerConfig, parameters: Mapping[str, np.ndarray]) -> None:
-        self.backend, self.config = backend, config
-        self.widened = config.bias and "B" not in backend.claimed.inputs and config.kind != "gru"
+        self.backend, self.config, self.claimed = backend, config, backend.claims_of(config)
+        self.widened = config.bias and "B" not in self.claimed.inputs and config.kind != "gru"
         if self.widened:
             parameters = _without_biases(config, parameters)
-            config = replace(config, bias=False, input_size=config.input_size + 2)
+            config = replace(config, bias=False, input_size=config.input_size + ADDED)
         self.built = replace(config, dropout=0.0)
         self.native = native_parameters(self.built, parameters)
 
@@ -135,7 +153,7 @@ class OnnxLayer(Layer):
         from conformance.onnx.graph import name_in
 
         if self.widened:
-            x = np.concatenate([x, np.ones((*x.shape[:-1], 2), x.dtype)], axis=-1)
+            x = np.concatenate([x, np.ones((*x.shape[:-1], ADDED), x.dtype)], axis=-1)
         given, L, D = {"X": np.ascontiguousarray(x)}, config.num_layers, config.directions
         inputs = set()
         for letter, state in (("h", h_0), ("c", c_0)):
@@ -151,13 +169,13 @@ class OnnxLayer(Layer):
         steps, samples = (x.shape[axis] for axis in ((1, 0) if config.batch_first else (0, 1)))
         run = backend.prepared(self.built, self.native, frozenset(inputs), steps, samples)
         with backend.refusing(self.built, inputs):
-            came = run(given if backend.claimed.parameters == "initializers" else given | self.native)
+            came = run(given if self.claimed.parameters == "initializers" else given | self.native)
         return self._result(came)
 
     def _check(self, x: Any, h_0: Any, c_0: Any, lengths: Any) -> None:
         """Reject arguments that do not fit the layer; if the runtime checks its inputs, only what has no input."""
         config = self.config
-        if not self.backend.claimed.checks_inputs:
+        if not self.claimed.checks_inputs:
             check_inputs(config, x, h_0, c_0, lengths)
             return
         given = {f"{s}_0": state for s, state in (("h", h_0), ("c", c_0)) if state is not None}
@@ -231,20 +249,24 @@ class OnnxLayers(Backend):
             raise Unsupported(f"no claimed opset has {config.dtype}{' and layout=1' if config.batch_first else ''}")
         return OnnxLayer(self, config, parameters)
 
+    def claims_of(self, config: LayerConfig) -> OnnxFeatures:
+        """Return the runtime's claims for the operator of a layer."""
+        return self.claimed.of(OPERATOR_OF[config.kind])
+
     def _opsets(self, config: LayerConfig) -> list[int]:
-        return self.claimed.opsets_for(config.dtype, {"layout"} if config.batch_first else ())
+        return self.claims_of(config).opsets_for(config.dtype, {"layout"} if config.batch_first else ())
 
     @contextmanager
     def refusing(self, config: LayerConfig, inputs: Iterable[str]) -> Iterator[None]:
         """Raise Unsupported for an error of the runtime inside, if the model uses what is not claimed."""
-        features = self.features
+        features, claimed = self.features.of(config.kind), self.claims_of(config)
         used = {
             config.kind: config.kind in features.kinds,
             config.dtype: config.dtype in features.dtypes,
             "a stack": features.multilayer or config.num_layers == 1,
             "bidirectional": features.bidirectional or not config.bidirectional,
             "layout": features.batch_first or not config.batch_first,
-            **{name: name in self.claimed.inputs for name in sorted(inputs)},
+            **{name: name in claimed.inputs for name in sorted(inputs)},
         }
         unclaimed = [what for what, is_claimed in used.items() if not is_claimed]
         try:
@@ -259,8 +281,10 @@ class OnnxLayers(Backend):
     ) -> Prepared:
         """Return the prepared model of a configuration and form of call, prepared at its first use."""
         fixed = {"steps": steps, "samples": samples}
-        extents = {name: extent for name, extent in fixed.items() if self.features.fixes(name)}
-        constants = native if self.claimed.parameters == "initializers" else {}
+        claimed = self.claims_of(config)
+        fixes = {"steps", "samples"} if claimed.fixed_shapes is True else claimed.fixed_shapes or set()
+        extents = {name: extent for name, extent in fixed.items() if name in fixes}
+        constants = native if claimed.parameters == "initializers" else {}
         digest = blake2b()
         for array in constants.values():
             digest.update(array.tobytes())
