@@ -119,7 +119,7 @@ class NumpyRuntime(OnnxRuntime):
 
 
 class GatesOfTorch(NumpyRuntime):
-    """Reads LSTM's blocks as i f g o, as PyTorch has them."""
+    """Reads LSTM's blocks in PyTorch's order, i f g o."""
 
     name = "gates-of-torch"
     lstm = "ifco"
@@ -135,7 +135,7 @@ class ResetBefore(NumpyRuntime):
 
 
 class ReverseFromTheEnd(NumpyRuntime):
-    """Starts the reverse direction at the last step of X, whatever sequence_lens says, and clears nothing."""
+    """Starts the reverse direction at the last step of X without regard to sequence_lens, and clears nothing."""
 
     name = "reverse-from-the-end"
 
@@ -153,7 +153,7 @@ class LengthsIgnored(NumpyRuntime):
 
 
 class FirstActivations(NumpyRuntime):
-    """Has the default activations whatever the attribute says."""
+    """Ignores the attribute activations."""
 
     name = "first-activations"
 

@@ -107,7 +107,7 @@ def test_openvino_ignores_lengths_where_parameters_are_constants():
     "changes", [{"proj_size": 2}, {"batch_first": True}, {"dtype": "float64"}, {"dtype": "bfloat16"}]
 )
 def test_what_is_not_claimed_is_refused(changes):
-    """By the runtime, which is asked, or by the layers where ONNX cannot express it."""
+    """The runtime refuses it, or the layers do where ONNX cannot express it."""
     config = replace(LayerConfig("lstm", 3, 5), **changes)
 
     def ask():

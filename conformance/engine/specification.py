@@ -90,7 +90,7 @@ def no_plan(data: Mapping[str, Any], kind: str, dtype: str) -> Any:
 
 
 class Bridge(NamedTuple):
-    """Another class of backends that a specification takes, by a view of each as one of its own adapters."""
+    """Another class of backends that a specification takes, by a view of each as an adapter."""
 
     adapter: type[Any]
     features: type[Any]

@@ -1,4 +1,4 @@
-"""For the authors of ONNX runtimes: a runtime that prepares models is put to the suite as it is.
+"""Put an ONNX runtime to the suite: the author writes ``prepare``, and the suite builds the models.
 
 Importing this module does not import onnx; putting a runtime to the suite does.
 """

@@ -76,7 +76,7 @@ class OnnxFeatures:
     stacks: bool = True
     """Models of several nodes, with Transpose and Reshape between them. False: each model is a single node."""
     checks_inputs: bool = False
-    """True: the runtime rejects inputs whose shape or dtype is not the model's, and lengths beyond its steps, and the
+    """True: the runtime rejects inputs whose shape or dtype differs from the model, and lengths beyond its steps, and the
     suite gives it such inputs. False: the suite rejects them itself."""
     parameters: str = "initializers"
     """Where W, R, B and P are: "initializers", constants of the model as in an exported one, so that a model is
@@ -95,9 +95,9 @@ class OnnxFeatures:
     ``conformance.backend.FLOAT32_ARITHMETICS``."""
 
     hidden_sizes: Iterable[int] | None = None
-    """The hidden sizes that the runtime takes; no other is asked for. None: every one."""
+    """The hidden sizes that the runtime takes; the suite uses only them. None: every size."""
     input_sizes: Iterable[int] | None = None
-    """The input sizes that the runtime takes; no other is asked for. None: every one."""
+    """The input sizes that the runtime takes; the suite uses only them. None: every size."""
     boundaries: Iterable[int] = ()
     """Numbers of units, samples or steps at which the runtime's kernels change: calls of b-1, b and b+1 are drawn."""
     by_operator: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -186,7 +186,7 @@ class OnnxFeatures:
         return frozenset(self.operators)
 
     def of(self, operator: str) -> OnnxFeatures:
-        """Return the claims for one operator: these claims, or those with the changes of ``by_operator``."""
+        """Return the claims for one operator: these claims with the changes of ``by_operator``."""
         if not self.by_operator:
             return self
         return replace(self, by_operator={}, **self.by_operator.get(operator, {}))
@@ -194,7 +194,7 @@ class OnnxFeatures:
     def claims(self, feature: str) -> bool:
         """Return whether an attribute, an optional input, a direction, an activation or a flag is claimed.
 
-        Raises ValueError for a name that is none of these.
+        Raises ValueError for another name.
         """
         flags = ("stacks", "checks_inputs")
         known = {*ATTRIBUTES, *INPUTS, *DIRECTIONS, *ACTIVATIONS, *flags}

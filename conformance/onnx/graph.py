@@ -195,7 +195,7 @@ def _check(stack: Sequence[Node], opset: int, dtype: str) -> None:
 
 
 def _proto(node: Node, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> NodeProto:
-    """Return the node with these names; what it does not have is an empty name, or none at the end."""
+    """Return the node with these names. A missing input or output has an empty name, or none at the end."""
     names = [inputs[name] if name in node.input_names else "" for name in ORDER]
     results = [outputs[name] if name in node.output_names else "" for name in OUTPUTS]
     for listed in (names, results):

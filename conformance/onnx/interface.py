@@ -27,7 +27,7 @@ VALUES: dict[str, Any] = {"activation_alpha": 0.5, "activation_beta": 0.5, "clip
 class InterfaceRuntime(OnnxRuntime):
     """A runtime that is reached through ONNX's backend interface.
 
-    Its claims are what it prepares and runs without an error when this object is made, unless they are given.
+    Without given claims it claims the features of the small models that it prepares and runs when it is built.
     """
 
     forks = False  # it has run before the suite forks
@@ -59,8 +59,8 @@ def interface_runtime(
 ) -> Callable[[], OnnxRuntime]:
     """Return a function that makes an OnnxRuntime of a module or class with ONNX's backend interface.
 
-    Without ``features`` the claims are what it prepares and runs: every operator, opset, dtype, attribute, optional
-    input and direction is tried once. What is given by ``features`` it must do.
+    Without ``features`` the suite tries every operator, opset, dtype, attribute, optional input and direction once, and
+    claims those that work. Given ``features`` must work.
     """
 
     def build() -> OnnxRuntime:
@@ -70,9 +70,9 @@ def interface_runtime(
 
 
 def tried(prepare: Callable[[bytes], Prepared], name: str) -> OnnxFeatures:
-    """Return the claims of what a runtime prepares and runs. Raises Unsupported if it runs no operator.
+    """Return the claims that follow from the models that a runtime prepares and runs. Raises Unsupported if it runs no operator.
 
-    What only some of its operators do is not claimed.
+    A feature counts as claimed if every operator that has it supports it.
     """
     plain = OnnxFeatures(opsets={max(VERSIONS)}, attributes=(), inputs={"B"}, directions={"forward"}, activations=())
     errors: list[str] = []

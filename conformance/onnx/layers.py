@@ -36,7 +36,7 @@ Arrays = dict[str, np.ndarray]
 
 
 def layer_features(claimed: OnnxFeatures) -> Features | None:
-    """Return the claims of torch.nn's layers that follow from a runtime's, or None if they make up no layer."""
+    """Return the claims of torch.nn's layers that follow from the claims of a runtime, or None if they make up no layer."""
     of_kinds = {
         kind: own
         for kind in KINDS
@@ -53,7 +53,7 @@ def layer_features(claimed: OnnxFeatures) -> Features | None:
 
 
 def _claims_of(kind: str, claimed: OnnxFeatures) -> dict[str, Any] | None:
-    """Return the claims of one kind that follow from those of its operator; None if they make up no layer."""
+    """Return the claims of one kind that follow from the claims about its operator; None if they make up no layer."""
     inputs, attributes = frozenset(claimed.inputs), frozenset(claimed.attributes)
     dtypes = {dtype for dtype in claimed.dtypes if claimed.opsets_for(dtype)}
     expressible = {
@@ -232,7 +232,7 @@ def _without_biases(config: LayerConfig, parameters: Mapping[str, np.ndarray]) -
 
 
 class OnnxLayers(Backend):
-    """torch.nn's layers on a runtime, with the claims that follow from the runtime's."""
+    """torch.nn's layers on a runtime, with the claims that follow from the claims of the runtime."""
 
     def __init__(self, runtime: OnnxRuntime, features: Features) -> None:
         self.runtime, self.features, self.claimed = runtime, features, runtime.features
@@ -258,7 +258,7 @@ class OnnxLayers(Backend):
 
     @contextmanager
     def refusing(self, config: LayerConfig, inputs: Iterable[str]) -> Iterator[None]:
-        """Raise Unsupported for an error of the runtime inside, if the model uses what is not claimed."""
+        """Raise Unsupported for an error of the runtime inside, if the model uses an unclaimed feature."""
         features, claimed = self.features.of(config.kind), self.claims_of(config)
         used = {
             config.kind: config.kind in features.kinds,
