@@ -76,8 +76,8 @@ class OnnxFeatures:
     stacks: bool = True
     """Models of several nodes, with Transpose and Reshape between them. False: each model is a single node."""
     checks_inputs: bool = False
-    """True: the runtime rejects inputs whose shape or dtype differs from the model, and lengths beyond its steps, and the
-    suite gives it such inputs. False: the suite rejects them itself."""
+    """True: the runtime rejects inputs whose shape or dtype differs from the model, and lengths beyond its steps. The
+    suite then passes such inputs on; with False it rejects them itself."""
     parameters: str = "initializers"
     """Where W, R, B and P are: "initializers", constants of the model as in an exported one, so that a model is
     prepared for each set of them; or "inputs" of the graph, so that one model serves all of them."""

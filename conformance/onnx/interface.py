@@ -60,7 +60,7 @@ def interface_runtime(
     """Return a function that makes an OnnxRuntime of a module or class with ONNX's backend interface.
 
     Without ``features`` the suite tries every operator, opset, dtype, attribute, optional input and direction once, and
-    claims those that work. Given ``features`` must work.
+    claims the working ones. Given ``features`` must work.
     """
 
     def build() -> OnnxRuntime:
@@ -70,9 +70,9 @@ def interface_runtime(
 
 
 def tried(prepare: Callable[[bytes], Prepared], name: str) -> OnnxFeatures:
-    """Return the claims that follow from the models that a runtime prepares and runs. Raises Unsupported if it runs no operator.
+    """Try small models on a runtime and return its claims. Raises Unsupported if it runs no operator.
 
-    A feature counts as claimed if every operator that has it supports it.
+    It claims a feature if every operator with that feature supports it.
     """
     plain = OnnxFeatures(opsets={max(VERSIONS)}, attributes=(), inputs={"B"}, directions={"forward"}, activations=())
     errors: list[str] = []

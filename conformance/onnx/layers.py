@@ -36,7 +36,7 @@ Arrays = dict[str, np.ndarray]
 
 
 def layer_features(claimed: OnnxFeatures) -> Features | None:
-    """Return the claims of torch.nn's layers that follow from the claims of a runtime, or None if they make up no layer."""
+    """Return the claims about torch.nn's layers that follow from a runtime's claims; None if they make up no layer."""
     of_kinds = {
         kind: own
         for kind in KINDS
