@@ -1,6 +1,7 @@
 """Find the backend of a name.
 
-It is built in, an entry point, ``package.module:attribute``, ``torch:package.module:attribute`` or ``exec:COMMAND``.
+It is built in, an entry point, ``package.module:attribute``, ``torch:package.module:attribute``,
+``onnx:package.module`` or ``exec:COMMAND``.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 
 from conformance.backend import Backend, Features, Unsupported
 from conformance.engine.text import one_line, text_of
+from conformance.onnx.features import OnnxFeatures
+from conformance.onnx.runtime import OnnxRuntime
 from reference.config import KINDS
 
 GROUP = "rnn_conformance.backends"
@@ -87,6 +90,8 @@ def backend(name: str, adapters: Adapters = TORCH_ADAPTERS) -> Any:
         return _program(name)
     if name.startswith(TORCH):
         return built(name, _torch_module(name), adapters)
+    if name.startswith("onnx:"):
+        return built(name, _onnx_interface(name), adapters)
     if name in BUILT_IN:
         path, packages, extra = BUILT_IN[name]
         missing = [package for package in packages if find_spec(package) is None]
@@ -106,6 +111,33 @@ def backend(name: str, adapters: Adapters = TORCH_ADAPTERS) -> Any:
         f"backend {name!r} is unknown: give one of {known}, package.module:attribute, "
         "torch:package.module:attribute, or exec:COMMAND."
     )
+
+
+def _onnx_interface(name: str) -> Any:
+    """Return a function that makes a runtime of a module or class with ONNX's own backend interface."""
+    _require_onnx(name)
+    from conformance.onnx.interface import interface_runtime
+
+    place = name.removeprefix("onnx:")
+    found = _attribute(name, place) if ":" in place else _module(name, place)
+    if not callable(getattr(found, "prepare", None)):
+        raise UnknownBackend(
+            f"backend {name!r}: {place} has no prepare(model, device), which ONNX's backend interface asks for."
+        )
+    return interface_runtime(found, name)
+
+
+def _require_onnx(name: str, opsets: Iterable[int] = ()) -> None:
+    """Raise UnknownBackend without onnx, with which the suite builds the models, or with one that is too old."""
+    if find_spec("onnx") is None:
+        raise UnknownBackend(f"backend {name!r} needs onnx, not installed here: pip install 'rnn-conformance[onnx]'.")
+    newest = importlib.import_module("onnx").defs.onnx_opset_version()
+    for opset in sorted(opsets):
+        if opset > newest:
+            raise UnknownBackend(
+                f"backend {name!r} claims opset {opset}, and the installed onnx knows {newest} at most: "
+                "claim older ones or install a newer onnx."
+            )
 
 
 def _program(name: str) -> Backend:
@@ -149,19 +181,23 @@ def _attribute(name: str, path: str) -> object:
     module_name, _, attribute = path.partition(":")
     if not module_name or not attribute:
         raise UnknownBackend(f"backend {name!r} names no attribute: write package.module:attribute.")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # as python -m does: adapters in the working folder can be imported
-    try:
-        found = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:
-        raise UnknownBackend(
-            f"backend {name!r}: module {module_name!r} cannot be imported ({type(error).__name__}: {_said(error)})."
-        ) from None
+    found = _module(name, module_name)
     for part in attribute.split("."):
         if not hasattr(found, part):
             raise UnknownBackend(f"backend {name!r}: module {module_name!r} has no attribute {attribute!r}.")
         found = getattr(found, part)
     return found
+
+
+def _module(name: str, module_name: str) -> Any:
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # as python -m does: adapters in the working folder can be imported
+    try:
+        return importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:
+        raise UnknownBackend(
+            f"backend {name!r}: module {module_name!r} cannot be imported ({type(error).__name__}: {_said(error)})."
+        ) from None
 
 
 def built(name: str, found: Any, adapters: Adapters = TORCH_ADAPTERS) -> Any:
@@ -192,10 +228,16 @@ def built(name: str, found: Any, adapters: Adapters = TORCH_ADAPTERS) -> Any:
         ) from None
     claims = next(claims for adapter, claims in adapters.items() if isinstance(found, adapter))
     if not isinstance(features, claims):
-        public = claims is Features
-        wanted = "conformance.Features(...)" if public else f"{claims.__module__}.{claims.__name__}(...)"
-        raise UnknownBackend(f"backend {name!r}: its features are {_a(features)}, not {wanted}.")
+        raise UnknownBackend(f"backend {name!r}: its features are {_a(features)}, not {_public(claims)}(...).")
+    if isinstance(found, OnnxRuntime):
+        _require_onnx(name, features.opsets)
     return found
+
+
+def _public(claims: type[Any]) -> str:
+    """Return the name under which users import a class of claims."""
+    names = {Features: "conformance.Features", OnnxFeatures: "conformance.onnx.OnnxFeatures"}
+    return names.get(claims, f"{claims.__module__}.{claims.__name__}")
 
 
 def _a(value: object) -> str:

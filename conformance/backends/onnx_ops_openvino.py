@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from dataclasses import replace
 
 import openvino
 
-from conformance.backend import Features
-from conformance.backends.onnx_ops import OnnxOps, model, with_constants
+from conformance.onnx.features import ATTRIBUTES, OnnxFeatures
+from conformance.onnx.runtime import OnnxRuntime
 
 PROPERTIES = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 2}
-KEPT = 64  # compiled models of OnnxOpsOpenVINOConstants
 
 
-class OnnxOpsOpenVINO(OnnxOps):
+class OnnxOpsOpenVINO(OnnxRuntime):
     """ONNX's operators in OpenVINO, in float32 and two threads.
 
     The adapter sets the precision, because OpenVINO may choose a lower one, and two threads, because with one thread
@@ -22,27 +21,28 @@ class OnnxOpsOpenVINO(OnnxOps):
     (docs/findings.md), as OnnxOpsOpenVINOConstants shows.
     """
 
-    name = "onnx-ops-openvino"
-    version = f"openvino {openvino.__version__.partition('-')[0]}"
-    features = Features(batch_first=False, unbatched=False, projection=False, configurations=12)
+    name, version = "onnx-ops-openvino", f"openvino {openvino.__version__.partition('-')[0]}"
+    features = OnnxFeatures(
+        opsets={22},
+        attributes=set(ATTRIBUTES) - {"layout"},
+        checks_inputs=True,
+        parameters="inputs",
+        configurations=12,
+    )
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self):
         self._core = openvino.Core()
 
-    def compile(self, model):
-        serialized = model.SerializeToString()
-
+    def prepare(self, model):
         def make():
-            return self._core.compile_model(self._core.read_model(serialized), "CPU", PROPERTIES)
+            return self._core.compile_model(self._core.read_model(model), "CPU", PROPERTIES)
 
         compiled = make()
 
-        def run(feeds):
+        def run(inputs):
             nonlocal compiled
-            mine = compiled
-            request = mine.create_infer_request()  # one for each call: threads cannot share it
-            for name, array in feeds.items():
+            request = compiled.create_infer_request()  # one for each call: threads cannot share it
+            for name, array in inputs.items():
                 request.set_tensor(name, openvino.Tensor(array))
             try:
                 request.infer()
@@ -51,7 +51,7 @@ class OnnxOpsOpenVINO(OnnxOps):
                 # (docs/reproducers/openvino_extents.py): compile another one for the next call.
                 compiled = make()
                 raise
-            return [request.get_tensor(output).data.copy() for output in mine.outputs]
+            return {output.any_name: request.get_tensor(output).data.copy() for output in compiled.outputs}
 
         return run
 
@@ -60,16 +60,4 @@ class OnnxOpsOpenVINOConstants(OnnxOpsOpenVINO):
     """ONNX's operators in OpenVINO with the parameters as constants of the graph, as in exported models."""
 
     name = "onnx-ops-openvino-constants"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._kept = OrderedDict()
-
-    def compiled(self, config, native, **form):
-        key = config, *form.values(), *(array.tobytes() for array in native.values())
-        if key not in self._kept:
-            self._kept[key] = self.compile(with_constants(model(config, native, **form), native))
-            if len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-        run = self._kept[key]
-        return lambda feeds: run({name: array for name, array in feeds.items() if name not in native})
+    features = replace(OnnxOpsOpenVINO.features, parameters="initializers")

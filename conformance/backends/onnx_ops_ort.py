@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import onnxruntime
 
-from conformance.backend import Features
-from conformance.backends.onnx_ops import OnnxOps
+from conformance.onnx.features import ATTRIBUTES, OnnxFeatures
+from conformance.onnx.runtime import OnnxRuntime
 
 
-class OnnxOpsOrt(OnnxOps):
+class OnnxOpsOrt(OnnxRuntime):
     """ONNX's operators in onnxruntime, which refuses layout=1, float64 and bfloat16: it has no kernels for them."""
 
-    name = "onnx-ops-ort"
-    version = f"onnxruntime {onnxruntime.__version__}"
-    features = Features(
+    name, version = "onnx-ops-ort", f"onnxruntime {onnxruntime.__version__}"
+    features = OnnxFeatures(
+        opsets={22},
         dtypes={"float32", "float16"},
-        batch_first=False,
-        unbatched=False,
-        projection=False,
+        attributes=set(ATTRIBUTES) - {"layout"},
+        checks_inputs=True,
+        parameters="inputs",
         # The GRU kernel approximates tanh and the reset gate by polynomials, with errors up to 11 u: docs/findings.md.
-        float32_arithmetic={"gru": "approximate-activations"},
+        float32_arithmetic={"GRU": "approximate-activations"},
     )
 
-    def compile(self, model):
+    def prepare(self, model):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4  # fatal: errors are raised as well
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-        return lambda feeds: session.run(None, feeds)
+        session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+        outputs = [output.name for output in session.get_outputs()]
+        return lambda inputs: dict(zip(outputs, session.run(outputs, inputs), strict=True))

@@ -1,7 +1,6 @@
 """``onnx-ops-reference``: ONNX's operators in onnx.reference, ONNX's evaluator in NumPy.
 
-The evaluator ignores ``sequence_lens`` silently, and the suite must catch that: the adapter claims lengths on purpose.
-The evaluator is designed as one NumPy function for each node and checks no arguments; the adapter checks them.
+The evaluator ignores ``sequence_lens`` silently, and the suite must catch that: the adapter claims it on purpose.
 """
 
 from __future__ import annotations
@@ -10,31 +9,26 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
-from conformance.backend import Features
-from conformance.backends.onnx_ops import OnnxOps
-from reference.layers import check_inputs
+from conformance.onnx.features import ATTRIBUTES, OnnxFeatures
+from conformance.onnx.runtime import OnnxRuntime
 
 
-class OnnxOpsReference(OnnxOps):
-    """ONNX's operators in onnx.reference, except rnn_relu: the evaluator refuses Relu in RNN."""
+class OnnxOpsReference(OnnxRuntime):
+    """ONNX's operators in onnx.reference, except activations: the evaluator refuses Relu in RNN."""
 
-    name = "onnx-ops-reference"
-    version = f"onnx {onnx.__version__}"
-    features = Features(
-        kinds={"rnn_tanh", "lstm", "gru"},
+    name, version = "onnx-ops-reference", f"onnx {onnx.__version__}"
+    features = OnnxFeatures(
+        opsets={22},
         dtypes={"float32", "float64"},
-        unbatched=False,
-        projection=False,
+        attributes=set(ATTRIBUTES) - {"activations", "activation_alpha", "activation_beta"},
+        parameters="inputs",
     )
 
-    def check(self, config, x, h_0, c_0, lengths):
-        check_inputs(config, x, h_0, c_0, lengths)
+    def prepare(self, model):
+        evaluator = ReferenceEvaluator(onnx.load_model_from_string(model))
 
-    def compile(self, model):
-        evaluator = ReferenceEvaluator(model)
-
-        def run(feeds):
+        def run(inputs):
             with np.errstate(over="ignore", invalid="ignore"):  # the sigmoid is right where exp overflows
-                return evaluator.run(None, feeds)
+                return dict(zip(evaluator.output_names, evaluator.run(None, inputs), strict=True))
 
         return run

@@ -43,13 +43,13 @@ def array(data):
 ADAPTER = """
 def compute():
     from {module} import {config_class}
-    from {registry} import backend
+    from {registry}
     from reference.config import numpy_dtype
 
     dtype = numpy_dtype(config["dtype"])
     loaded = {{name: array(value).astype(dtype) for name, value in parameters.items()}}
     given = {{n: a if a is None or n == "lengths" else array(a).astype(dtype) for n, a in arguments.items()}}
-    {built} = backend(BACKEND).{built}({config_class}(**config), loaded)
+    {built} = {backend}.{built}({config_class}(**config), loaded)
     {use}
 """
 COMPARE = """
@@ -142,10 +142,11 @@ def _numeric_body(subject: Subject, call: Any, expected: Example, tolerance: Exa
     config_class = type(call.config)
     public = getattr(backend, config_class.__name__, None) is config_class
     module = "conformance" if public else config_class.__module__
-    default = subject.specification.name == DEFAULT_SPECIFICATION
+    direct = subject.specification.name == DEFAULT_SPECIFICATION and not hasattr(subject.backend, "runtime")
     adapter = ADAPTER.format(
         module=module,
-        registry="conformance.registry" if default else "conformance.specifications",
+        registry="conformance.registry import backend" if direct else "conformance.specifications import view",
+        backend="backend(BACKEND)" if direct else f"view(BACKEND, {subject.specification.name!r})",
         config_class=config_class.__name__,
         built=form.build,
         use=form.snippet,

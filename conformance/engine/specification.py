@@ -7,7 +7,7 @@ import pkgutil
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from conformance.engine.form import Call, Form
 from reference.catalogue import Catalogue, Requirement
@@ -89,6 +89,16 @@ def no_plan(data: Mapping[str, Any], kind: str, dtype: str) -> Any:
     raise KeyError("plan")
 
 
+class Bridge(NamedTuple):
+    """Another class of backends that a specification takes, by a view of each as an adapter."""
+
+    adapter: type[Any]
+    features: type[Any]
+    """The class of such a backend's claims."""
+    view: Callable[[Any], Any]
+    """Returns the view of a backend, the same one each time; None if its claims are not about the specification."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Specification:
     """One documentation, its requirements, and the ways to put a backend to them."""
@@ -110,6 +120,8 @@ class Specification:
     """The class of the backends that this specification can be put to."""
     oracle: Callable[[], Any]
     """Builds a right backend."""
+    bridges: tuple[Bridge, ...] = ()
+    """Other classes of backends that it can be put to."""
     adapt: Callable[[Any], Any] = as_it_is
     """Returns a view of a backend with the methods that the forms call and with claims of the class ``features``."""
     speaks_to: Callable[[Any, Requirement], bool] = to_every
@@ -144,6 +156,21 @@ class Specification:
     def areas(self) -> tuple[str, ...]:
         """The areas of the catalogue, in its order."""
         return self.catalogue.areas
+
+    # --- backends ---------------------------------------------------------------------------------------
+
+    @property
+    def adapters(self) -> dict[type[Any], type[Any]]:
+        """The classes of backends that it can be put to, each with the class of its claims."""
+        return {self.adapter: self.features} | {bridge.adapter: bridge.features for bridge in self.bridges}
+
+    def view(self, backend: Any) -> Any:
+        """Return the specification's view of a backend; None if it cannot be put to the backend."""
+        if isinstance(backend, self.adapter):
+            return self.adapt(backend)
+        bridge = next((bridge for bridge in self.bridges if isinstance(backend, bridge.adapter)), None)
+        seen = None if bridge is None else bridge.view(backend)
+        return None if seen is None else self.adapt(seen)
 
     # --- checks and requirements ----------------------------------------------------------------------
 

@@ -56,11 +56,11 @@ def named(name: str) -> Specification:
 
 def spoken_by(backend: Any) -> list[Specification]:
     """Return the specifications that a backend can be put to."""
-    return [specification for specification in every().values() if isinstance(backend, specification.adapter)]
+    return [specification for specification in every().values() if specification.view(backend) is not None]
 
 
 def _adapters() -> registry.Adapters:
-    return {specification.adapter: specification.features for specification in every().values()}
+    return {adapter: claims for specification in every().values() for adapter, claims in specification.adapters.items()}
 
 
 def backend(name: str) -> Any:
@@ -75,9 +75,15 @@ def built(name: str, found: Any) -> Any:
 
 def adapted(backend: Any, specification: Specification) -> Any:
     """Return the specification's view of a backend. Raises UnknownBackend for a backend of another class."""
-    if not isinstance(backend, specification.adapter):
+    view = specification.view(backend)
+    if view is None:
         raise registry.UnknownBackend(
             f"backend {backend.name!r} is no {specification.adapter.__name__}: "
             f"it cannot be put to the specification {specification.name}."
         )
-    return specification.adapt(backend)
+    return view
+
+
+def view(name: str, specification: str) -> Any:
+    """Return the specification's view of the backend with a name, for scripts. Raises UnknownBackend."""
+    return adapted(backend(name), named(specification))

@@ -7,7 +7,10 @@ from typing import Any
 
 from conformance.backend import Backend, Features
 from conformance.backends.oracle import OracleBackend
-from conformance.engine.specification import Specification
+from conformance.engine.specification import Bridge, Specification
+from conformance.onnx.features import OnnxFeatures
+from conformance.onnx.layers import layers_of
+from conformance.onnx.runtime import OnnxRuntime
 from conformance.specifications.torch_nn.calls import CALL_FEATURES
 from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from conformance.specifications.torch_nn.forms import FORMS
@@ -51,6 +54,7 @@ SPECIFICATION = TORCH_NN = Specification(
     forms=FORMS,
     suite=f"{__name__}.suite",
     adapter=Backend,
+    bridges=(Bridge(OnnxRuntime, OnnxFeatures, layers_of),),
     oracle=OracleBackend,
     speaks_to=_applies,
     faults=_faults,
