@@ -12,7 +12,7 @@ from conformance.reporting import baseline
 from conformance.reporting.site import command
 from conformance.runs import shards
 from conformance.specifications.torch_nn import TORCH_NN
-from conformance.start import check
+from conformance.start import check, init
 
 
 def requirements_page(specification: Specification = TORCH_NN) -> Iterator[str]:
@@ -63,6 +63,7 @@ def main() -> None:
     cases.add_to(commands, TORCH_NN.catalogue)
     check.add_to(commands)
     dumps.add_to(commands)
+    init.add_to(commands)
     arguments = parser.parse_args()
     arguments.run(arguments)
 

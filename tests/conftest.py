@@ -35,6 +35,7 @@ MARKERS = {
     "test_gate": "slow",
     "test_gradients": "torch",
     "test_habits": "fast",
+    "test_init": "torch onnx",
     "test_interrupt": "fast",
     "test_interrupted_runs": "slow",
     "test_isolation": "slow",

@@ -78,6 +78,7 @@ def backend_of(layer_class=Wrapped, features=GRU, **attributes):
         def cell(self, config, parameters):
             if not self.features.cells:
                 raise Unsupported("no cells")
+            CheckedBackend.refuse_unclaimed(self, config)
             return OracleBackend.cell(self, config, parameters)
 
         def initial_parameters(self, config, *, seed):
@@ -108,12 +109,18 @@ def forward(change):
         backend_of(),
         backend_of(features=EVERYTHING),
         backend_of(features=replace(EVERYTHING, dtypes={"float16", "bfloat16"})),
+        backend_of(features=Features(layers=False, cells=True, kinds={"gru", "lstm"})),
+        backend_of(
+            features=replace(EVERYTHING, hidden_sizes={16}, input_sizes={8}, by_kind={"gru": {"lengths": False}})
+        ),
         ExecBackend(f"{sys.executable} {ROOT}/examples/exec_adapter.py"),
     ],
-    ids=["oracle", "gru", "everything", "half precision", "program"],
+    ids=["oracle", "gru", "everything", "half precision", "cells alone", "sizes", "program"],
 )
 def test_nothing_is_amiss_with_a_right_adapter(backend):
-    assert tried(backend) == ([], [])
+    found, notes = tried(backend)
+    assert found == []
+    assert all(note.endswith("you could claim lengths=True") for note in notes)
 
 
 def test_a_right_adapter_that_refuses_more_than_it_claims_not_to_do_is_told():

@@ -144,12 +144,7 @@ def of_the_unclaimed(features: Features, layers: Sequence[str], cells: Sequence[
 
 def claimed(features: Features, kind: str, feature: str) -> bool:
     """Return whether a feature is claimed for a kind."""
-    return bool(getattr(of(features, kind), feature, feature == "layers"))
-
-
-def of(features: Features, kind: str) -> Features:
-    """Return the claims for one kind."""
-    return features.of(kind) if hasattr(features, "of") else features
+    return features.of(kind).claims(feature)
 
 
 def possible(kind: str, feature: str) -> bool:
@@ -157,15 +152,11 @@ def possible(kind: str, feature: str) -> bool:
     return kind == "lstm" or feature != "projection"
 
 
-def claimed_sizes(features: Any) -> list[tuple[Any, int]]:
-    """Return the claimed sizes of the input and of the state, None for all, each with the usual one."""
-    return [(getattr(features, "input_sizes", None), I), (getattr(features, "hidden_sizes", None), H)]
-
-
 def layer_config(features: Features, kind: str, feature: str = "") -> LayerConfig:
     """Return the configuration of a plain layer, in the first claimed dtype and a claimed size."""
-    of_kind = of(features, kind)
-    input_size, hidden_size = (sizes[0] if sizes else usual for sizes, usual in claimed_sizes(of_kind))
+    of_kind = features.of(kind)
+    sizes = (of_kind.input_sizes, I), (of_kind.hidden_sizes, H)
+    input_size, hidden_size = (usual if some is None else min(some) for some, usual in sizes)
     config = LayerConfig(kind, input_size, hidden_size, dtype=next(d for d in DTYPES if d in of_kind.dtypes))
     dropped = feature == "dropout" and of_kind.multilayer
     return replace(config, num_layers=L, dropout=0.5) if dropped else config

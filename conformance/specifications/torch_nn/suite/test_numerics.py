@@ -43,12 +43,17 @@ def test_equation(trial):
     trial.agrees()
 
 
+def with_biases(call):
+    """Return whether the call has biases, by which gates are held open or closed."""
+    return call.config.bias
+
+
 def gate_decides(requirement, gate):
     def test(trial):
         """A failure counts if another gate with the same numbers is right; otherwise more than this gate is wrong."""
         agrees_or(trial, lambda: any(is_right(trial.other(call)) for call in witnesses(trial.call, gate)))
 
-    return decides(requirement, draw=isolated_gate(gate))(test)
+    return decides(requirement, draw=isolated_gate(gate), when=with_biases)(test)
 
 
 test_forget_gate = gate_decides("LSTM-FORGET-GATE", "f")
