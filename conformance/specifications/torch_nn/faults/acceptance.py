@@ -241,6 +241,27 @@ def cells_accept_anything():
 
 
 @family(
+    "REFUSE-CELL-STATE-RANK",
+    "a cell that takes states of any rank whose elements it can count off",
+    "a kernel that reads N * H numbers from a pointer",
+    numeric=False,
+)
+def cell_states_of_any_rank():
+    def step(cell, x, h, c):
+        shape = (*np.shape(x)[:-1], cell.config.hidden_size)
+
+        def counted(state):
+            if state is None or np.ndim(state) == len(shape):
+                return state
+            flat = np.asarray(state).ravel()
+            return np.resize(flat, shape) if flat.size else state
+
+        return cell.plain(x, counted(h), counted(c))
+
+    return {"step": step}
+
+
+@family(
     "UNCLAIMED-LENGTHS",
     "another layer than was asked for, where a feature is not claimed",
     "an argument accepted and ignored",

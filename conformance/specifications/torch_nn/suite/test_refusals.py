@@ -156,6 +156,19 @@ def test_dtype_of_states(trial):
         trial.rejects(f"{name} of {wrong} for x of {trial.call.config.dtype}", **{name: state.astype(wrong)})
 
 
+@decides("REFUSE-CELL-STATE-RANK", draw=cells)
+def test_rank_of_states(trial):
+    """States of a batch for x without one, states without one for x of a batch, and states of three axes."""
+    given = states_of(trial.call)
+    first = next(iter(given.values()))
+    ways = [lambda a: a[None, None]] if trial.call.unbatched else [lambda a: a[None]]
+    ways.append((lambda a: a[None]) if trial.call.unbatched else (lambda a: a[0]))
+    for change in ways:
+        wrong = {name: change(state) for name, state in given.items()}
+        shape = wrong[next(iter(given))].shape
+        trial.rejects(f"states of shape {shape} for x {trial.call.x.shape} (right: {first.shape})", **wrong)
+
+
 @decides("REFUSE-ONE-STATE")
 @decides("REFUSE-CELL-ONE-STATE", draw=cells)
 def test_one_state_of_two(trial):
