@@ -114,6 +114,11 @@ def torch_nn_backend(
     label = name or "torch-nn" + ("" if Environment(device).kind == "cpu" else f"-{Environment(device).kind}")
     options = _options(Standard(), chosen, dtypes, label, version, names, call, context, device, proves, claims)
     cells = None if proves is not None and "cells" not in claims else Standard()
+    if names is None:
+        options["names"] = Names(own_order=True)
+    documented = {"unbatched": True, "lengths": True, "initialization": True}
+    documented["deterministic"] = Environment(device).kind == "cpu"
+    options["claims"] = documented | claims
     return _built(TorchBackend(Standard(), cells, checks=checks, forks=forks, **options))
 
 

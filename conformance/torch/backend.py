@@ -118,8 +118,8 @@ class TorchBackend(Backend):
             "batch_first": takes("batch_first") or bool(first),
             "projection": takes("proj_size") and "lstm" in self.asked_for.kinds,
             "initial_state": forward.states,
-            "unbatched": self.given.get("unbatched", True) and tried.takes_unbatched(),
-            "lengths": self.given.get("lengths", True) and tried.takes_lengths(),
+            "unbatched": "unbatched" in self.given or tried.takes_unbatched(),
+            "lengths": "lengths" in self.given or tried.takes_lengths(),
             **dict.fromkeys(("dropout", "training_gradients"), dropout),
             "parameters": not bound.shared,
             "gradients": True,
@@ -139,7 +139,7 @@ class TorchBackend(Backend):
             found |= {
                 "no_bias": self.cells.takes("bias"),
                 "initial_state": forward.states,
-                "unbatched": self.given.get("unbatched", True) and tried.takes_unbatched(),
+                "unbatched": "unbatched" in self.given or tried.takes_unbatched(),
                 **dict.fromkeys(OF_LAYERS, False),
             }
         return found

@@ -57,9 +57,13 @@ def blocks_of(pattern: str, kind: str) -> list[Block]:
 
 
 class Names:
-    """The argument ``names``. Raises ValueError, one sentence, for what is none of the three forms."""
+    """The argument ``names``. Raises ValueError, one sentence, for what is none of the three forms.
 
-    def __init__(self, given: Any = None) -> None:
+    With ``own_order`` parameters are read back in the module's order, not the documented one.
+    """
+
+    def __init__(self, given: Any = None, own_order: bool = False) -> None:
+        self.own_order = own_order
         self.mapping: Mapping[str, str] = {}
         self.pair: Pair | None = None
         if given is None:
@@ -165,6 +169,7 @@ class MappedBound(Bound):
                 f"names: torch.nn has no parameter for the module's {', '.join(more)}; give names={{...}} that use "
                 "all of its parameters, or wrap the module."
             )
+        self.order = [block.target for (block,) in self.blocks.values()] if names.own_order else []
         self.shared = len(set(targets)) < len(targets)
         self.everything = {target: everything[target] for target in dict.fromkeys(targets)}
         for name, blocks in self.blocks.items():
@@ -214,7 +219,11 @@ class MappedBound(Bound):
 
     def take(self) -> Tensors:
         """Return copies of the parameters by their documented names, in the documented order."""
-        return self._composed({target: value.detach() for target, value in self.everything.items()})
+        composed = self._composed({target: value.detach() for target, value in self.everything.items()})
+        if not self.order:
+            return composed
+        names = dict(zip(self.order, self.blocks, strict=True))
+        return {names[target]: composed[names[target]] for target in self.own}
 
     def gradients(self, gradients: Sequence[Any]) -> Tensors:
         """Return gradients by the documented names, given those of ``tensors``."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from conformance.backend import CellConfig, LayerConfig
 from conformance.torch.signature import Parameters
-from conformance.torch.tensors import DTYPES
+from conformance.torch.tensors import DTYPES, to_torch
 
 
 def layer_module(config: LayerConfig, device: str = "cpu") -> Any:
@@ -59,6 +61,11 @@ def cell_module(config: CellConfig, device: str = "cpu") -> Any:
         case "rnn_tanh" | "rnn_relu":
             return torch.nn.RNNCell(**arguments, nonlinearity=config.kind.removeprefix("rnn_"))
     raise ValueError(f"torch.nn has no cell of kind {config.kind!r}")
+
+
+def load(module: Any, parameters: Mapping[str, np.ndarray]) -> None:
+    """Load parameters by name. Raises RuntimeError for missing, superfluous or misshapen ones."""
+    module.load_state_dict({name: to_torch(value) for name, value in parameters.items()}, strict=True)
 
 
 class Standard:
