@@ -163,3 +163,13 @@ def layer(x, h_0, c_0, weights, kernels):
             h, c = LSTMStep.apply(x_part + u, c, kernels)
         output.append(h)
     return torch.stack(output), h[None], None if c is None else c[None]
+
+
+@triton.autotune(configs=[triton.Config({"SIZE": 16}), triton.Config({"SIZE": 32})], key=["count"])
+@triton.jit
+def autotuned_sum(x, y, count, SIZE: tl.constexpr):
+    """Store erf(x) + exp2(x) + x**2."""
+    at = tl.arange(0, SIZE)
+    inside = at < count
+    value = tl.load(x + at, mask=inside)
+    tl.store(y + at, libdevice.erf(value) + libdevice.exp2(value) + libdevice.pow(value, 2.0), mask=inside)
