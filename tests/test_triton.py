@@ -14,7 +14,7 @@ from conformance.torch import triton_interpreter  # noqa: E402
 
 
 def terminal(*arguments):
-    """Run the suite on backends of tests/triton_backends.py; return the status and what was printed."""
+    """Run the suite on backends of tests/triton_backends.py; return the status and the output."""
     options = ("-p", "no:cacheprovider", "-q", "--hypothesis-profile", "smoke", "--conformance-processes", "1")
     command = [sys.executable, "-m", "pytest", *options, "conformance", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)

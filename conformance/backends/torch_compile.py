@@ -17,7 +17,8 @@ import torch
 
 from conformance.backend import CellConfig, Features, LayerConfig
 from conformance.backends.torch_eager import TorchCompiled
-from conformance.torch.layers import TorchCell, TorchLayer
+from conformance.torch.cells import TorchCell
+from conformance.torch.layers import TorchLayer
 from conformance.torch.standard import cell_module, layer_module
 
 UNLIMITED = 10**6  # compilations of one function: past its default limit of 8 torch would run it uncompiled

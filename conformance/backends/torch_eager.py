@@ -1,6 +1,6 @@
 """``torch-cpu`` and ``torch-cpu-native``: torch.nn.RNN, LSTM, GRU and their cells, eager, on the CPU.
 
-The adapters are ``conformance.torch``'s, with torch.nn's own modules. Parameters are loaded unchanged and by name,
+``conformance.torch`` makes the adapters of torch.nn's own modules. Parameters are loaded unchanged and by name,
 because the suite checks the documentation of these modules. ``lengths`` become a PackedSequence. ``torch-cpu`` uses
 torch's defaults, and oneDNN where torch chooses it; ``torch-cpu-native`` uses torch's own kernels.
 """

@@ -17,7 +17,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from conformance.backend import CellConfig, Features, LayerConfig
 from conformance.backends.torch_eager import TorchCompiled
-from conformance.torch.layers import TorchCell, TorchLayer
+from conformance.torch.cells import TorchCell
+from conformance.torch.layers import TorchLayer
 from conformance.torch.standard import Standard, cell_module, layer_module
 
 States = tuple[Tensor, Tensor]

@@ -1,4 +1,4 @@
-"""The way of parameters: from torch.nn's names to those of a module, and back."""
+"""The way of parameters: from torch.nn's names to the names of a module, and back."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def blocks_of(pattern: str, kind: str) -> list[Block]:
 
 
 class Names:
-    """The argument ``names``. Raises ValueError, one sentence, for what is none of the three forms.
+    """The argument ``names``. Raises ValueError, one sentence, for an argument of another form.
 
     With ``own_order`` parameters are read back in the module's order, not the documented one.
     """
@@ -141,7 +141,7 @@ class Bound:
         raise NotImplementedError
 
     def gradients(self, gradients: Sequence[Any]) -> Tensors:
-        """Return gradients by the documented names, given those of ``tensors``."""
+        """Return gradients by the documented names, given the gradients of ``tensors``."""
         raise NotImplementedError
 
 
@@ -226,7 +226,7 @@ class MappedBound(Bound):
         return {names[target]: composed[names[target]] for target in self.own}
 
     def gradients(self, gradients: Sequence[Any]) -> Tensors:
-        """Return gradients by the documented names, given those of ``tensors``."""
+        """Return gradients by the documented names, given the gradients of ``tensors``."""
         return self._composed(dict(zip(self.everything, gradients, strict=True)))
 
     def _composed(self, values: Tensors) -> Tensors:
@@ -268,7 +268,7 @@ class PairBound(Bound):
         return {name: value.detach().clone() for name, value in taken.items()}
 
     def gradients(self, gradients: Sequence[Any]) -> Tensors:
-        """Return gradients by the documented names: what ``take`` reads with the gradients in the parameters' place."""
+        """Return gradients by the documented names: ``take`` reads them in the place of the parameters."""
         tensors = self.tensors
         kept = [tensor.detach().clone() for tensor in tensors]
         with torch.no_grad():

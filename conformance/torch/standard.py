@@ -75,7 +75,7 @@ class Standard:
     parameters = Parameters(layer_module)
 
     def takes(self, name: str) -> bool:
-        """Return True: torch.nn's layers take what is documented, and refuse what is not."""
+        """Return True: torch.nn's layers take the documented arguments, and refuse others themselves."""
         return True
 
     def build(self, config: LayerConfig | CellConfig, device: str) -> Any:

@@ -1,4 +1,4 @@
-"""What Triton's interpreter lacks, so that kernels run on the CPU without a GPU.
+"""Stand-ins for the parts that Triton's interpreter lacks, so that kernels run on the CPU without a GPU.
 
 ``TRITON_INTERPRET=1`` makes ``triton.jit`` interpret a kernel. It must be set before the kernels are defined; importing
 them inside ``with triton_interpreter():`` does that too.
@@ -59,10 +59,10 @@ LIBRARY = UNARY | BINARY | {"fma": lambda x, y, z: x * y + z}
 
 @contextmanager
 def triton_interpreter() -> Iterator[None]:
-    """Surround kernels that Triton's interpreter runs, with what it lacks: for ``context``.
+    """Surround kernels in Triton's interpreter with stand-ins for its missing parts: for ``context``.
 
-    libdevice's functions are NumPy's. ``triton.autotune`` takes the first configuration without a measurement. Without
-    CUDA, ``torch.cuda.device`` and ``torch.cuda.synchronize`` do nothing. Raises ModuleNotFoundError without Triton.
+    NumPy computes libdevice's functions. ``triton.autotune`` takes the first configuration, unmeasured. Without CUDA,
+    ``torch.cuda.device`` and ``torch.cuda.synchronize`` do nothing. Raises ModuleNotFoundError without Triton.
     """
     with ExitStack() as stack:
         stack.enter_context(
