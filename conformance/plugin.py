@@ -48,11 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "speaks)",
     )
     group.addoption(
-        "--kind",
-        metavar="KIND",
-        default=None,
-        help="the kind of a backend torch:package.module:attribute whose name does not say it: rnn_tanh, rnn_relu, "
-        "lstm or gru",
+        "--kind", metavar="KIND", help="the kind of a backend torch:... whose name does not say it: gru, lstm, ..."
     )
     group.addoption(
         "--conformance-report", metavar="FILE", default=None, help="write the machine-readable result to this JSON file"

@@ -63,6 +63,7 @@ MARKERS = {
     "test_torch": "slow torch",
     "test_torch_onnx": "torch onnx",
     "test_torch_ways": "torch",
+    "test_triton": "slow torch",
     "test_versions": "fast",
 }
 collect_ignore = ["toy_specification"]  # its suite is for the runs that tests/test_specifications.py starts

@@ -54,7 +54,7 @@ def project(tmp_path_factory):
 
 
 def terminal(project, *arguments):
-    """Run pytest in the folder of the project; return its status and what it printed."""
+    """Run pytest in the folder of the project; return its status and its output."""
     options = ("-p", "conformance.plugin", "-p", "no:cacheprovider", "--conformance-processes", "1", "-q")
     command = [sys.executable, "-m", "pytest", *options, "--pyargs", "conformance", *arguments]
     path = f"{ROOT}{':'}{project}"
@@ -162,7 +162,7 @@ def test_an_object_at_the_top_of_a_module_runs_in_separate_processes():
 
 
 class Full(torch.nn.Module):
-    """A module that takes all arguments of torch.nn's."""
+    """A module that takes all arguments of torch.nn's layers."""
 
     def __init__(self, input_size, hidden_size, num_layers=1, bias=True, batch_first=False, dropout=0.0,
                  bidirectional=False, proj_size=0, device=None, dtype=None):  # fmt: skip
@@ -184,11 +184,11 @@ CORE = {"initial_state", "parameters", "gradients", "parameters_set"}
 
 
 def test_claims_follow_from_signatures():
-    flags = {"multilayer", "bidirectional", "no_bias", "batch_first", "projection", "dropout"}
+    flags = {"multilayer", "bidirectional", "no_bias", "batch_first", "projection", "dropout", "training_gradients"}
     assert claimed(module_backend(Full, kinds="lstm")) == CORE | flags | {"unbatched", "lengths"}
     assert claimed(module_backend(MyLSTM, kinds="lstm")) == CORE | {"batch_first"}
     wrapped = claimed(module_backend(torch_modules.Wrapped, kinds="lstm"))
-    assert wrapped == CORE - {"initial_state"} | flags - {"dropout"} | {"unbatched", "lengths"}
+    assert wrapped == CORE - {"initial_state"} | flags - {"dropout", "training_gradients"} | {"unbatched", "lengths"}
     cells = cell_backend(Step, kinds="lstm")
     assert claimed(cells) == {"cells", "cell_gradients", "no_bias", "initial_state", "unbatched"}
     assert not cells.features.layers

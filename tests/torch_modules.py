@@ -58,7 +58,7 @@ class OutputLSTM(MyLSTM):
 
 
 class SwappedOutputLSTM(SwappedLSTM):
-    """The wrong LSTM, of which only the output is returned."""
+    """The wrong LSTM, which returns its output alone."""
 
     def forward(self, x, states=None):
         return super().forward(x, states)[0]

@@ -21,8 +21,8 @@ import torch
 
 from conformance.backend import Features, Result
 from conformance.backends.checked import CheckedBackend, CheckedCell, CheckedLayer, past_the_end
-from conformance.backends.torch_eager import to_numpy, to_torch
 from conformance.layouts import from_keras, to_keras
+from conformance.torch.tensors import to_numpy, to_torch
 
 if keras.backend.backend() != "torch":
     raise ImportError("Keras was imported before with another backend than torch")

@@ -16,13 +16,10 @@ from threading import Lock
 import torch
 
 from conformance.backend import CellConfig, Features, LayerConfig
-from conformance.backends.torch_eager import (
-    InferenceLayer,
-    TorchCell,
-    TorchCompiled,
-    cell_module,
-    layer_module,
-)
+from conformance.backends.torch_eager import TorchCompiled
+from conformance.torch.cells import TorchCell
+from conformance.torch.layers import TorchLayer
+from conformance.torch.standard import cell_module, layer_module
 
 UNLIMITED = 10**6  # compilations of one function: past its default limit of 8 torch would run it uncompiled
 OPTIONS = {"allow_rnn": True, "recompile_limit": UNLIMITED, "accumulated_recompile_limit": UNLIMITED}
@@ -59,19 +56,17 @@ class Compiled:
 compiled = lru_cache(maxsize=None)(Compiled)
 
 
-class CompiledLayer(InferenceLayer):
+class CompiledLayer(TorchLayer):
     """A torch.nn.RNN, LSTM or GRU, compiled."""
 
-    def _call(self, module, x, h_0, c_0, lengths):
-        return super()._call(
-            lambda *arguments: compiled(self.config)(module.state_dict(), *arguments), x, h_0, c_0, lengths
-        )
+    def _call_module(self, module, x, states):
+        return compiled(self.config)(module.state_dict(), x, states)
 
 
 class CompiledCell(TorchCell):
     """A torch.nn.RNNCell, LSTMCell or GRUCell, compiled."""
 
-    def _call(self, x, states):
+    def _call_module(self, x, states):
         return compiled(self.config)(self.module.state_dict(), x, states)
 
 
@@ -79,5 +74,5 @@ class TorchCompile(TorchCompiled):
     """The modules of torch.nn, compiled by torch.compile for every shape."""
 
     name = "torch-compile"
-    Layer, Cell = CompiledLayer, CompiledCell
+    layer_class, cell_class = CompiledLayer, CompiledCell
     features = Features(lengths=False, cells=True, configurations=5, fixed_shapes=True, most_steps=100)

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import torch
 
-from conformance.backend import Unsupported
-from conformance.backends.torch_eager import Platform, Switched, TorchEager
+from conformance.backends.torch_eager import TorchEager
+from conformance.torch.environment import Switched
 
 
 class TorchCUDA(TorchEager):
@@ -23,14 +23,11 @@ class TorchCUDA(TorchEager):
     cudnn, tf32 = True, False
 
     def __init__(self, device: str = "cuda") -> None:
+        super().__init__(device, Switched(lambda: torch.backends.cudnn.flags(enabled=self.cudnn, allow_tf32=self.tf32)))
+        self.environment.require_device()
         if device == "cuda":
-            if not torch.cuda.is_available():
-                raise Unsupported(f"needs a CUDA device: torch {torch.__version__} finds none")
             cudnn, name = torch.backends.cudnn.version(), torch.cuda.get_device_name()
-            self.version = f"{torch.__version__}, CUDA {torch.version.cuda}, cuDNN {cudnn}, {name}"
-        self.platform = Platform(
-            device, Switched(lambda: torch.backends.cudnn.flags(enabled=self.cudnn, allow_tf32=self.tf32))
-        )
+            self._version = f"{torch.__version__}, CUDA {torch.version.cuda}, cuDNN {cudnn}, {name}"
 
 
 class TorchCUDATF32(TorchCUDA):

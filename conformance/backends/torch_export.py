@@ -10,20 +10,16 @@ from __future__ import annotations
 
 import copy
 import warnings
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 
 from conformance.backend import CellConfig, Features, LayerConfig
-from conformance.backends.torch_eager import (
-    InferenceLayer,
-    TorchCell,
-    TorchCompiled,
-    cell_module,
-    layer_module,
-    named_parameters,
-    to_numpy,
-)
+from conformance.backends.torch_eager import TorchCompiled
+from conformance.torch.cells import TorchCell
+from conformance.torch.layers import TorchLayer
+from conformance.torch.standard import cell_module, layer_module
+from conformance.torch.tensors import to_numpy
 
 Signature = tuple[tuple[tuple[int, ...], torch.dtype], ...]  # shapes and dtypes of x and the states
 
@@ -71,31 +67,41 @@ class Programs(dict):
             shape = (1, self.config.input_size) if cell else (1, 1, self.config.input_size)
             dtype = next(iter(self.parameters.values())).dtype
             program = self[((shape, dtype),)]
-        return named_parameters(program)
+        return {name.rpartition(".")[2]: value for name, value in program.named_parameters()}
 
 
-class ExportedLayer(InferenceLayer):
+class ExportedLayer(TorchLayer):
     """A torch.nn.RNN, LSTM or GRU, exported."""
 
-    def _module(self, config, parameters):
-        return Programs(config, super()._module(config, parameters).state_dict())
+    @cached_property
+    def programs(self) -> Programs:
+        """The layer's programs."""
+        return Programs(self.config, self.module.state_dict())
+
+    def _call_module(self, module, x, states):
+        return self.programs(x, states)
 
     def parameters(self):
-        return {name: to_numpy(value).copy() for name, value in self.module.read_back().items()}
+        return {name: to_numpy(value).copy() for name, value in self.programs.read_back().items()}
 
 
 class ExportedCell(TorchCell):
     """A torch.nn.RNNCell, LSTMCell or GRUCell, exported."""
 
-    def _module(self, parameters):
-        return Programs(self.config, super()._module(parameters).state_dict())
+    @cached_property
+    def programs(self) -> Programs:
+        """The cell's programs."""
+        return Programs(self.config, self.module.state_dict())
+
+    def _call_module(self, x, states):
+        return self.programs(x, states)
 
 
 class TorchExport(TorchCompiled):
     """The modules of torch.nn, exported by torch.export for every shape."""
 
     name = "torch-export"
-    Layer, Cell = ExportedLayer, ExportedCell
+    layer_class, cell_class = ExportedLayer, ExportedCell
     features = Features(
         lengths=False, cells=True, parameters=True, configurations=16, fixed_shapes=True, most_steps=100
     )

@@ -9,7 +9,7 @@ import onnxruntime
 import torch
 
 from conformance.backend import CellConfig, LayerConfig, Unsupported
-from conformance.backends.torch_eager import DTYPES
+from conformance.torch.tensors import DTYPES
 
 VERSION = f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}"
 # The GRU kernel approximates tanh and the reset gate by polynomials, with errors up to 11 u: docs/findings.md.

@@ -24,9 +24,10 @@ from torch.onnx._internal.exporter import _registration
 
 from conformance.backend import Backend, Cell, CellConfig, Features, Layer, LayerConfig, Result, Unsupported
 from conformance.backends.cross_process_cache import CrossProcessCache
-from conformance.backends.torch_eager import DTYPES, cell_module, layer_module
 from conformance.backends.torch_onnx import ARITHMETIC, VERSION, Arrays, Form, refuse, session, state_names
 from conformance.backends.torch_snippets import compute_source, module_source
+from conformance.torch.standard import cell_module, layer_module
+from conformance.torch.tensors import DTYPES
 from reference.parameters import parameter_shapes
 
 N = 2  # samples of the exporter's example; dynamic in the graph

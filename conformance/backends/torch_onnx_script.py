@@ -23,15 +23,10 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from conformance.backend import Backend, Cell, CellConfig, Features, Layer, LayerConfig, Result
-from conformance.backends.torch_eager import (
-    DTYPES,
-    cell_module,
-    layer_module,
-    load,
-    to_numpy,
-)
 from conformance.backends.torch_onnx import ARITHMETIC, VERSION, Form, refuse, session
 from conformance.backends.torch_snippets import compute_source, module_source
+from conformance.torch.standard import cell_module, layer_module, load
+from conformance.torch.tensors import DTYPES, to_numpy
 
 Shape = tuple[int | str, ...]  # a string names an extent that is dynamic in the graph
 EXTENTS = {"T": 3, "N": 2}  # in the example that the exporter traces

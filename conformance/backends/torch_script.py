@@ -16,7 +16,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from conformance.backend import CellConfig, Features, LayerConfig
-from conformance.backends.torch_eager import TorchCell, TorchCompiled, TorchLayer, cell_module, layer_module, load
+from conformance.backends.torch_eager import TorchCompiled
+from conformance.torch.cells import TorchCell
+from conformance.torch.layers import TorchLayer
+from conformance.torch.standard import Standard, cell_module, layer_module
 
 States = tuple[Tensor, Tensor]
 
@@ -68,11 +71,11 @@ def scripted(config: LayerConfig | CellConfig) -> torch.jit.ScriptModule:
         return torch.jit.script(module)
 
 
-def loaded(config: LayerConfig | CellConfig, parameters) -> torch.jit.ScriptModule:
-    """Return a scripted layer or cell with these parameters. Raises RuntimeError if they do not fit."""
-    module = copy.deepcopy(scripted(config))  # 0.3 ms, where scripting takes 0.3 s
-    load(module.layer if isinstance(config, LayerConfig) else module, parameters)
-    return module
+class Scripts(Standard):
+    """The factory of scripted modules."""
+
+    def build(self, config: LayerConfig | CellConfig, device: str) -> torch.jit.ScriptModule:
+        return copy.deepcopy(scripted(config))  # 0.3 ms, where scripting takes 0.3 s
 
 
 def give_both(h: Tensor | None, c: Tensor | None) -> None:
@@ -88,13 +91,10 @@ def give_both(h: Tensor | None, c: Tensor | None) -> None:
 class ScriptedLayer(TorchLayer):
     """A torch.nn.RNN, LSTM or GRU, scripted."""
 
-    def _module(self, config, parameters):
-        return loaded(config, parameters)
-
-    def _call(self, module, x, h_0, c_0, lengths):
+    def _states(self, x, h_0, c_0):
         if self.config.kind == "lstm":
             give_both(h_0, c_0)
-        return super()._call(module, x, h_0, c_0, lengths)
+        return super()._states(x, h_0, c_0)
 
     def _call_packed(self, module, x, states, lengths):
         return module(x, states, lengths)
@@ -103,18 +103,18 @@ class ScriptedLayer(TorchLayer):
 class ScriptedCell(TorchCell):
     """A torch.nn.RNNCell, LSTMCell or GRUCell, scripted."""
 
-    def _module(self, parameters):
-        return loaded(self.config, parameters)
-
-    def _call(self, x, states):
+    def _call(self, x, h, c):
         if self.config.kind == "lstm":
-            give_both(*(states or (None, None)))
-        return super()._call(x, states)
+            give_both(h, c)
+        return super()._call(x, h, c)
 
 
 class TorchScript(TorchCompiled):
     """The modules of torch.nn, compiled by torch.jit.script, in TorchScript's interpreter."""
 
     name = "torch-script"
-    Layer, Cell = ScriptedLayer, ScriptedCell
+    layer_class, cell_class = ScriptedLayer, ScriptedCell
     features = Features(cells=True, parameters=True, gradients=True, dropout=True, configurations=16)
+
+    def factory(self):
+        return Scripts()

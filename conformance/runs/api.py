@@ -160,8 +160,8 @@ def _shown(backend: Any) -> str:
 def importable_name(backend: Callable[..., Any] | Any) -> str | None:
     """Return the NAME ``module:attribute`` under which another process can import a backend, or None.
 
-    A class or function knows its name. For an instance of conformance.torch's, the module in which it was made is
-    searched for it.
+    A class or function knows its name. An instance that conformance.torch made is searched
+    in the module that made it.
     """
     module, qualname = getattr(backend, "__module__", None), getattr(backend, "__qualname__", None)
     if qualname is None and "__module__" in getattr(backend, "__dict__", {}):

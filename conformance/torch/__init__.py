@@ -49,11 +49,11 @@ def module_backend(
     proj_size, dropout. ``claims`` are fields of ``conformance.Features`` and correct that.
 
     ``names`` are None (torch.nn's names, also below one wrapped module), a mapping from torch.nn's names to the
-    module's, or a pair put(module, parameters), take(module). ``call(module, x, states, lengths)`` makes a call in
-    another way. ``context()`` returns a context manager that surrounds building and calling, ``device`` is any of
-    torch's. A call that does not enter what ``proves`` says fails: an overload's name, or a function that returns how
-    often it was entered. The module's own checks of arguments are tested; the helper checks the
-    calls for which it packs x by lengths, all calls with ``checks=True``, and none with False.
+    names of the module, or a pair put(module, parameters), take(module). ``call(module, x, states, lengths)`` makes a
+    call in another way. ``context()`` returns a context manager that surrounds building and calling, ``device`` is any
+    device of torch. ``proves`` is an overload's name, or a function that returns how often the kernel was entered: a
+    call that does not enter it fails. The module's own checks of arguments are tested; the helper checks the calls for
+    which it packs x by lengths, all calls with ``checks=True``, and none with False.
     ``forks`` says whether the built backend works in a forked process (None: on the CPU alone).
 
     Raises ValueError, one sentence, for an argument that cannot be used.
@@ -82,7 +82,7 @@ def cell_backend(
     """Return the backend of a class or function that is called as torch.nn's cells are: cells, and no layers.
 
     ``names`` are torch.nn's for cells, such as ``weight_ih``. ``call(module, x, states, None)`` makes a step in
-    another way. The other arguments and the errors are those of ``module_backend``.
+    another way. The other arguments and the errors are as in ``module_backend``.
     """
     made = Factory(factory, cell=True)
     options = _options(made, kinds, dtypes, name, version, names, call, context, device, proves, claims)
@@ -107,13 +107,18 @@ def torch_nn_backend(
     """Return the backend of torch.nn itself, in a context or on a device.
 
     It claims all that torch.nn documents. With ``proves`` an operator of one kind, such as ``aten::lstm.input``, it
-    claims the layers of that kind alone. The other arguments and the errors are those of ``module_backend``.
+    claims the layers of that kind alone. The other arguments and the errors are as in ``module_backend``.
     """
     proof = _proof(proves, Environment(device, context))
     chosen = kinds if kinds is not None else (proof.kinds if proof is not None and proof.kinds else KINDS)
     label = name or "torch-nn" + ("" if Environment(device).kind == "cpu" else f"-{Environment(device).kind}")
     options = _options(Standard(), chosen, dtypes, label, version, names, call, context, device, proves, claims)
     cells = None if proves is not None and "cells" not in claims else Standard()
+    if names is None:
+        options["names"] = Names(own_order=True)
+    documented = {"unbatched": True, "lengths": True, "initialization": True}
+    documented["deterministic"] = Environment(device).kind == "cpu"
+    options["claims"] = documented | claims
     return _built(TorchBackend(Standard(), cells, checks=checks, forks=forks, **options))
 
 
@@ -140,7 +145,7 @@ def function_backend(
     initial states and gradients, and nothing else unless ``claims`` say so: one layer and direction, with biases, x
     with an axis of samples. A parameter ``lengths`` of f receives lengths, and claims them; a parameter ``config``
     receives the LayerConfig. ``checks``: the helper refuses invalid arguments. The other arguments and the errors are
-    those of ``module_backend``.
+    as in ``module_backend``.
     """
     made = FunctionFactory(function)
     takes_lengths = any(made.parameters.has(name) for name in LENGTHS)

@@ -1,4 +1,4 @@
-"""The backend of torch modules: what is claimed, what is refused, and how a module is built and tried."""
+"""The backend of torch modules: its claims and refusals, and the building and first call of a module."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from conformance.backend import Backend, CellConfig, Features, LayerConfig, Unsupported
+from conformance.torch.cells import TorchCell
 from conformance.torch.environment import Environment
-from conformance.torch.layers import TorchCell, TorchLayer
+from conformance.torch.layers import TorchLayer
 from conformance.torch.names import Bound, Config, Names
 from conformance.torch.proof import Proof
 from conformance.torch.returned import ALL, OUTPUT, OUTPUT_H, STATE, STATES, form_of
@@ -29,7 +30,7 @@ MISSING = {ALL: (), OUTPUT: ("h_n", "c_n"), STATE: ("output", "c_n"), STATES: ("
 
 @dataclass(frozen=True)
 class Manner:
-    """How the module of a backend is called and what it returns."""
+    """The way of calling the module of a backend, and the form of its results."""
 
     forward: Forward
     returns: str = ALL
@@ -40,7 +41,7 @@ class Manner:
 class TorchBackend(Backend):
     """Modules of torch as a backend. ``conformance.torch`` has the functions that make one.
 
-    What the claims leave out is refused here and in the layers and cells that it builds, by ``refuse``.
+    ``refuse`` raises Unsupported for unclaimed features, here and in the layers and cells.
     """
 
     layer_class: type[TorchLayer] = TorchLayer
@@ -77,13 +78,13 @@ class TorchBackend(Backend):
 
     @property
     def version(self) -> str:  # type: ignore[override]  # known once the module was tried
-        """The version of the library, and what its modules do not give."""
+        """The version of the library, and the form of its results if parts are missing."""
         lacking = MISSING[self.manner.returns] if "features" in vars(self) else ()
         return self._version + (f", {self.manner.returns}" if lacking else "")
 
     @cached_property
     def features(self) -> Features:  # type: ignore[override]  # known once the module was tried
-        """The claims: what signatures and a first call say, corrected by what the caller said.
+        """The claims: read from signatures and a first call, and corrected by the arguments.
 
         Raises Unsupported without the device, and ValueError if the module cannot be built or its parameters have
         other names.
@@ -99,7 +100,7 @@ class TorchBackend(Backend):
         return replace(self.asked_for, **(found | self.given))
 
     def _claims_of_layers(self) -> dict[str, Any]:
-        """Return what the signatures of the factory and of ``forward`` say, and what a first call shows."""
+        """Return the claims that the signatures of the factory and of ``forward``, and a first call, show."""
         takes = self.layers.takes
         config = self._config(LayerConfig)
         module, bound = self.tried(config)
@@ -118,8 +119,8 @@ class TorchBackend(Backend):
             "batch_first": takes("batch_first") or bool(first),
             "projection": takes("proj_size") and "lstm" in self.asked_for.kinds,
             "initial_state": forward.states,
-            "unbatched": self.given.get("unbatched", True) and tried.takes_unbatched(),
-            "lengths": self.given.get("lengths", True) and tried.takes_lengths(),
+            "unbatched": "unbatched" in self.given or tried.takes_unbatched(),
+            "lengths": "lengths" in self.given or tried.takes_lengths(),
             **dict.fromkeys(("dropout", "training_gradients"), dropout),
             "parameters": not bound.shared,
             "gradients": True,
@@ -139,7 +140,7 @@ class TorchBackend(Backend):
             found |= {
                 "no_bias": self.cells.takes("bias"),
                 "initial_state": forward.states,
-                "unbatched": self.given.get("unbatched", True) and tried.takes_unbatched(),
+                "unbatched": "unbatched" in self.given or tried.takes_unbatched(),
                 **dict.fromkeys(OF_LAYERS, False),
             }
         return found
@@ -175,14 +176,14 @@ class TorchBackend(Backend):
     # --- building -------------------------------------------------------------------------------------
 
     def layer(self, config: LayerConfig, parameters: dict[str, Any]) -> TorchLayer:
-        """Build a layer. Raises Unsupported for what is not claimed, and the module's errors."""
+        """Build a layer. Raises Unsupported for unclaimed features, and the module's errors."""
         if self.layers is None:
             raise Unsupported(f"{self.name} has cells alone")
         self.refuse_unclaimed(config)
         return self.layer_class(self, config, parameters)
 
     def cell(self, config: CellConfig, parameters: dict[str, Any]) -> TorchCell:
-        """Build a cell. Raises Unsupported for what is not claimed, and the module's errors."""
+        """Build a cell. Raises Unsupported for unclaimed features, and the module's errors."""
         if self.cells is None or not self.features.of(config.kind).cells:
             raise Unsupported(f"{self.name} has no cells")
         self.refuse_unclaimed(config)
@@ -207,14 +208,14 @@ class TorchBackend(Backend):
     # --- refusing -------------------------------------------------------------------------------------
 
     def refuse(self, feature: str, kind: str, asked: bool = True) -> None:
-        """Raise Unsupported if a feature is asked for and not claimed."""
+        """Raise Unsupported for an unclaimed feature if the call uses it."""
         if asked and not self.features.of(kind).claims(feature):
             raise Unsupported(f"{feature} is not claimed")
 
     def refuse_unclaimed(self, config: Config) -> None:
         """Raise Unsupported for a configuration that is not claimed, ValueError for one that nobody else refuses.
 
-        Arguments that the factory takes are for the module to check.
+        The module checks the arguments that the factory takes.
         """
         features, kind = self.features.of(config.kind), config.kind
         if config.kind not in KINDS or config.dtype not in DTYPES:
@@ -265,7 +266,7 @@ class TorchBackend(Backend):
 
 
 class Tried:
-    """First calls of a module, whose answers fill in what no signature says."""
+    """First calls of a module, which show the claims that no signature has."""
 
     STEPS, SAMPLES = 3, 2
 
@@ -291,7 +292,7 @@ class Tried:
             torch.set_num_threads(threads)
 
     def form(self) -> str:
-        """Return the form of what the module returns."""
+        """Return the form of the module's results."""
         if isinstance(self.config, CellConfig):
             return OUTPUT_H if torch.is_tensor(self.returned(self.x)) and self.config.kind == "lstm" else ALL
         return form_of(self.returned(self.x), self.config.kind, self.STEPS, self.SAMPLES)
@@ -299,8 +300,8 @@ class Tried:
     def batches_first(self, given: bool | None) -> bool:
         """Return whether a module without the argument ``batch_first`` takes (N, T, I).
 
-        If nobody says it: what happens in x[:, 0] changes the output at [:, 1], and what happens in x[0] does not
-        change it at [1], if and only if the second axis is that of steps.
+        Without that knowledge two calls decide: the second axis counts steps if a change of x[:, 0] changes the
+        output at [:, 1], and a change of x[0] does not change it at [1].
         """
         if given is not None:
             return given
@@ -325,7 +326,7 @@ class Tried:
         return output if is_output else None
 
     def takes_unbatched(self) -> bool:
-        """Return whether x without an axis of samples gives what is documented for it."""
+        """Return whether x without an axis of samples gives results of the documented shapes."""
         x = self.x[0] if isinstance(self.config, CellConfig) else self.x[:, 0]
         return self._fits(x, None)
 

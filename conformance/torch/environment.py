@@ -81,7 +81,7 @@ class Environment:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Surround building or calling. Raises TypeError if the context is none."""
+        """Surround building or calling. Raises TypeError for an object that is no context manager."""
         surrounding = self.context()
         if not hasattr(surrounding, "__enter__"):
             raise TypeError(f"context: it returned {type(surrounding).__name__}, which is no context manager")

@@ -42,7 +42,7 @@ class FunctionModule(torch.nn.Module):
 
 
 class FunctionFactory:
-    """Builds modules of a function. Raises ValueError, one sentence, for what cannot be called."""
+    """Builds modules of a function. Raises ValueError, one sentence, if the function cannot be called so."""
 
     without_dtype = False
 
@@ -63,7 +63,7 @@ class FunctionFactory:
             )
 
     def takes(self, name: str) -> bool:
-        """Return whether an argument of torch.nn's layers reaches the function: none does, the weights show it."""
+        """Return False: no argument of torch.nn's layers reaches the function, whose weights show it."""
         return False
 
     def build(self, config: LayerConfig | CellConfig, device: str) -> FunctionModule:

@@ -1,4 +1,4 @@
-"""A layer and a cell of the suite around a module of torch."""
+"""A layer of the suite around a module of torch."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import torch
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 import reference.gradients
-from conformance.backend import Cell, CellConfig, Layer, LayerConfig, Result
+from conformance.backend import Layer, LayerConfig, Result
 from conformance.torch.names import Bound
-from conformance.torch.returned import OUTPUT_H, STATE, Parts, last_of, parts_of
+from conformance.torch.returned import STATE, Parts, last_of, parts_of
 from conformance.torch.tensors import to_numpy, to_torch
 from reference.config import numpy_dtype
-from reference.layers import check_cell_inputs, check_inputs, forward, step
+from reference.layers import check_inputs, forward
 
 Arrays: TypeAlias = dict[str, np.ndarray]
 TorchBackend: TypeAlias = Any
@@ -66,7 +66,7 @@ class TorchLayer(Layer):
         c_0: np.ndarray | None = None,
         lengths: Sequence[int] | None = None,
     ) -> Result:
-        """Call the module and return its results; what it does not give is the oracle's."""
+        """Call the module and return its results; the oracle computes missing ones."""
         self._check(x, h_0, c_0, lengths)
         tensors = [self._tensor(a) for a in (x, h_0, c_0)]
         with self._watched(x, lengths):
@@ -92,7 +92,7 @@ class TorchLayer(Layer):
                 self.module.eval()
 
     def _check(self, x: Any, h_0: Any, c_0: Any, lengths: Any) -> None:
-        """Refuse what is not claimed. Raises ValueError for invalid arguments that the module never sees."""
+        """Refuse unclaimed features. Raises ValueError for invalid arguments that the module never sees."""
         backend = self.backend
         if backend.checks or (backend.checks is None and lengths is not None and self._packs):
             check_inputs(self.config, x, h_0, c_0, lengths)
@@ -117,7 +117,7 @@ class TorchLayer(Layer):
         return to_torch(array, self.backend.environment.device)
 
     def _called(self, module: Any, arguments: Sequence[Any], lengths: Any) -> Parts:
-        """Call a module in the surroundings; return output, h_n and c_n as tensors, None for what it does not give."""
+        """Call a module in the surroundings; return output, h_n and c_n as tensors, None for a missing one."""
         with self.backend.environment.entered():
             x, h_0, c_0 = arguments
             return self._taken(self._call(module, x, h_0, c_0, lengths), x, lengths)
@@ -191,7 +191,7 @@ class TorchLayer(Layer):
         return self._call_module(module, packed, states)
 
     def _taken(self, returned: Any, x: Any, lengths: Any) -> Parts:
-        """Return the parts of what the module returned, in the configuration's order of axes."""
+        """Return the parts of a module's return value, in the configuration's order of axes."""
         manner, config, first = self.backend.manner, self.config, self._first
         if lengths is not None:
             returned = self._padded(returned, x, first)
@@ -207,7 +207,7 @@ class TorchLayer(Layer):
         return Parts(output, h_n, c_n)
 
     def _padded(self, returned: Any, x: Any, first: bool) -> Any:
-        """Return what was returned for packed input with a padded output."""
+        """Return the return value for packed input with a padded output."""
         alone = isinstance(returned, PackedSequence)
         output = returned if alone else returned[0] if isinstance(returned, (tuple, list)) else returned
         if not isinstance(output, PackedSequence):
@@ -217,7 +217,7 @@ class TorchLayer(Layer):
         return output if alone else (output, *returned[1:])
 
     def _filled(self, parts: Parts, x: Any, h_0: Any, c_0: Any, lengths: Any) -> Result:
-        """Return a Result of arrays. What the module does not give is the oracle's, so that nothing is compared."""
+        """Return a Result of arrays. The oracle computes missing ones, so that they are not compared."""
         found = {name: to_numpy(part) for name, part in parts._asdict().items()}
         wanted = ["output", "h_n", "c_n"][: 3 if self.config.kind == "lstm" else 2]
         if lacking := [name for name in wanted if found[name] is None]:
@@ -251,7 +251,7 @@ class TorchLayer(Layer):
         d_h_n: np.ndarray | None,
         d_c_n: np.ndarray | None,
     ) -> Arrays:
-        """Return the gradients that autograd finds; the oracle's for cotangents of what the module does not give."""
+        """Return the gradients that autograd finds; the oracle adds the part of missing results."""
         self.backend.refuse("gradients", self.config.kind)
         return self._differentiated(*self._undropping, x, h_0, c_0, lengths, (d_output, d_h_n, d_c_n))[1]
 
@@ -322,134 +322,3 @@ class TorchLayer(Layer):
         self.given = self._kept(parameters)
         if "_undropping" in vars(self):
             self._put(self._undropping[1], parameters)
-
-
-class TorchCell(Cell):
-    """A module of torch as a cell."""
-
-    def __init__(self, backend: TorchBackend, config: CellConfig, parameters: Mapping[str, np.ndarray]) -> None:
-        self.backend, self.config = backend, config
-        self.given = {name: value.astype(numpy_dtype(config.dtype)) for name, value in parameters.items()}
-        self.module, self.bound = backend.module(config)
-        with backend.environment.entered():
-            self.bound.put({name: self._tensor(value) for name, value in parameters.items()})
-
-    @classmethod
-    def around(cls, backend: TorchBackend, config: CellConfig, module: Any, bound: Bound) -> TorchCell:
-        """Return the cell of a module that is built, with its own parameters."""
-        cell = cls.__new__(cls)
-        cell.backend, cell.config, cell.module, cell.bound, cell.given = backend, config, module, bound, {}
-        return cell
-
-    @torch.no_grad()
-    def step(
-        self, x: np.ndarray, h: np.ndarray | None = None, c: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Call the module and return the new states; what it does not give is the oracle's."""
-        self._check(x, h, c)
-        with self._watched(x):
-            states = self._called(*(self._tensor(a) for a in (x, h, c)))
-        return self._filled(states, x, h, c)
-
-    def gradients(
-        self,
-        x: np.ndarray,
-        h: np.ndarray | None,
-        c: np.ndarray | None,
-        d_h: np.ndarray | None,
-        d_c: np.ndarray | None,
-    ) -> Arrays:
-        """Return the gradients of sum(d_h * h') + sum(d_c * c') that autograd finds."""
-        self.backend.refuse("cell_gradients", self.config.kind)
-        self._check(x, h, c)
-        arguments = {"x": self._tensor(x), "h": self._tensor(h), "c": self._tensor(c)}
-        given = {name: a.requires_grad_() for name, a in arguments.items() if a is not None}
-        with torch.enable_grad():
-            with self._watched(x, ", with gradients"):
-                states = self._called(*arguments.values())
-            pairs = [
-                (y, self._tensor(d)) for y, d in zip(states, (d_h, d_c), strict=True) if y is not None and d is not None
-            ]
-            wanted = [*given.values(), *self.bound.tensors]
-            with self.backend.environment.entered():
-                if pairs:
-                    outputs, d = zip(*pairs, strict=True)
-                    options = {"allow_unused": True, "materialize_grads": True}
-                    found = torch.autograd.grad(outputs, wanted, d, **options)
-                else:
-                    found = [torch.zeros_like(a) for a in wanted]
-        named = dict(zip(given, found, strict=False)) | self.bound.gradients(found[len(given) :])
-        return {name: to_numpy(a) for name, a in named.items()}
-
-    def _check(self, x: Any, h: Any, c: Any) -> None:
-        if self.backend.checks:
-            check_cell_inputs(self.config, x, h, c)
-        if c is not None and self.config.kind != "lstm":
-            raise ValueError(f"{self.config.kind} has no cell state, c was given")
-        self.backend.refuse("unbatched", self.config.kind, x.ndim == 1)
-        self.backend.refuse("initial_state", self.config.kind, h is not None or c is not None)
-
-    def _watched(self, x: np.ndarray, what: str = "") -> AbstractContextManager[Any]:
-        if self.backend.proof is None:
-            return nullcontext()
-        return self.backend.proof.watched(f"{self.config.kind} cell, {x.dtype}{what}")
-
-    def _tensor(self, array: np.ndarray | None) -> Any:
-        return to_torch(array, self.backend.environment.device)
-
-    def _called(self, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
-        """Call the module in the surroundings; return h and c, None for what it does not give."""
-        with self.backend.environment.entered():
-            return self._taken(self._call(x, h, c))
-
-    def raw(self, x: Any, lengths: Any = None) -> Any:
-        """Return what the module returns for x without states."""
-        return self._call(x, None, None)
-
-    def fits(self, x: Any, returned: Any, lengths: Any) -> bool:
-        """Return whether what the module returned has the documented shapes."""
-        shape = (*x.shape[:-1], self.config.hidden_size)
-        return all(state is None or tuple(state.shape) == shape for state in self._taken(returned))
-
-    def _call(self, x: Any, h: Any, c: Any) -> Any:
-        lstm, forward = self.config.kind == "lstm", self.backend.manner.forward
-        if h is None and c is None and forward.required:
-            h = x.new_zeros((*x.shape[:-1], self.config.hidden_size))
-            c = torch.zeros_like(h) if lstm else None
-        states = (None if h is None and c is None else (h, c)) if lstm else h
-        if self.backend.call is not None:
-            return self.backend.call(self.module, x, states, None)
-        return self._call_module(x, states)
-
-    def _call_module(self, x: Any, states: Any) -> Any:
-        if states is None:
-            return self.module(x)
-        if self.backend.manner.forward.apart and isinstance(states, tuple):
-            return self.module(x, *states)
-        return self.module(x, states)
-
-    def _taken(self, returned: Any) -> tuple[Any, Any]:
-        if self.config.kind != "lstm":
-            if isinstance(returned, (tuple, list)) and len(returned) == 1:
-                (returned,) = returned
-            if not torch.is_tensor(returned):
-                raise TypeError(f"the cell returned {type(returned).__name__}, expected the new state")
-            return returned, None
-        if self.backend.manner.returns == OUTPUT_H and torch.is_tensor(returned):
-            return returned, None
-        if not isinstance(returned, (tuple, list)) or len(returned) not in (2, 3):
-            raise TypeError(f"the cell returned {type(returned).__name__}, expected (h, c)")
-        if len(returned) == 3 or not torch.is_tensor(returned[1]):  # (output, h, c) or (output, (h, c))
-            returned = returned[1] if len(returned) == 2 else returned[1:]
-        return returned[0], returned[1]
-
-    def _filled(self, states: tuple[Any, Any], x: Any, h: Any, c: Any) -> tuple[Any, Any]:
-        new_h, new_c = (to_numpy(state) for state in states)
-        if new_c is None and self.config.kind == "lstm":
-            try:
-                new_c = step(self.config, self.given, x, h, c)[1]
-            except ValueError:  # the module accepted what it should refuse
-                new_c = np.zeros(new_h.shape)
-            assert new_c is not None
-            new_c = new_c.astype(numpy_dtype(self.config.dtype))
-        return new_h, new_c

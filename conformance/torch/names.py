@@ -1,4 +1,4 @@
-"""The way of parameters: from torch.nn's names to those of a module, and back."""
+"""The way of parameters: from torch.nn's names to the names of a module, and back."""
 
 from __future__ import annotations
 
@@ -57,9 +57,13 @@ def blocks_of(pattern: str, kind: str) -> list[Block]:
 
 
 class Names:
-    """The argument ``names``. Raises ValueError, one sentence, for what is none of the three forms."""
+    """The argument ``names``. Raises ValueError, one sentence, for an argument of another form.
 
-    def __init__(self, given: Any = None) -> None:
+    With ``own_order`` parameters are read back in the module's order, not the documented one.
+    """
+
+    def __init__(self, given: Any = None, own_order: bool = False) -> None:
+        self.own_order = own_order
         self.mapping: Mapping[str, str] = {}
         self.pair: Pair | None = None
         if given is None:
@@ -137,7 +141,7 @@ class Bound:
         raise NotImplementedError
 
     def gradients(self, gradients: Sequence[Any]) -> Tensors:
-        """Return gradients by the documented names, given those of ``tensors``."""
+        """Return gradients by the documented names, given the gradients of ``tensors``."""
         raise NotImplementedError
 
 
@@ -165,6 +169,7 @@ class MappedBound(Bound):
                 f"names: torch.nn has no parameter for the module's {', '.join(more)}; give names={{...}} that use "
                 "all of its parameters, or wrap the module."
             )
+        self.order = [block.target for (block,) in self.blocks.values()] if names.own_order else []
         self.shared = len(set(targets)) < len(targets)
         self.everything = {target: everything[target] for target in dict.fromkeys(targets)}
         for name, blocks in self.blocks.items():
@@ -214,10 +219,14 @@ class MappedBound(Bound):
 
     def take(self) -> Tensors:
         """Return copies of the parameters by their documented names, in the documented order."""
-        return self._composed({target: value.detach() for target, value in self.everything.items()})
+        composed = self._composed({target: value.detach() for target, value in self.everything.items()})
+        if not self.order:
+            return composed
+        names = dict(zip(self.order, self.blocks, strict=True))
+        return {names[target]: composed[names[target]] for target in self.own}
 
     def gradients(self, gradients: Sequence[Any]) -> Tensors:
-        """Return gradients by the documented names, given those of ``tensors``."""
+        """Return gradients by the documented names, given the gradients of ``tensors``."""
         return self._composed(dict(zip(self.everything, gradients, strict=True)))
 
     def _composed(self, values: Tensors) -> Tensors:
@@ -259,7 +268,7 @@ class PairBound(Bound):
         return {name: value.detach().clone() for name, value in taken.items()}
 
     def gradients(self, gradients: Sequence[Any]) -> Tensors:
-        """Return gradients by the documented names: what ``take`` reads with the gradients in the parameters' place."""
+        """Return gradients by the documented names: ``take`` reads them in the place of the parameters."""
         tensors = self.tensors
         kept = [tensor.detach().clone() for tensor in tensors]
         with torch.no_grad():

@@ -84,7 +84,7 @@ class Proof:
         return count
 
     def _foreign(self) -> bool:
-        """Return whether the kernel that the device's tensors reach is another one than torch's own."""
+        """Return whether the kernel that the device's tensors reach is not torch's own kernel."""
         table = torch._C._dispatch_dump_table(f"{self.namespace}::{self.operator}.{self.overload}".rstrip("."))
         kernels = dict(line.partition(": ")[::2] for line in table.splitlines())
         found = [kernels.get(key, "") for key in self.keys]

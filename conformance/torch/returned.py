@@ -1,4 +1,4 @@
-"""What modules return, taken apart: output and states as torch.nn's layers return them, or less."""
+"""The parts of a module's return value: output and states as torch.nn's layers return them, or less."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OUTPUT_H = "output and h alone"
 
 
 class Parts(NamedTuple):
-    """The tensors that a module returned; None for what it does not give."""
+    """The tensors that a module returned; None for a missing one."""
 
     output: Any
     h_n: Any
@@ -25,7 +25,7 @@ class Parts(NamedTuple):
 
 
 def form_of(returned: Any, kind: str, steps: int, samples: int) -> str:
-    """Return the form of what a module returned for ``steps`` and ``samples`` that differ; ALL if in doubt."""
+    """Return the form of a module's return value for ``steps`` and ``samples`` that differ; ALL if in doubt."""
     if torch.is_tensor(returned):
         return OUTPUT if _is_output(returned, steps, samples) else STATE
     if isinstance(returned, (tuple, list)) and len(returned) == 2 and kind == "lstm":
@@ -40,7 +40,7 @@ def _is_output(tensor: Any, steps: int, samples: int) -> bool:
 
 
 def parts_of(returned: Any, form: str, kind: str) -> Parts:
-    """Return the parts of what a module returned. Raises TypeError for another type than its form has."""
+    """Return the parts of a module's return value. Raises TypeError for another type than its form has."""
     lstm = kind == "lstm"
     if form in (OUTPUT, STATE):
         _require(torch.is_tensor(returned), returned, "a tensor")

@@ -1,4 +1,4 @@
-"""What signatures say: which arguments a factory, a module's forward, a cell or a function takes."""
+"""Signatures: the arguments that a factory, a module's forward, a cell or a function takes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Parameters:
 class Factory:
     """A class or function that is called as torch.nn's layers or cells are, and returns a module.
 
-    Raises ValueError, one sentence, for what cannot be called so.
+    Raises ValueError, one sentence, if it cannot be called so.
     """
 
     def __init__(self, factory: Any, cell: bool = False) -> None:
@@ -89,7 +89,7 @@ class Factory:
         )
 
     def takes(self, name: str) -> bool:
-        """Return whether the factory takes an argument of torch.nn's."""
+        """Return whether the factory takes an argument of torch.nn's layers."""
         return self.parameters.take(name) and not (self.without_dtype and name in ("dtype", "device"))
 
     def build(self, config: Config, device: str) -> Any:
@@ -118,7 +118,7 @@ class Factory:
 
 @dataclass(frozen=True)
 class Forward:
-    """How a module's forward function takes states and lengths."""
+    """The way in which a module's forward function takes states and lengths."""
 
     states: bool = True
     """Whether it takes states."""

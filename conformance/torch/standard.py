@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from conformance.backend import CellConfig, LayerConfig
 from conformance.torch.signature import Parameters
-from conformance.torch.tensors import DTYPES
+from conformance.torch.tensors import DTYPES, to_torch
 
 
 def layer_module(config: LayerConfig, device: str = "cpu") -> Any:
@@ -61,6 +63,11 @@ def cell_module(config: CellConfig, device: str = "cpu") -> Any:
     raise ValueError(f"torch.nn has no cell of kind {config.kind!r}")
 
 
+def load(module: Any, parameters: Mapping[str, np.ndarray]) -> None:
+    """Load parameters by name. Raises RuntimeError for missing, superfluous or misshapen ones."""
+    module.load_state_dict({name: to_torch(value) for name, value in parameters.items()}, strict=True)
+
+
 class Standard:
     """The factory of torch.nn's own modules, which takes all arguments."""
 
@@ -68,7 +75,7 @@ class Standard:
     parameters = Parameters(layer_module)
 
     def takes(self, name: str) -> bool:
-        """Return True: torch.nn's layers take what is documented, and refuse what is not."""
+        """Return True: torch.nn's layers take the documented arguments, and refuse others themselves."""
         return True
 
     def build(self, config: LayerConfig | CellConfig, device: str) -> Any:
