@@ -14,11 +14,12 @@ import numpy as np
 from conformance.claims import FLOAT32_ARITHMETICS
 from conformance.diagnosis.candidates import Explained
 from conformance.dumps import files
+from conformance.dumps.clues import clues
 from conformance.dumps.files import BrokenDump
 from conformance.dumps.further import Further, further
 from conformance.dumps.judging import Judged, fitted, judge
 from conformance.dumps.recorded import Recorded, recorded
-from conformance.dumps.search import SECONDS, Search
+from conformance.dumps.search import SECONDS, Found, Search
 from conformance.specifications.torch_nn.calls import CellCall
 from reference.config import numpy_dtype
 from reference.precision import ARITHMETICS
@@ -55,6 +56,8 @@ class Explanation:
     """The number of further known mistakes that give the same numbers."""
     next_call: dict[str, Any] | None = field(default=None, repr=False)
     """A call that tells the remaining possibilities apart: what to ``give``, the ``arrays``, what each ``gives``."""
+    certain: int = 0
+    """How many entries of ``diagnosis``, the first ones, hold in any case; of the others one holds."""
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON data."""
@@ -62,6 +65,7 @@ class Explanation:
             "schema": SCHEMA,
             "verdict": "right" if self.right else "wrong",
             "diagnosis": list(self.diagnosis),
+            "certain": self.certain,
             "more": self.more,
             "remarks": list(self.remarks),
             "calls": list(self.calls),
@@ -119,31 +123,38 @@ def _explained(values: Mapping[str, Any], seconds: float) -> Explanation:
     if right:
         return Explanation(True, remarks=tuple(_of_right(judged)), calls=shown, notes=notes)
     diagnosis = list({d["fault"]: d for d in departures}.values())
-    diagnosis += _of_axes(judged)
     remarks: list[str] = []
-    next_call, more = None, 0
-    if unknown or not all(j.numbers_right for j in judged):
-        search = Search(judged, seconds)
-        found = search.run()
+    numbers_right = all(j.numbers_right for j in judged)
+    found = Found()
+    if any(j.misshapen for j in judged):
+        found = Search(judged, seconds).run(pairs=bool(unknown))
         if unknown and not found.candidates:
-            name, (came, documented) = next(iter(unknown[0].misshapen.items()))
-            shown_name = f"{unknown[0].recorded.label}{unknown[0].recorded.names.get(name, name)}"
-            raise BrokenDump(
-                f"{shown_name}: got the shape {came}, a layer of these parameters and this x gives {documented}; dump "
-                "what came of this very call"
-            )
-        named, remark, further_call, more = _named(judged, found.candidates)
-        diagnosis += named
-        remarks += remark
-        next_call = further_call
+            raise _unknown_shape(unknown[0])
         if not found.candidates:
-            remarks += _unexplained(judged, found)
-            diagnosis += _coarser(judged, remarks)
-    elif departures:
+            diagnosis += _of_axes(judged)
+    if not numbers_right and not found.candidates:
+        found = Search([j.in_documented_shapes() for j in judged], seconds).run()
+    certain = len(diagnosis)
+    named, next_call, more = _named(judged, found.candidates)
+    diagnosis += named
+    if departures and numbers_right:
         remarks.append("read so, the numbers are the documented ones")
+    if not numbers_right and not named:
+        remarks += _unexplained(found)
+        diagnosis += _coarser(judged, remarks)
+        remarks += clues(judged)
     if not diagnosis or any(entry["fault"] == "axes-exchanged" for entry in diagnosis):
         remarks += list(dict.fromkeys(word for j in judged for word in j.recorded.asked))
-    return Explanation(False, tuple(diagnosis), tuple(remarks), shown, notes, more, next_call)
+    return Explanation(False, tuple(diagnosis), tuple(remarks), shown, notes, more, next_call, certain)
+
+
+def _unknown_shape(judged: Judged) -> BrokenDump:
+    name, (came, documented) = next((n, pair) for n, pair in judged.misshapen.items() if _unfitted(judged, n))
+    shown = f"{judged.recorded.label}{judged.recorded.names.get(name, name)}"
+    return BrokenDump(
+        f"{shown}: got the shape {came}, a layer of these parameters and this x gives {documented}; dump what came of "
+        "this very call"
+    )
 
 
 def _best_reading(one: Recorded) -> Judged:
@@ -174,7 +185,8 @@ def _of_axes(judged: Sequence[Judged]) -> list[dict[str, str]]:
     for j in judged:
         for name, (came, documented) in j.misshapen.items():
             if not _unfitted(j, name):
-                what = "axis-of-one-missing" if len(came) < len(documented) else "axis-of-one-more"
+                what = "axis-of-one-" + ("missing" if len(came) < len(documented) else "more")
+                what = "axes-in-another-order" if len(came) == len(documented) else what
                 shown = f"{j.recorded.label}{j.recorded.names.get(name, name)}"
                 found.setdefault(what, {
                     "fault": what,
@@ -237,28 +249,28 @@ def _joined(words: Sequence[str]) -> str:
 
 def _named(
     judged: Sequence[Judged], found: Sequence[Explained]
-) -> tuple[list[dict[str, str]], list[str], dict[str, Any] | None, int]:
-    """Return the candidates as a diagnosis, remarks, and the call that tells them apart."""
+) -> tuple[list[dict[str, str]], dict[str, Any] | None, int]:
+    """Return the candidates as a diagnosis, the call that tells them apart, and how many are not named."""
     if not found:
-        return [], [], None, 0
+        return [], None, 0
     candidates = [each.candidate for each in found]
     told: Further | None = None
     if len(candidates) > 1:
         until = time.monotonic() + SECONDS_FOR_THE_FURTHER_CALL
         told = further([j.recorded for j in judged], candidates, lambda: time.monotonic() > until)
     groups = told.groups if told is not None else (tuple(range(len(candidates))),)
+    ordered = [group[0] for group in groups] + [k for group in groups for k in group[1:]]
     named = []
-    for group in groups[:MAX_NAMED]:
-        each = found[group[0]]
+    for k in ordered[:MAX_NAMED]:
+        each = found[k]
         words = each.candidate.explanation
         if not each.within:
             words += f", but for an error of {each.worst.left:.0e}"
         named.append({"fault": each.candidate.fault, "explanation": words})
-    more = len(groups) - len(named)
-    return named, [], None if told is None else _next_call(told, candidates, judged), more
+    return named, None if told is None else _next_call(told, candidates), len(found) - len(named)
 
 
-def _next_call(told: Further, candidates: Sequence[Any], judged: Sequence[Judged]) -> dict[str, Any]:
+def _next_call(told: Further, candidates: Sequence[Any]) -> dict[str, Any]:
     call = told.call
     cell = isinstance(call, CellCall)
     arrays = {n: np.asarray(a).tolist() for n, a in call.arguments.items() if a is not None}
@@ -281,7 +293,7 @@ def _next_call(told: Further, candidates: Sequence[Any], judged: Sequence[Judged
     }
 
 
-def _unexplained(judged: Sequence[Judged], found: Any) -> list[str]:
+def _unexplained(found: Found) -> list[str]:
     said = f"none of the {found.compared} known mistakes and pairs of them that were compared gives these numbers"
     return [said + (" (the time was up)" if found.out_of_time else "")]
 
@@ -327,12 +339,15 @@ def _text(e: Explanation) -> list[str]:
         lines.append(f"Right: {_count(total, 'number')} within what rounding explains.")
     else:
         lines.append("Wrong.")
-    if e.diagnosis:
-        alternatives = len(e.diagnosis) > 1 and e.next_call is not None
-        lines.append("These are the numbers of one of these:" if alternatives else "The cause:")
-        lines += [f"  {entry['explanation']} [{entry['fault']}]" for entry in e.diagnosis]
-        if e.more:
-            lines.append(f"  or {_count(e.more, 'more known mistake')}")
+    entries = [f"  {entry['explanation']} [{entry['fault']}]" for entry in e.diagnosis]
+    certain, possible = entries[: e.certain], entries[e.certain :]
+    if len(possible) + e.more < 2:
+        certain, possible = entries, []
+    if certain:
+        lines += ["The cause:", *certain]
+    if possible:
+        lines += ["These are the numbers of one of these:", *possible]
+        lines += [f"  or of {_count(e.more, 'more known mistake')}"] * bool(e.more)
     lines += [_sentence(remark) for remark in e.remarks]
     if e.next_call is not None:
         lines += _next_text(e.next_call)

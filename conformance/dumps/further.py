@@ -126,6 +126,9 @@ def _calls(recorded: Sequence[Recorded]) -> Iterator[tuple[tuple[str, ...], Any,
         words += ("biases other than zero",) if bias_zero or not base.config.bias else ()
         plans.append((words, _small(base.config), True))
     plans.append((("other weights",), _small(base.config), True))
+    if not isinstance(base, CellCall):
+        deep = replace(_small(base.config), num_layers=2, bidirectional=True)
+        plans.append((("two layers and two directions",), deep, True))
     for extra, config, own in plans:
         for sort in sorts:
             for seed in range(SEEDS):

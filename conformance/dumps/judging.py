@@ -143,6 +143,11 @@ class Judged:
         """Return what came, in the documented shape."""
         return fitted(self.recorded.results[name], self.want[name].shape)
 
+    def in_documented_shapes(self) -> Judged:
+        """Return the call with its results in the documented shapes, where only axes of length one differ."""
+        results = {name: self.got(name) for name in self.recorded.results}
+        return replace(self, recorded=replace(self.recorded, results=results), misshapen={})
+
     def first_wrong(self) -> dict[str, Any] | None:
         """Return the first wrong element in the order of computation; None if no element is wrong.
 
@@ -193,7 +198,7 @@ def _error(got: np.ndarray, want: np.ndarray) -> np.ndarray:
 def fitted(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return an array in a shape that differs by axes of length one alone; otherwise as it is."""
     long = [n for n in array.shape if n > 1]
-    return array.reshape(shape) if long == [n for n in shape if n > 1] else array
+    return array.reshape(shape) if array.size and long == [n for n in shape if n > 1] else array
 
 
 def documented(recorded: Recorded) -> Arrays:

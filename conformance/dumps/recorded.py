@@ -119,7 +119,7 @@ def _one(given: Mapping[str, Any], label: str) -> Recorded:
             values[name] = values.pop(alias)
     kind, dtype, arithmetic = kind_of(values), choice_of(values, "dtype", DTYPES), arithmetic_of(values)
     batch_first = flag_of(values, "batch_first")
-    redundant = {name: plain(values.pop(name)) for name in REDUNDANT if name in values and np.size(values[name]) == 1}
+    redundant = {name: plain(values.pop(name)) for name in REDUNDANT if name in values and _is_one(values[name])}
     chosen = [numbers(name, value) for name, value in values.items() if name != "lengths" and typed(value)]
     own, framework = foreign.by_name(kind, values)
     if framework is not None:
@@ -161,6 +161,10 @@ def _one(given: Mapping[str, Any], label: str) -> Recorded:
              for ours, name in names.items() if ours in results}  # fmt: skip
     ordered = {name: results[name] for name in (*RESULTS, *CELL_RESULTS) if name in results}
     return Recorded(label, call, ordered, names, own_dtype, used, tuple(readings), tuple(notes), tuple(asked))
+
+
+def _is_one(value: Any) -> bool:
+    return value.size == 1 if isinstance(value, np.ndarray) else isinstance(value, (bool, int, float, np.generic))
 
 
 def as_dtype(array: np.ndarray, dtype: str) -> np.ndarray:

@@ -148,12 +148,12 @@ class Search:
         self.found.out_of_time = self.found.out_of_time or time.monotonic() > self.until
         return self.found.out_of_time
 
-    def run(self) -> Found:
-        """Return the single mistakes that give the numbers; if there is none, the pairs."""
+    def run(self, pairs: bool = True) -> Found:
+        """Return the single mistakes that give the numbers; if there is none, and with ``pairs``, the pairs."""
         known = known_mistakes(self.kind, [probe.call for probe in self.probes])
         found = list(self._giving(alone(fault) for fault in known))
         misshapen = any(j.misshapen for j in self.judged)
-        if not found and (misshapen or self.wrong >= MIN_WRONG_FOR_PAIRS):
+        if not found and pairs and (misshapen or self.wrong >= MIN_WRONG_FOR_PAIRS):
             found = self._giving_in_pairs(known)
         self.found.candidates = sorted(best(found), key=_rank)[:MAX_CANDIDATES]
         return self.found
