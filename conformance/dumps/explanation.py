@@ -267,16 +267,16 @@ def _named(
         if not each.within:
             words += f", but for an error of {each.worst.left:.0e}"
         named.append({"fault": each.candidate.fault, "explanation": words})
-    return named, None if told is None else _next_call(told, candidates), len(found) - len(named)
+    return named, None if told is None else _next_call(told, candidates, judged[0]), len(found) - len(named)
 
 
-def _next_call(told: Further, candidates: Sequence[Any]) -> dict[str, Any]:
+def _next_call(told: Further, candidates: Sequence[Any], first: Judged) -> dict[str, Any]:
     call = told.call
     cell = isinstance(call, CellCall)
     arrays = {n: np.asarray(a).tolist() for n, a in call.arguments.items() if a is not None}
     given = dict(arrays)
-    if told.own_parameters:
-        given |= {n: a.tolist() for n, a in call.parameters.items()}
+    same = first.recorded.call.parameters
+    given |= {n: a.tolist() for n, a in call.parameters.items() if told.own_parameters or a is not same.get(n)}
     name, index = told.element
     shown = {"h": "h_n", "c": "c_n"}.get(name, name) if cell else name
     return {
@@ -393,7 +393,8 @@ def _next_text(told: dict[str, Any]) -> list[str]:
     lines += [f"  {name} = {_listed(value)}" for name, value in told["arrays"].items()]
     if told["batch_first"]:
         lines.append("  with batch_first")
-    with_own = "" if told["parameters"] == "of its own" else " with the same parameters"
+    other = any(name.startswith("bias") for name in told["arrays"])
+    with_own = f" with the same {'weights' if other else 'parameters'}" * (told["parameters"] != "of its own")
     lines.append(f"gives{with_own}, at {told['element']}, {told['documented']:.6g} as documented;")
     for entry in told["gives"]:
         number = "another shape, or an error" if entry["number"] is None else f"{entry['number']:.6g}"

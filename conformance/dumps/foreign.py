@@ -238,28 +238,32 @@ def by_shape(config: LayerConfig | CellConfig, own: Mapping[str, np.ndarray]) ->
             how.setdefault(way, []).append(name)
     if not how:
         return [Reading(fitted)]
+    found: list[Reading] = []
     ways = sorted(how, key=lambda way: -len(how[way]))
     weights = [name for name in shapes if name.startswith("weight_")]
     every = len(how.get("transposed", ())) == len(weights)
+    square = [n for n in weights if "weight_hh" in n and n not in how.get("transposed", ())]
+    kernels = G == 1 and len(how.get("transposed", ())) + len(square) == len(weights)
     names = [name for way in ways for name in how[way]]
     shown = f"{names[0]} has the shape {own[names[0]].shape}, documented is {shapes[names[0]]}"
+    if kernels:  # a square matrix does not show whether it is transposed
+        turned = {n: np.ascontiguousarray(a.T) if n in square else a for n, a in fitted.items()}
+        found = [Reading(turned, f"{shown}: these are Keras's kernels", "keras-kernels", "transpose them")]
     orders = dict.fromkeys(gates_of(config.kind, layout) for layout in ("pytorch", "keras"))
     if "with an axis of directions" in how:
         orders = dict.fromkeys((*orders, gates_of(config.kind, "onnx")))
-    found = []
     for order in orders:
         if every or "with an axis of directions" in how:
-            whose = "Keras's kernels" if every else "ONNX's W and R"
+            whose = f"these are {'Keras' if every else 'ONNX'}'s {'kernels' if every else 'W and R'}"
         else:
-            whose = f"{', '.join(names[:3])} {ways[0]}"
-        advice = "transpose them" if "transposed" in how else "bring them into the documented shapes"
+            whose = f"{', '.join(names[:3])} {'is' if len(names) == 1 else 'are'} {ways[0]}"
+        them = "it" if len(names) == 1 else "them"
+        advice = f"transpose {them}" if "transposed" in how else f"bring {them} into the documented shape"
         if order != GATES[config.kind]:
             advice += f" and reorder the gates from {'|'.join(order)} to {'|'.join(GATES[config.kind])}"
         identity = "keras-kernels" if every else "onnx-weights" if "axis" in ways[0] else "weights-transposed"
-        found.append(
-            Reading({n: reordered(config.kind, order, a) for n, a in fitted.items()}, f"{shown}: these are {whose}",
-                    identity, advice)
-        )  # fmt: skip
+        moved = {n: a if n.startswith("weight_hr") else reordered(config.kind, order, a) for n, a in fitted.items()}
+        found.append(Reading(moved, f"{shown}: {whose}", identity, advice))
     return found
 
 

@@ -29,7 +29,7 @@ class Further:
     """What the call has that the recorded ones lack, in words."""
     call: LayerCall | CellCall
     own_parameters: bool
-    """Whether the call has parameters of its own; otherwise those of the recorded calls."""
+    """Whether the call has parameters of its own; otherwise those of the recorded calls, but perhaps other biases."""
     element: tuple[str, tuple[int, ...]]
     """The name and the index of a number that tells."""
     documented: float
@@ -120,7 +120,7 @@ def _calls(recorded: Sequence[Recorded]) -> Iterator[tuple[tuple[str, ...], Any,
     square = base.config.input_size == base.config.hidden_size
     plans: list[tuple[tuple[str, ...], Any, bool]] = [((), base.config, False)]
     if bias_zero or not base.config.bias:
-        plans.append((("biases other than zero",), replace(base.config, bias=True), True))
+        plans.append((("biases other than zero",), replace(base.config, bias=True), False))
     if square or bias_zero or not base.config.bias:
         words: tuple[str, ...] = ("weights of other sizes, input_size other than hidden_size",) if square else ()
         words += ("biases other than zero",) if bias_zero or not base.config.bias else ()
@@ -132,7 +132,7 @@ def _calls(recorded: Sequence[Recorded]) -> Iterator[tuple[tuple[str, ...], Any,
     for extra, config, own in plans:
         for sort in sorts:
             for seed in range(SEEDS):
-                call = _made(base, config, own, sort, seed)
+                call = _made(base, config, own, config is not base.config, sort, seed)
                 give = (*extra, *(word for word in _words(sort, call, base) if word not in had))
                 yield give or ("other numbers in x",), call, own
 
@@ -187,14 +187,18 @@ def _had(recorded: Sequence[Recorded]) -> set[str]:
     return found
 
 
-def _made(base: Any, config: Any, own: bool, sort: dict[str, Any], seed: int) -> Any:
+def _made(base: Any, config: Any, own: bool, biases: bool, sort: dict[str, Any], seed: int) -> Any:
     rng = np.random.Generator(np.random.SFC64([seed, sort["T"], sort["N"], int(own)]))
 
     def eighths(*shape: int) -> np.ndarray:
         drawn = rng.integers(-EIGHTHS, EIGHTHS + 1, shape)
         return np.where(drawn == 0, EIGHTHS // 2, drawn) / EIGHTHS
 
-    parameters = {n: eighths(*shape) for n, shape in parameter_shapes(config).items()} if own else base.parameters
+    parameters = dict(base.parameters)
+    if own or biases:
+        shapes = parameter_shapes(config).items()
+        parameters |= {n: eighths(*shape) for n, shape in shapes if own or n.startswith("bias")}
+        parameters = {n: parameters[n] for n, _ in shapes}
     T, N, I, H = sort["T"], sort["N"], config.input_size, config.hidden_size
     batch = (N,) if N else ()
     if isinstance(base, CellCall):
