@@ -17,11 +17,22 @@ def clues(judged: Sequence[Judged]) -> list[str]:
 
 
 def _clues(judged: Judged) -> Iterator[str]:
-    right = [name for name, m in judged.margins.items() if not np.any(m > 1)]
     names = judged.recorded.names
+    for name in judged.margins:
+        got = judged.got(name)
+        if bad := int(np.sum(~np.isfinite(got))):
+            yield f"{bad} of {got.size} numbers of {names.get(name, name)} are NaN or infinite"
+        elif got.size > 1 and np.all(got == got.flat[0]):
+            yield f"all of {names.get(name, name)} is {got.flat[0] + 0.0:g}"
+    right = [name for name, m in judged.margins.items() if not np.any(m > 1)]
     if right:
         are = "is" if len(right) == 1 else "are"
-        yield f"all of {' and '.join(names.get(name, name) for name in right)} {are} right, the rest is not"
+        said = f"all of {' and '.join(names.get(name, name) for name in right)} {are} right, the rest is not"
+        collected = "h_n" in right and "output" in judged.margins and "output" not in right
+        if collected and getattr(judged.recorded.call.config, "num_layers", 1) == 1:
+            yield f"{said}: the steps are computed rightly, and output collects something else"
+            return
+        yield said
     call = judged.recorded.call
     if not isinstance(call, LayerCall) or "output" not in judged.margins:
         return

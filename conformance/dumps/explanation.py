@@ -18,15 +18,18 @@ from conformance.dumps.clues import clues
 from conformance.dumps.files import BrokenDump
 from conformance.dumps.further import Further, further
 from conformance.dumps.judging import Judged, fitted, judge
-from conformance.dumps.recorded import Recorded, recorded
+from conformance.dumps.recorded import Recorded, as_dtype, recorded
 from conformance.dumps.search import SECONDS, Found, Search
 from conformance.specifications.torch_nn.calls import CellCall
-from reference.config import numpy_dtype
 from reference.precision import ARITHMETICS
 
 SCHEMA = 1
 MAX_NAMED = 3
 SECONDS_FOR_THE_FURTHER_CALL = 3.0
+COARSER = {
+    "float32": ("approximate-activations", "tf32", "bfloat16-products", "float16", "bfloat16"),
+    "float64": ("float32",),
+}
 COARSE_WORDS = {
     "approximate-activations": "approximate activations",
     "tf32": "products in TF32",
@@ -132,17 +135,17 @@ def _explained(values: Mapping[str, Any], seconds: float) -> Explanation:
             raise _unknown_shape(unknown[0])
         if not found.candidates:
             diagnosis += _of_axes(judged)
+    format_ = _narrow_format(judged) if not numbers_right and not found.candidates else []
     if not numbers_right and not found.candidates:
-        found = Search([j.in_documented_shapes() for j in judged], seconds).run()
+        found = Search([j.in_documented_shapes() for j in judged], seconds).run(pairs=not format_)
     certain = len(diagnosis)
     named, next_call, more = _named(judged, found.candidates)
     diagnosis += named
     if departures and numbers_right:
         remarks.append("read so, the numbers are the documented ones")
     if not numbers_right and not named:
-        remarks += _unexplained(found)
-        diagnosis += _coarser(judged, remarks)
-        remarks += clues(judged)
+        diagnosis += format_
+        remarks += [] if format_ else [*_unexplained(found), *_coarser(judged), *clues(judged)]
     if not diagnosis or any(entry["fault"] == "axes-exchanged" for entry in diagnosis):
         remarks += list(dict.fromkeys(word for j in judged for word in j.recorded.asked))
     return Explanation(False, tuple(diagnosis), tuple(remarks), shown, notes, more, next_call, certain)
@@ -298,30 +301,31 @@ def _unexplained(found: Found) -> list[str]:
     return [said + (" (the time was up)" if found.out_of_time else "")]
 
 
-def _coarser(judged: Sequence[Judged], remarks: list[str]) -> list[dict[str, str]]:
-    """Return the coarser arithmetic that explains the errors, if one does."""
-    dtype = judged[0].recorded.dtype
-    numbers = [a for j in judged for a in j.recorded.results.values()]
-    for name in ("float16", "bfloat16", "float32"):
-        if ARITHMETICS[name].u <= ARITHMETICS[dtype].u:
-            continue
-        with np.errstate(over="ignore"):
-            exact = all(np.array_equal(a, a.astype(numpy_dtype(name)).astype(float), equal_nan=True) for a in numbers)
-        if exact and all(judge(j.recorded, ARITHMETICS[name]).numbers_right for j in judged):
+def _narrow_format(judged: Sequence[Judged]) -> list[dict[str, str]]:
+    """Return the narrower format whose numbers the wrong results are, if its rounding explains the errors."""
+    u = ARITHMETICS[judged[0].recorded.dtype].u
+    wrong = [j.recorded.results[name] for j in judged for name, m in j.margins.items() if np.any(m > 1)]
+    for name in ("float32", "float16", "bfloat16"):
+        exact = all(np.array_equal(a, as_dtype(a, name), equal_nan=True) for a in wrong)
+        if exact and ARITHMETICS[name].u > u and _right_in(name, judged):
             words = f"the documented equations with results in {name}: give dtype {name} if it is meant"
             return [{"fault": f"results-in-{name}", "explanation": words}]
-    coarser = [*FLOAT32_ARITHMETICS[1:], "float16", "bfloat16"] if dtype == "float32" else ["float32"]
-    if dtype in ("float16", "bfloat16"):
-        return []
-    order = ("approximate-activations", "tf32", "bfloat16-products", "float16", "bfloat16", "float32")
-    for name in (n for n in order if n in coarser):
-        if all(judge(j.recorded, ARITHMETICS[name]).numbers_right for j in judged):
+    return []
+
+
+def _right_in(name: str, judged: Sequence[Judged]) -> bool:
+    return all(judge(j.recorded, ARITHMETICS[name]).numbers_right for j in judged)
+
+
+def _coarser(judged: Sequence[Judged]) -> list[str]:
+    """Return a remark on the coarser arithmetic that explains the errors, if one does."""
+    for name in COARSER.get(judged[0].recorded.dtype, ()):
+        if _right_in(name, judged):
             declare = f"arithmetic {name}" if name in FLOAT32_ARITHMETICS[1:] else f"dtype {name}"
-            remarks.append(
+            return [
                 f"rounding as in {COARSE_WORDS[name]} would explain the errors, up to "
                 f"{max(j.off for j in judged):.0e}: give {declare} if it is meant"
-            )
-            return []
+            ]
     return []
 
 

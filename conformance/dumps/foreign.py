@@ -23,6 +23,9 @@ ONNX_NAMES = {
 }  # fmt: skip
 
 
+FLAT = 'in JSON as {"shape": [...], "data": [...]}'
+
+
 @dataclass(frozen=True)
 class Reading:
     """One way to read the parameters of a dump."""
@@ -216,6 +219,8 @@ def hidden_size(kind: str, own: Mapping[str, np.ndarray], suffix: str) -> int:
             return R.shape[1]
         if R.shape[0] in (1, 2) and R.shape[2] == G * R.shape[1]:
             return R.shape[1]
+    if R.ndim == 1:
+        raise BrokenDump(f"{name}: the shape {R.shape} is flat; dump it with its two axes, {FLAT}")
     raise BrokenDump(
         f"{name}: the shape {R.shape} is that of no {kind}, which has {G} gate{'s' * (G > 1)} and the shape "
         f"({f'{G}*H' if G > 1 else 'H'}, H); check the kind and dump the matrix as it is documented"
@@ -283,6 +288,8 @@ def _fitted(name: str, array: np.ndarray, expected: tuple[int, ...], G: int) -> 
     for way, fits, turned in _ways(array, expected, G):
         if fits:
             return way, np.ascontiguousarray(turned())
+    if array.ndim == 1 and array.size == np.prod(expected):
+        raise BrokenDump(f"{name}: the shape {array.shape} is flat; dump it as {expected}, {FLAT}")
     raise BrokenDump(f"{name}: got the shape {array.shape}, expected {expected}; dump the array of this layer")
 
 
