@@ -303,7 +303,7 @@ def test_function_of_the_package_imports_no_framework():
     [
         ({"output": GOOD["output"] * 0}, "All of output is 0."),
         ({"output": np.where(GOOD["output"] > 0.3, np.nan, GOOD["output"])}, "numbers of output are NaN or infinite."),
-        ({"output": GOOD["output"] * 2}, "All of h_n and c_n are right, the rest is not: the steps are computed rightly"),
+        ({"output": GOOD["output"] * 2}, "All of h_n and c_n are right, the rest is not: the steps are"),
         ({"output": np.concatenate([GOOD["output"][:2], -GOOD["output"][2:]])}, "output[2, 0, 0]"),
         ({n: GOOD[n].astype(np.float16).astype(np.float32) for n in ("output", "h_n")}, "with results in float16"),
         ({"dtype": "float64"}, "with results in float32"),

@@ -11,7 +11,7 @@ from conformance.specifications.torch_nn.calls import LayerCall
 
 
 def clues(judged: Sequence[Judged]) -> list[str]:
-    """Return what is right in the first wrong call, and where that points to."""
+    """Return sentences on the right and wrong parts of the first wrong call."""
     wrong = next((j for j in judged if not j.numbers_right), None)
     return [] if wrong is None else list(_clues(wrong))
 

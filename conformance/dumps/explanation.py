@@ -58,7 +58,7 @@ class Explanation:
     more: int = 0
     """The number of further known mistakes that give the same numbers."""
     next_call: dict[str, Any] | None = field(default=None, repr=False)
-    """A call that tells the remaining possibilities apart: what to ``give``, the ``arrays``, what each ``gives``."""
+    """A call on which the remaining possibilities differ: words under ``give``, ``arrays``, each number in ``gives``."""
     certain: int = 0
     """How many entries of ``diagnosis``, the first ones, hold in any case; of the others one holds."""
 
@@ -83,7 +83,7 @@ class Explanation:
 def explain(
     calls: Mapping[str, Any] | Sequence[Mapping[str, Any]] | str | os.PathLike[str], *, seconds: float = SECONDS
 ) -> Explanation:
-    """Say whether recorded calls are right and, if not, which known mistake gives their numbers.
+    """Judge recorded calls and, if they are wrong, find the known mistake that gives their numbers.
 
     ``calls`` is a mapping of one call, a list of such mappings, or the path of a dump. A mapping holds ``kind``, every
     parameter by name, ``x``, if given ``h_0``, ``c_0`` and ``lengths``, and of ``output``, ``h_n`` and ``c_n`` what
@@ -91,7 +91,7 @@ def explain(
     for several calls in one mapping. Later mappings of a list may leave out what the first one has, except results and
     arguments. The search for the mistake ends after ``seconds``.
 
-    Raises BrokenDump, a ValueError, with one sentence that says what to mend.
+    Raises BrokenDump, a ValueError, with one sentence that names the broken array and the remedy.
     """
     if isinstance(calls, (str, os.PathLike)):
         try:
@@ -253,7 +253,7 @@ def _joined(words: Sequence[str]) -> str:
 def _named(
     judged: Sequence[Judged], found: Sequence[Explained]
 ) -> tuple[list[dict[str, str]], dict[str, Any] | None, int]:
-    """Return the candidates as a diagnosis, the call that tells them apart, and how many are not named."""
+    """Return the candidates as a diagnosis, a call on which they differ, and the number of unnamed ones."""
     if not found:
         return [], None, 0
     candidates = [each.candidate for each in found]

@@ -19,7 +19,7 @@ ARRAY_FIELDS = frozenset({"name", "shape", "data", "fill", "divisor", "put"})
 
 
 class Untyped(np.ndarray):
-    """Numbers that came without a dtype, as those of JSON do."""
+    """An array of numbers without a dtype, from JSON or lists."""
 
 
 class BrokenDump(ValueError):

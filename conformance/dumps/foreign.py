@@ -31,7 +31,7 @@ class Reading:
     """One way to read the parameters of a dump."""
 
     parameters: dict[str, np.ndarray]
-    """By documented name, in the documented shapes."""
+    """The parameters by documented name, in the documented shapes."""
     layout: str = ""
     """The layout in which the dump has them, in words; empty for the documented one."""
     id: str = ""
@@ -43,7 +43,7 @@ class Reading:
 
 
 def renamed(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return the values of a call under documented names, with notes on what was renamed.
+    """Return the values of a call under documented names, with notes about the names.
 
     A prefix that all parameters have, such as a module's name, is left out, and ONNX's names are translated.
     """
@@ -67,7 +67,7 @@ def _ending(name: str) -> str | None:
 def by_name(kind: str, values: dict[str, Any]) -> tuple[dict[str, np.ndarray], Reading | None]:
     """Take the parameters of a framework out of ``values``, by that framework's names.
 
-    Returns the documented parameters under the names that ``values`` had, and otherwise the reading of a framework's.
+    Returns the documented parameters under the names that ``values`` had, and otherwise the reading of the framework's arrays.
     """
     own = {name: numbers(name, values.pop(name)) for name in list(values) if PARAMETER.fullmatch(name)}
     for recognize in (_keras, _onnx, _flax_linen, _flax_nnx, _separate):

@@ -1,4 +1,4 @@
-"""Choose a further call that tells apart what the recorded calls leave possible."""
+"""Choose a further call on which the remaining candidates differ."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ SMALL_INPUT, SMALL_HIDDEN = 2, 3  # sizes of weights that are drawn
 
 @dataclass(frozen=True)
 class Further:
-    """A call to make next, with what each possibility gives for it."""
+    """A call to make next, with the result of each candidate."""
 
     give: tuple[str, ...]
-    """What the call has that the recorded ones lack, in words."""
+    """The properties that the recorded calls lack, in words."""
     call: LayerCall | CellCall
     own_parameters: bool
-    """Whether the call has parameters of its own; otherwise those of the recorded calls, but perhaps other biases."""
+    """Whether all parameters are new; otherwise only the biases may be."""
     element: tuple[str, tuple[int, ...]]
-    """The name and the index of a number that tells."""
+    """The name and the index of a number in which the candidates differ."""
     documented: float
     given: tuple[float | None, ...]
-    """That number for each candidate; None where its results have other shapes or it raises."""
+    """The number of each candidate; None where its results have other shapes or it raises."""
     groups: tuple[tuple[int, ...], ...]
-    """The candidates by their positions; those in one group give the same numbers for this call, too."""
+    """The positions of the candidates in groups that give the same numbers for this call, too."""
 
 
 def further(recorded: Sequence[Recorded], candidates: Sequence[Candidate], over: Callable[[], bool]) -> Further | None:
-    """Return the simplest call on which the candidates differ most; None if none of those tried tells any apart."""
+    """Return the simplest call on which the candidates differ most; None if they agree on all calls tried."""
     best: tuple[int, Further] | None = None
     for give, call, own in _calls(recorded):
         if over():

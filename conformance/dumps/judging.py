@@ -1,4 +1,4 @@
-"""Compare what came with the documented numbers: the tolerance, the wrong elements, and the first of them."""
+"""Compare recorded results with the documented numbers: the tolerance, the wrong elements, the first one."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class Judged:
         return max((float(np.max(_error(self.got(n), self.want[n]), initial=0.0)) for n in self.margins), default=0.0)
 
     def got(self, name: str) -> np.ndarray:
-        """Return what came, in the documented shape."""
+        """Return a recorded result in the documented shape."""
         return fitted(self.recorded.results[name], self.want[name].shape)
 
     def in_documented_shapes(self) -> Judged:
@@ -151,7 +151,7 @@ class Judged:
     def first_wrong(self) -> dict[str, Any] | None:
         """Return the first wrong element in the order of computation; None if no element is wrong.
 
-        Lower layers come first, of which the final states alone are known, then the steps of the output; the reverse
+        Lower layers come first, by their final states, then the steps of the output; the reverse
         direction is computed from the last step on.
         """
         found = next(iter(sorted(self._wrong(), key=lambda item: item[0])), None)

@@ -36,23 +36,23 @@ NUMBERED = re.compile(r"(\d{1,6})/(.+)", re.S)
 
 @dataclass(frozen=True)
 class Recorded:
-    """One call of a dump with what came."""
+    """One call of a dump with its results."""
 
     label: str
     """The call's number and a slash, in messages; empty for a single call."""
     call: LayerCall | CellCall
     """The call in float64, which holds the numbers of every dtype."""
     results: dict[str, np.ndarray]
-    """What came, in float64, by the names of the form's results; of any shape."""
+    """The recorded results in float64, of any shape, by the names of the form's results."""
     names: dict[str, str]
     """The names of the results in the dump."""
     dtype: str
     arithmetic: Arithmetic
     readings: tuple[Reading, ...]
-    """The ways to read the parameters, of which the call has the first."""
+    """The ways to read the parameters. The call has the first one."""
     notes: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
-    """What the dump leaves open and a word in it would settle."""
+    """Questions that the dump leaves open, as sentences."""
 
     def read_as(self, reading: Reading) -> Recorded:
         """Return the call with the parameters of another reading."""

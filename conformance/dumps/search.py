@@ -1,4 +1,4 @@
-"""Search the known mistakes, and pairs of them, for those that give the recorded numbers."""
+"""Find the known mistakes, or pairs of them, that give the recorded numbers."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from reference.parameters import GATES
 
 SECONDS = 10.0
 MIN_WRONG_FOR_PAIRS = 6  # wrong numbers: fewer are given by chance by a pair, or roughly by a single mistake
-MIN_WRONG_FOR_COARSE_PAIRS = 30  # the same for pairs that leave more than rounding
+MIN_WRONG_FOR_COARSE_PAIRS = 30  # if a pair leaves more than rounding
 MIN_AGREEING, PARTIAL_SHARE = 4, 0.05  # of the wrong numbers, which one of two mistakes gives by itself
 AGREEING = 1e-3  # of the difference to the documented number
 MAX_PARTIAL = 8  # mistakes that give some of the numbers, each tried with all others
 MORE_SECONDS, MORE_SHARE = 1.0, 0.3  # for other pairs after the first that gives the numbers
 MAX_CANDIDATES = 12
 LARGE = 1 << 28  # multiplications of a call; larger ones are compared in two samples
-LATE = ("narrow", "extents", "values", "precision")  # families whose faults are rare in what is dumped
+LATE = ("narrow", "extents", "values", "precision")  # families of faults that are rare in dumps
 
 
 def combined(a: Any, b: Any) -> Any:
@@ -60,7 +60,7 @@ COMBINING = replace(TORCH_NN, compose=combined)
 
 
 class RecordedProbe(Probe):
-    """A recorded call, which no backend can be asked for again."""
+    """A recorded call, whose backend is not there."""
 
     def __init__(self, recorded: Recorded, shaped: dict[str, np.ndarray] | None = None) -> None:
         self.recorded = recorded
@@ -104,7 +104,7 @@ class RecordedProbe(Probe):
 def results_of(backend: Any, call: Any, noise: Noise | None = None) -> dict[str, np.ndarray] | str:
     """Return what a backend gives for a call, by name in float64; the name of the exception if it raises one."""
     form = TORCH_NN.form_of(call)
-    if call.config.dtype not in backend.features.dtypes:  # a fault of one dtype; the numbers are those of that dtype
+    if call.config.dtype not in backend.features.dtypes:  # a fault of one dtype
         one = backend
         while one is not None and hasattr(one, "refuse"):
             one.refuse, one = False, one.inner
@@ -180,7 +180,7 @@ class Search:
         return self.found.out_of_time
 
     def run(self, pairs: bool = True) -> Found:
-        """Return the single mistakes that give the numbers; if there is none, and with ``pairs``, the pairs."""
+        """Return the single mistakes that give the numbers, or else, with ``pairs``, the pairs."""
         known = known_mistakes(self.kind, [probe.call for probe in self.probes])
         found = [e for e in self._giving(alone(f) for f in known) if e.within or self.wrong >= MIN_WRONG_FOR_PAIRS]
         misshapen = any(j.misshapen for j in self.judged)
@@ -221,7 +221,7 @@ class Search:
                 yield Explained(candidate, [*matches])
 
     def _pairs(self, known: Sequence[Any]) -> Iterator[Candidate]:
-        """Yield pairs of mistakes: first those with one that gives some of the wrong numbers, then common ones."""
+        """Yield pairs of mistakes: a mistake that gives some wrong numbers with any other, then common ones."""
         active, partial = [], list[tuple[int, Any]]()
         for fault in known:
             if self.over():
