@@ -58,7 +58,7 @@ class Explanation:
     more: int = 0
     """The number of further known mistakes that give the same numbers."""
     next_call: dict[str, Any] | None = field(default=None, repr=False)
-    """A call on which the remaining possibilities differ: words under ``give``, ``arrays``, each number in ``gives``."""
+    """A call on which the possibilities differ: words under ``give``, ``arrays``, each number in ``gives``."""
     certain: int = 0
     """How many entries of ``diagnosis``, the first ones, hold in any case; of the others one holds."""
 

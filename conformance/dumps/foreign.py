@@ -67,7 +67,7 @@ def _ending(name: str) -> str | None:
 def by_name(kind: str, values: dict[str, Any]) -> tuple[dict[str, np.ndarray], Reading | None]:
     """Take the parameters of a framework out of ``values``, by that framework's names.
 
-    Returns the documented parameters under the names that ``values`` had, and otherwise the reading of the framework's arrays.
+    Returns parameters under documented names as they are, or the reading of another framework's arrays.
     """
     own = {name: numbers(name, values.pop(name)) for name in list(values) if PARAMETER.fullmatch(name)}
     for recognize in (_keras, _onnx, _flax_linen, _flax_nnx, _separate):
