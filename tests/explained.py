@@ -1,7 +1,7 @@
 """Forty common mistakes in plain float32 NumPy, dumped and explained: ``python -m tests.explained [--only NAME]``.
 
 The layers here are written by hand from the documented equations and share no code with the oracle or its faults. Each
-mistake is dumped at a small and at a usual size. The table says what was named.
+mistake is dumped at a small and at a usual size. The table has the names given to each.
 ``RIGHT`` are dumps that must pass, ``ODD`` are mistakes that no list has, which must not be taken for another.
 """
 
@@ -233,7 +233,7 @@ class Case:
     name: str
     kind: str
     truths: tuple[str, ...]
-    """Of these, or of pairs of them joined by ``+``, one must be named; each is a part of a fault's id."""
+    """The ids of the faults, or the parts before their variants, or pairs joined by ``+``; one must be named."""
     bug: str = ""
     order: str = ""
     """The order in which the code reads the blocks of gates."""
@@ -258,7 +258,7 @@ ENDS = {"lengths": True}
 
 
 def kernels(dump, order=None):
-    """Return the dump with kernels (in, out), as Keras has them."""
+    """Return the dump with Keras's kernels (in, out)."""
     changed = dict(dump)
     for name, a in dump.items():
         if name.startswith(("weight", "bias")):
@@ -371,11 +371,6 @@ def dump_of(case, size="small", seed=1, calls=1):
 # --- right ones, and mistakes that no list has ----------------------------------------------------------
 
 
-def summed_backwards(dump):
-    """Compute a GRU in which products are summed from the last element, with tanh made of exp."""
-    return dump
-
-
 def right_dumps():
     """Yield right dumps by name: other sums, sizes, dtypes, few digits."""
     for kind in ("rnn_tanh", "rnn_relu", "lstm", "gru"):
@@ -429,7 +424,7 @@ def odd_dumps():
 
 @dataclass(frozen=True)
 class Row:
-    """What was said of one dump."""
+    """The result of explaining one dump."""
 
     name: str
     size: str
@@ -457,6 +452,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--named", action="store_true", help="leave out the right dumps and the odd mistakes")
     options = parser.parse_args()
     rows = []
     for case in CASES:
@@ -469,7 +465,7 @@ def main():
                     ", ".join(row.named),
                 )
     print(f"{sum(row.true for row in rows)} of {len(rows)} named")
-    if options.only:
+    if options.only or options.named:
         return
     wrong = [name for name, dump in right_dumps() if not explain(dump).right]
     print(f"right dumps called wrong: {', '.join(wrong) or 'none'}")

@@ -296,3 +296,32 @@ def test_function_of_the_package_imports_no_framework():
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"output": GOOD["output"] * 0}, "All of output is 0."),
+        ({"output": np.where(GOOD["output"] > 0.3, np.nan, GOOD["output"])}, "numbers of output are NaN or infinite."),
+        ({"output": GOOD["output"] * 2}, "All of h_n and c_n are right, the rest is not: the steps are"),
+        ({"output": np.concatenate([GOOD["output"][:2], -GOOD["output"][2:]])}, "output[2, 0, 0]"),
+        ({n: GOOD[n].astype(np.float16).astype(np.float32) for n in ("output", "h_n")}, "with results in float16"),
+        ({"dtype": "float64"}, "with results in float32"),
+    ],
+)
+def test_clues_where_no_mistake_is_known(changed, words):
+    found = explain({**GOOD, **changed}, seconds=0.3)
+    assert not found.right
+    assert words in str(found)
+
+
+def test_shapes_are_explained_and_numbers_too():
+    found = explain({**GOOD, "h_n": GOOD["h_n"][0]}, seconds=0.5)
+    assert [entry["fault"] for entry in found.diagnosis] == ["axis-of-one-missing"]
+    both = dump_of(BY_NAME["gates f i g o"])
+    found = explain({**both, "h_n": both["h_n"][0]})
+    assert [entry["fault"] for entry in found.diagnosis] == ["axis-of-one-missing", "lstm-gates-f-i"]
+    transposed = {name: a.T if name.startswith("weight") else a for name, a in both.items()}
+    found = explain(transposed)
+    assert [entry["fault"] for entry in found.diagnosis] == ["keras-kernels", "lstm-gates-f-i"]
+    assert found.certain == 1

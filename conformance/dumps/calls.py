@@ -205,7 +205,7 @@ def _lengths(value: Any) -> tuple[int, ...] | None:
 def _order_of_axes(
     x: np.ndarray, arrays: Mapping[str, np.ndarray], ends: tuple[int, ...] | None, given: bool | None
 ) -> tuple[bool, list[str]]:
-    """Return batch_first: the given one, or the one that the shapes of states and lengths say; and what stays open."""
+    """Return batch_first: the given one, or the one that states and lengths show; and an open question."""
     if given is not None:
         return given, []
     first, second = x.shape[:2]

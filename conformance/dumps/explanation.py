@@ -14,18 +14,22 @@ import numpy as np
 from conformance.claims import FLOAT32_ARITHMETICS
 from conformance.diagnosis.candidates import Explained
 from conformance.dumps import files
+from conformance.dumps.clues import clues
 from conformance.dumps.files import BrokenDump
 from conformance.dumps.further import Further, further
 from conformance.dumps.judging import Judged, fitted, judge
-from conformance.dumps.recorded import Recorded, recorded
-from conformance.dumps.search import SECONDS, Search
+from conformance.dumps.recorded import Recorded, as_dtype, recorded
+from conformance.dumps.search import SECONDS, Found, Search
 from conformance.specifications.torch_nn.calls import CellCall
-from reference.config import numpy_dtype
 from reference.precision import ARITHMETICS
 
 SCHEMA = 1
 MAX_NAMED = 3
 SECONDS_FOR_THE_FURTHER_CALL = 3.0
+COARSER = {
+    "float32": ("approximate-activations", "tf32", "bfloat16-products", "float16", "bfloat16"),
+    "float64": ("float32",),
+}
 COARSE_WORDS = {
     "approximate-activations": "approximate activations",
     "tf32": "products in TF32",
@@ -54,7 +58,9 @@ class Explanation:
     more: int = 0
     """The number of further known mistakes that give the same numbers."""
     next_call: dict[str, Any] | None = field(default=None, repr=False)
-    """A call that tells the remaining possibilities apart: what to ``give``, the ``arrays``, what each ``gives``."""
+    """A call on which the possibilities differ: words under ``give``, ``arrays``, each number in ``gives``."""
+    certain: int = 0
+    """How many entries of ``diagnosis``, the first ones, hold in any case; of the others one holds."""
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON data."""
@@ -62,6 +68,7 @@ class Explanation:
             "schema": SCHEMA,
             "verdict": "right" if self.right else "wrong",
             "diagnosis": list(self.diagnosis),
+            "certain": self.certain,
             "more": self.more,
             "remarks": list(self.remarks),
             "calls": list(self.calls),
@@ -76,7 +83,7 @@ class Explanation:
 def explain(
     calls: Mapping[str, Any] | Sequence[Mapping[str, Any]] | str | os.PathLike[str], *, seconds: float = SECONDS
 ) -> Explanation:
-    """Say whether recorded calls are right and, if not, which known mistake gives their numbers.
+    """Judge recorded calls and, if they are wrong, find the known mistake that gives their numbers.
 
     ``calls`` is a mapping of one call, a list of such mappings, or the path of a dump. A mapping holds ``kind``, every
     parameter by name, ``x``, if given ``h_0``, ``c_0`` and ``lengths``, and of ``output``, ``h_n`` and ``c_n`` what
@@ -84,7 +91,7 @@ def explain(
     for several calls in one mapping. Later mappings of a list may leave out what the first one has, except results and
     arguments. The search for the mistake ends after ``seconds``.
 
-    Raises BrokenDump, a ValueError, with one sentence that says what to mend.
+    Raises BrokenDump, a ValueError, with one sentence that names the broken array and the remedy.
     """
     if isinstance(calls, (str, os.PathLike)):
         try:
@@ -119,31 +126,38 @@ def _explained(values: Mapping[str, Any], seconds: float) -> Explanation:
     if right:
         return Explanation(True, remarks=tuple(_of_right(judged)), calls=shown, notes=notes)
     diagnosis = list({d["fault"]: d for d in departures}.values())
-    diagnosis += _of_axes(judged)
     remarks: list[str] = []
-    next_call, more = None, 0
-    if unknown or not all(j.numbers_right for j in judged):
-        search = Search(judged, seconds)
-        found = search.run()
+    numbers_right = all(j.numbers_right for j in judged)
+    found = Found()
+    if any(j.misshapen for j in judged):
+        found = Search(judged, seconds).run(pairs=bool(unknown))
         if unknown and not found.candidates:
-            name, (came, documented) = next(iter(unknown[0].misshapen.items()))
-            shown_name = f"{unknown[0].recorded.label}{unknown[0].recorded.names.get(name, name)}"
-            raise BrokenDump(
-                f"{shown_name}: got the shape {came}, a layer of these parameters and this x gives {documented}; dump "
-                "what came of this very call"
-            )
-        named, remark, further_call, more = _named(judged, found.candidates)
-        diagnosis += named
-        remarks += remark
-        next_call = further_call
+            raise _unknown_shape(unknown[0])
         if not found.candidates:
-            remarks += _unexplained(judged, found)
-            diagnosis += _coarser(judged, remarks)
-    elif departures:
+            diagnosis += _of_axes(judged)
+    format_ = _narrow_format(judged) if not numbers_right and not found.candidates else []
+    if not numbers_right and not found.candidates:
+        found = Search([j.in_documented_shapes() for j in judged], seconds).run(pairs=not format_)
+    certain = len(diagnosis)
+    named, next_call, more = _named(judged, found.candidates)
+    diagnosis += named
+    if departures and numbers_right:
         remarks.append("read so, the numbers are the documented ones")
+    if not numbers_right and not named:
+        diagnosis += format_
+        remarks += [] if format_ else [*_unexplained(found), *_coarser(judged), *clues(judged)]
     if not diagnosis or any(entry["fault"] == "axes-exchanged" for entry in diagnosis):
         remarks += list(dict.fromkeys(word for j in judged for word in j.recorded.asked))
-    return Explanation(False, tuple(diagnosis), tuple(remarks), shown, notes, more, next_call)
+    return Explanation(False, tuple(diagnosis), tuple(remarks), shown, notes, more, next_call, certain)
+
+
+def _unknown_shape(judged: Judged) -> BrokenDump:
+    name, (came, documented) = next((n, pair) for n, pair in judged.misshapen.items() if _unfitted(judged, n))
+    shown = f"{judged.recorded.label}{judged.recorded.names.get(name, name)}"
+    return BrokenDump(
+        f"{shown}: got the shape {came}, a layer of these parameters and this x gives {documented}; dump what came of "
+        "this very call"
+    )
 
 
 def _best_reading(one: Recorded) -> Judged:
@@ -174,7 +188,8 @@ def _of_axes(judged: Sequence[Judged]) -> list[dict[str, str]]:
     for j in judged:
         for name, (came, documented) in j.misshapen.items():
             if not _unfitted(j, name):
-                what = "axis-of-one-missing" if len(came) < len(documented) else "axis-of-one-more"
+                what = "axis-of-one-" + ("missing" if len(came) < len(documented) else "more")
+                what = "axes-in-another-order" if len(came) == len(documented) else what
                 shown = f"{j.recorded.label}{j.recorded.names.get(name, name)}"
                 found.setdefault(what, {
                     "fault": what,
@@ -237,34 +252,34 @@ def _joined(words: Sequence[str]) -> str:
 
 def _named(
     judged: Sequence[Judged], found: Sequence[Explained]
-) -> tuple[list[dict[str, str]], list[str], dict[str, Any] | None, int]:
-    """Return the candidates as a diagnosis, remarks, and the call that tells them apart."""
+) -> tuple[list[dict[str, str]], dict[str, Any] | None, int]:
+    """Return the candidates as a diagnosis, a call on which they differ, and the number of unnamed ones."""
     if not found:
-        return [], [], None, 0
+        return [], None, 0
     candidates = [each.candidate for each in found]
     told: Further | None = None
     if len(candidates) > 1:
         until = time.monotonic() + SECONDS_FOR_THE_FURTHER_CALL
         told = further([j.recorded for j in judged], candidates, lambda: time.monotonic() > until)
     groups = told.groups if told is not None else (tuple(range(len(candidates))),)
+    ordered = [group[0] for group in groups] + [k for group in groups for k in group[1:]]
     named = []
-    for group in groups[:MAX_NAMED]:
-        each = found[group[0]]
+    for k in ordered[:MAX_NAMED]:
+        each = found[k]
         words = each.candidate.explanation
         if not each.within:
             words += f", but for an error of {each.worst.left:.0e}"
         named.append({"fault": each.candidate.fault, "explanation": words})
-    more = len(groups) - len(named)
-    return named, [], None if told is None else _next_call(told, candidates, judged), more
+    return named, None if told is None else _next_call(told, candidates, judged[0]), len(found) - len(named)
 
 
-def _next_call(told: Further, candidates: Sequence[Any], judged: Sequence[Judged]) -> dict[str, Any]:
+def _next_call(told: Further, candidates: Sequence[Any], first: Judged) -> dict[str, Any]:
     call = told.call
     cell = isinstance(call, CellCall)
     arrays = {n: np.asarray(a).tolist() for n, a in call.arguments.items() if a is not None}
     given = dict(arrays)
-    if told.own_parameters:
-        given |= {n: a.tolist() for n, a in call.parameters.items()}
+    same = first.recorded.call.parameters
+    given |= {n: a.tolist() for n, a in call.parameters.items() if told.own_parameters or a is not same.get(n)}
     name, index = told.element
     shown = {"h": "h_n", "c": "c_n"}.get(name, name) if cell else name
     return {
@@ -281,35 +296,36 @@ def _next_call(told: Further, candidates: Sequence[Any], judged: Sequence[Judged
     }
 
 
-def _unexplained(judged: Sequence[Judged], found: Any) -> list[str]:
+def _unexplained(found: Found) -> list[str]:
     said = f"none of the {found.compared} known mistakes and pairs of them that were compared gives these numbers"
     return [said + (" (the time was up)" if found.out_of_time else "")]
 
 
-def _coarser(judged: Sequence[Judged], remarks: list[str]) -> list[dict[str, str]]:
-    """Return the coarser arithmetic that explains the errors, if one does."""
-    dtype = judged[0].recorded.dtype
-    numbers = [a for j in judged for a in j.recorded.results.values()]
-    for name in ("float16", "bfloat16", "float32"):
-        if ARITHMETICS[name].u <= ARITHMETICS[dtype].u:
-            continue
-        with np.errstate(over="ignore"):
-            exact = all(np.array_equal(a, a.astype(numpy_dtype(name)).astype(float), equal_nan=True) for a in numbers)
-        if exact and all(judge(j.recorded, ARITHMETICS[name]).numbers_right for j in judged):
+def _narrow_format(judged: Sequence[Judged]) -> list[dict[str, str]]:
+    """Return the narrower format whose numbers the wrong results are, if its rounding explains the errors."""
+    u = ARITHMETICS[judged[0].recorded.dtype].u
+    wrong = [j.recorded.results[name] for j in judged for name, m in j.margins.items() if np.any(m > 1)]
+    for name in ("float32", "float16", "bfloat16"):
+        exact = all(np.array_equal(a, as_dtype(a, name), equal_nan=True) for a in wrong)
+        if exact and ARITHMETICS[name].u > u and _right_in(name, judged):
             words = f"the documented equations with results in {name}: give dtype {name} if it is meant"
             return [{"fault": f"results-in-{name}", "explanation": words}]
-    coarser = [*FLOAT32_ARITHMETICS[1:], "float16", "bfloat16"] if dtype == "float32" else ["float32"]
-    if dtype in ("float16", "bfloat16"):
-        return []
-    order = ("approximate-activations", "tf32", "bfloat16-products", "float16", "bfloat16", "float32")
-    for name in (n for n in order if n in coarser):
-        if all(judge(j.recorded, ARITHMETICS[name]).numbers_right for j in judged):
+    return []
+
+
+def _right_in(name: str, judged: Sequence[Judged]) -> bool:
+    return all(judge(j.recorded, ARITHMETICS[name]).numbers_right for j in judged)
+
+
+def _coarser(judged: Sequence[Judged]) -> list[str]:
+    """Return a remark on the coarser arithmetic that explains the errors, if one does."""
+    for name in COARSER.get(judged[0].recorded.dtype, ()):
+        if _right_in(name, judged):
             declare = f"arithmetic {name}" if name in FLOAT32_ARITHMETICS[1:] else f"dtype {name}"
-            remarks.append(
+            return [
                 f"rounding as in {COARSE_WORDS[name]} would explain the errors, up to "
                 f"{max(j.off for j in judged):.0e}: give {declare} if it is meant"
-            )
-            return []
+            ]
     return []
 
 
@@ -327,12 +343,15 @@ def _text(e: Explanation) -> list[str]:
         lines.append(f"Right: {_count(total, 'number')} within what rounding explains.")
     else:
         lines.append("Wrong.")
-    if e.diagnosis:
-        alternatives = len(e.diagnosis) > 1 and e.next_call is not None
-        lines.append("These are the numbers of one of these:" if alternatives else "The cause:")
-        lines += [f"  {entry['explanation']} [{entry['fault']}]" for entry in e.diagnosis]
-        if e.more:
-            lines.append(f"  or {_count(e.more, 'more known mistake')}")
+    entries = [f"  {entry['explanation']} [{entry['fault']}]" for entry in e.diagnosis]
+    certain, possible = entries[: e.certain], entries[e.certain :]
+    if len(possible) + e.more < 2:
+        certain, possible = entries, []
+    if certain:
+        lines += ["The cause:", *certain]
+    if possible:
+        lines += ["These are the numbers of one of these:", *possible]
+        lines += [f"  or of {_count(e.more, 'more known mistake')}"] * bool(e.more)
     lines += [_sentence(remark) for remark in e.remarks]
     if e.next_call is not None:
         lines += _next_text(e.next_call)
@@ -378,7 +397,8 @@ def _next_text(told: dict[str, Any]) -> list[str]:
     lines += [f"  {name} = {_listed(value)}" for name, value in told["arrays"].items()]
     if told["batch_first"]:
         lines.append("  with batch_first")
-    with_own = "" if told["parameters"] == "of its own" else " with the same parameters"
+    other = any(name.startswith("bias") for name in told["arrays"])
+    with_own = f" with the same {'weights' if other else 'parameters'}" * (told["parameters"] != "of its own")
     lines.append(f"gives{with_own}, at {told['element']}, {told['documented']:.6g} as documented;")
     for entry in told["gives"]:
         number = "another shape, or an error" if entry["number"] is None else f"{entry['number']:.6g}"

@@ -19,7 +19,7 @@ ARRAY_FIELDS = frozenset({"name", "shape", "data", "fill", "divisor", "put"})
 
 
 class Untyped(np.ndarray):
-    """Numbers that came without a dtype, as those of JSON do."""
+    """An array of numbers without a dtype, from JSON or lists."""
 
 
 class BrokenDump(ValueError):
@@ -89,7 +89,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     if isinstance(document, list):
         document = {"calls": document}
     if not isinstance(document, dict):
-        raise BrokenDump(f"it holds {_short(document)}, expected an object of arrays by name")
+        raise BrokenDump(f"it holds {short(document)}, expected an object of arrays by name")
     return flat(document)
 
 
@@ -121,7 +121,7 @@ def flat(document: Mapping[str, Any], within: str = "") -> dict[str, Any]:
         if key == "calls" and isinstance(value, Sequence) and not isinstance(value, str):
             for number, call in enumerate(value):
                 if not isinstance(call, Mapping):
-                    raise BrokenDump(f"{name}[{number}] is {_short(call)}, expected an object of arrays by name")
+                    raise BrokenDump(f"{name}[{number}] is {short(call)}, expected an object of arrays by name")
                 for inner, one in flat(call).items():
                     put(f"{within}{number}/{inner}", one)
         elif key == "parameters":
@@ -141,7 +141,7 @@ def _parameters(name: str, value: Any) -> dict[str, Any]:
     if isinstance(value, Mapping):
         return flat(value)
     if not isinstance(value, Sequence) or isinstance(value, str):
-        raise BrokenDump(f"{name} is {_short(value)}, expected an object of arrays by name")
+        raise BrokenDump(f"{name} is {short(value)}, expected an object of arrays by name")
     found: dict[str, Any] = {}
     for number, entry in enumerate(value):
         if not (isinstance(entry, Mapping) and isinstance(entry.get("name"), str)):
@@ -155,6 +155,8 @@ def _array(name: str, spec: Mapping[str, Any]) -> np.ndarray:
     unknown = sorted(set(map(str, spec)) - ARRAY_FIELDS)
     if unknown:
         raise BrokenDump(f"{name}: {unknown[0]} means nothing in an array; its fields are shape, divisor and data")
+    if spec.get("divisor", 1) == 0:
+        raise BrokenDump(f"{name}: the divisor is 0; leave it out, or give a power of two")
     if ("data" in spec) == ("fill" in spec):
         raise BrokenDump(f"{name}: give either data or fill")
     try:
@@ -193,7 +195,7 @@ def _nested(name: str, value: Any) -> np.ndarray:
     if isinstance(value, (bool, str)) or not isinstance(value, (list, tuple, int, float, np.number)):
         array_like = hasattr(value, "__array__")
         if not array_like:
-            raise BrokenDump(f"{name}: got {_short(value)}, expected an array of numbers")
+            raise BrokenDump(f"{name}: got {short(value)}, expected an array of numbers")
         return numbers(name, np.asarray(value))
     try:
         array = np.array(_special(value))
@@ -225,8 +227,15 @@ def plain(value: Any) -> Any:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
-def _short(value: Any) -> str:
-    text = type(value).__name__ if isinstance(value, (dict, list, tuple)) else repr(value)
+def short(value: Any) -> str:
+    """Return a value, or its type, in a few words."""
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape}"
+    try:
+        text = type(value).__name__ if isinstance(value, (dict, list, tuple)) else repr(value)
+    except Exception:
+        text = type(value).__name__
+    text = " ".join(text.split())
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
 
 

@@ -23,12 +23,15 @@ ONNX_NAMES = {
 }  # fmt: skip
 
 
+FLAT = 'in JSON as {"shape": [...], "data": [...]}'
+
+
 @dataclass(frozen=True)
 class Reading:
     """One way to read the parameters of a dump."""
 
     parameters: dict[str, np.ndarray]
-    """By documented name, in the documented shapes."""
+    """The parameters by documented name, in the documented shapes."""
     layout: str = ""
     """The layout in which the dump has them, in words; empty for the documented one."""
     id: str = ""
@@ -40,7 +43,7 @@ class Reading:
 
 
 def renamed(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return the values of a call under documented names, with notes on what was renamed.
+    """Return the values of a call under documented names, with notes about the names.
 
     A prefix that all parameters have, such as a module's name, is left out, and ONNX's names are translated.
     """
@@ -64,7 +67,7 @@ def _ending(name: str) -> str | None:
 def by_name(kind: str, values: dict[str, Any]) -> tuple[dict[str, np.ndarray], Reading | None]:
     """Take the parameters of a framework out of ``values``, by that framework's names.
 
-    Returns the documented parameters under the names that ``values`` had, and otherwise the reading of a framework's.
+    Returns parameters under documented names as they are, or the reading of another framework's arrays.
     """
     own = {name: numbers(name, values.pop(name)) for name in list(values) if PARAMETER.fullmatch(name)}
     for recognize in (_keras, _onnx, _flax_linen, _flax_nnx, _separate):
@@ -216,6 +219,8 @@ def hidden_size(kind: str, own: Mapping[str, np.ndarray], suffix: str) -> int:
             return R.shape[1]
         if R.shape[0] in (1, 2) and R.shape[2] == G * R.shape[1]:
             return R.shape[1]
+    if R.ndim == 1:
+        raise BrokenDump(f"{name}: the shape {R.shape} is flat; dump it with its two axes, {FLAT}")
     raise BrokenDump(
         f"{name}: the shape {R.shape} is that of no {kind}, which has {G} gate{'s' * (G > 1)} and the shape "
         f"({f'{G}*H' if G > 1 else 'H'}, H); check the kind and dump the matrix as it is documented"
@@ -238,28 +243,32 @@ def by_shape(config: LayerConfig | CellConfig, own: Mapping[str, np.ndarray]) ->
             how.setdefault(way, []).append(name)
     if not how:
         return [Reading(fitted)]
+    found: list[Reading] = []
     ways = sorted(how, key=lambda way: -len(how[way]))
     weights = [name for name in shapes if name.startswith("weight_")]
     every = len(how.get("transposed", ())) == len(weights)
+    square = [n for n in weights if "weight_hh" in n and n not in how.get("transposed", ())]
+    kernels = G == 1 and len(how.get("transposed", ())) + len(square) == len(weights)
     names = [name for way in ways for name in how[way]]
     shown = f"{names[0]} has the shape {own[names[0]].shape}, documented is {shapes[names[0]]}"
+    if kernels:  # a square matrix does not show whether it is transposed
+        turned = {n: np.ascontiguousarray(a.T) if n in square else a for n, a in fitted.items()}
+        found = [Reading(turned, f"{shown}: these are Keras's kernels", "keras-kernels", "transpose them")]
     orders = dict.fromkeys(gates_of(config.kind, layout) for layout in ("pytorch", "keras"))
     if "with an axis of directions" in how:
         orders = dict.fromkeys((*orders, gates_of(config.kind, "onnx")))
-    found = []
     for order in orders:
         if every or "with an axis of directions" in how:
-            whose = "Keras's kernels" if every else "ONNX's W and R"
+            whose = f"these are {'Keras' if every else 'ONNX'}'s {'kernels' if every else 'W and R'}"
         else:
-            whose = f"{', '.join(names[:3])} {ways[0]}"
-        advice = "transpose them" if "transposed" in how else "bring them into the documented shapes"
+            whose = f"{', '.join(names[:3])} {'is' if len(names) == 1 else 'are'} {ways[0]}"
+        them = "it" if len(names) == 1 else "them"
+        advice = f"transpose {them}" if "transposed" in how else f"bring {them} into the documented shape"
         if order != GATES[config.kind]:
             advice += f" and reorder the gates from {'|'.join(order)} to {'|'.join(GATES[config.kind])}"
         identity = "keras-kernels" if every else "onnx-weights" if "axis" in ways[0] else "weights-transposed"
-        found.append(
-            Reading({n: reordered(config.kind, order, a) for n, a in fitted.items()}, f"{shown}: these are {whose}",
-                    identity, advice)
-        )  # fmt: skip
+        moved = {n: a if n.startswith("weight_hr") else reordered(config.kind, order, a) for n, a in fitted.items()}
+        found.append(Reading(moved, f"{shown}: {whose}", identity, advice))
     return found
 
 
@@ -279,6 +288,8 @@ def _fitted(name: str, array: np.ndarray, expected: tuple[int, ...], G: int) -> 
     for way, fits, turned in _ways(array, expected, G):
         if fits:
             return way, np.ascontiguousarray(turned())
+    if array.ndim == 1 and array.size == np.prod(expected):
+        raise BrokenDump(f"{name}: the shape {array.shape} is flat; dump it as {expected}, {FLAT}")
     raise BrokenDump(f"{name}: got the shape {array.shape}, expected {expected}; dump the array of this layer")
 
 

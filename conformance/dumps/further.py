@@ -1,4 +1,4 @@
-"""Choose a further call that tells apart what the recorded calls leave possible."""
+"""Choose a further call on which the remaining candidates differ."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ SMALL_INPUT, SMALL_HIDDEN = 2, 3  # sizes of weights that are drawn
 
 @dataclass(frozen=True)
 class Further:
-    """A call to make next, with what each possibility gives for it."""
+    """A call to make next, with the result of each candidate."""
 
     give: tuple[str, ...]
-    """What the call has that the recorded ones lack, in words."""
+    """The properties that the recorded calls lack, in words."""
     call: LayerCall | CellCall
     own_parameters: bool
-    """Whether the call has parameters of its own; otherwise those of the recorded calls."""
+    """Whether all parameters are new; otherwise only the biases may be."""
     element: tuple[str, tuple[int, ...]]
-    """The name and the index of a number that tells."""
+    """The name and the index of a number in which the candidates differ."""
     documented: float
     given: tuple[float | None, ...]
-    """That number for each candidate; None where its results have other shapes or it raises."""
+    """The number of each candidate; None where its results have other shapes or it raises."""
     groups: tuple[tuple[int, ...], ...]
-    """The candidates by their positions; those in one group give the same numbers for this call, too."""
+    """The positions of the candidates in groups that give the same numbers for this call, too."""
 
 
 def further(recorded: Sequence[Recorded], candidates: Sequence[Candidate], over: Callable[[], bool]) -> Further | None:
-    """Return the simplest call on which the candidates differ most; None if none of those tried tells any apart."""
+    """Return the simplest call on which the candidates differ most; None if they agree on all calls tried."""
     best: tuple[int, Further] | None = None
     for give, call, own in _calls(recorded):
         if over():
@@ -120,16 +120,19 @@ def _calls(recorded: Sequence[Recorded]) -> Iterator[tuple[tuple[str, ...], Any,
     square = base.config.input_size == base.config.hidden_size
     plans: list[tuple[tuple[str, ...], Any, bool]] = [((), base.config, False)]
     if bias_zero or not base.config.bias:
-        plans.append((("biases other than zero",), replace(base.config, bias=True), True))
+        plans.append((("biases other than zero",), replace(base.config, bias=True), False))
     if square or bias_zero or not base.config.bias:
         words: tuple[str, ...] = ("weights of other sizes, input_size other than hidden_size",) if square else ()
         words += ("biases other than zero",) if bias_zero or not base.config.bias else ()
         plans.append((words, _small(base.config), True))
     plans.append((("other weights",), _small(base.config), True))
+    if not isinstance(base, CellCall):
+        deep = replace(_small(base.config), num_layers=2, bidirectional=True)
+        plans.append((("two layers and two directions",), deep, True))
     for extra, config, own in plans:
         for sort in sorts:
             for seed in range(SEEDS):
-                call = _made(base, config, own, sort, seed)
+                call = _made(base, config, own, config is not base.config, sort, seed)
                 give = (*extra, *(word for word in _words(sort, call, base) if word not in had))
                 yield give or ("other numbers in x",), call, own
 
@@ -184,14 +187,18 @@ def _had(recorded: Sequence[Recorded]) -> set[str]:
     return found
 
 
-def _made(base: Any, config: Any, own: bool, sort: dict[str, Any], seed: int) -> Any:
+def _made(base: Any, config: Any, own: bool, biases: bool, sort: dict[str, Any], seed: int) -> Any:
     rng = np.random.Generator(np.random.SFC64([seed, sort["T"], sort["N"], int(own)]))
 
     def eighths(*shape: int) -> np.ndarray:
         drawn = rng.integers(-EIGHTHS, EIGHTHS + 1, shape)
         return np.where(drawn == 0, EIGHTHS // 2, drawn) / EIGHTHS
 
-    parameters = {n: eighths(*shape) for n, shape in parameter_shapes(config).items()} if own else base.parameters
+    parameters = dict(base.parameters)
+    if own or biases:
+        shapes = parameter_shapes(config).items()
+        parameters |= {n: eighths(*shape) for n, shape in shapes if own or n.startswith("bias")}
+        parameters = {n: parameters[n] for n, _ in shapes}
     T, N, I, H = sort["T"], sort["N"], config.input_size, config.hidden_size
     batch = (N,) if N else ()
     if isinstance(base, CellCall):

@@ -1,4 +1,4 @@
-"""Compare what came with the documented numbers: the tolerance, the wrong elements, and the first of them."""
+"""Compare recorded results with the documented numbers: the tolerance, the wrong elements, the first one."""
 
 from __future__ import annotations
 
@@ -140,13 +140,18 @@ class Judged:
         return max((float(np.max(_error(self.got(n), self.want[n]), initial=0.0)) for n in self.margins), default=0.0)
 
     def got(self, name: str) -> np.ndarray:
-        """Return what came, in the documented shape."""
+        """Return a recorded result in the documented shape."""
         return fitted(self.recorded.results[name], self.want[name].shape)
+
+    def in_documented_shapes(self) -> Judged:
+        """Return the call with its results in the documented shapes, where only axes of length one differ."""
+        results = {name: self.got(name) for name in self.recorded.results}
+        return replace(self, recorded=replace(self.recorded, results=results), misshapen={})
 
     def first_wrong(self) -> dict[str, Any] | None:
         """Return the first wrong element in the order of computation; None if no element is wrong.
 
-        Lower layers come first, of which the final states alone are known, then the steps of the output; the reverse
+        Lower layers come first, by their final states, then the steps of the output; the reverse
         direction is computed from the last step on.
         """
         found = next(iter(sorted(self._wrong(), key=lambda item: item[0])), None)
@@ -193,7 +198,7 @@ def _error(got: np.ndarray, want: np.ndarray) -> np.ndarray:
 def fitted(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return an array in a shape that differs by axes of length one alone; otherwise as it is."""
     long = [n for n in array.shape if n > 1]
-    return array.reshape(shape) if long == [n for n in shape if n > 1] else array
+    return array.reshape(shape) if array.size and long == [n for n in shape if n > 1] else array
 
 
 def documented(recorded: Recorded) -> Arrays:

@@ -36,23 +36,23 @@ NUMBERED = re.compile(r"(\d{1,6})/(.+)", re.S)
 
 @dataclass(frozen=True)
 class Recorded:
-    """One call of a dump with what came."""
+    """One call of a dump with its results."""
 
     label: str
     """The call's number and a slash, in messages; empty for a single call."""
     call: LayerCall | CellCall
     """The call in float64, which holds the numbers of every dtype."""
     results: dict[str, np.ndarray]
-    """What came, in float64, by the names of the form's results; of any shape."""
+    """The recorded results in float64, of any shape, by the names of the form's results."""
     names: dict[str, str]
     """The names of the results in the dump."""
     dtype: str
     arithmetic: Arithmetic
     readings: tuple[Reading, ...]
-    """The ways to read the parameters, of which the call has the first."""
+    """The ways to read the parameters. The call has the first one."""
     notes: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
-    """What the dump leaves open and a word in it would settle."""
+    """Questions that the dump leaves open, as sentences."""
 
     def read_as(self, reading: Reading) -> Recorded:
         """Return the call with the parameters of another reading."""
@@ -119,7 +119,7 @@ def _one(given: Mapping[str, Any], label: str) -> Recorded:
             values[name] = values.pop(alias)
     kind, dtype, arithmetic = kind_of(values), choice_of(values, "dtype", DTYPES), arithmetic_of(values)
     batch_first = flag_of(values, "batch_first")
-    redundant = {name: plain(values.pop(name)) for name in REDUNDANT if name in values and np.size(values[name]) == 1}
+    redundant = {name: plain(values.pop(name)) for name in REDUNDANT if name in values and _is_one(values[name])}
     chosen = [numbers(name, value) for name, value in values.items() if name != "lengths" and typed(value)]
     own, framework = foreign.by_name(kind, values)
     if framework is not None:
@@ -161,6 +161,10 @@ def _one(given: Mapping[str, Any], label: str) -> Recorded:
              for ours, name in names.items() if ours in results}  # fmt: skip
     ordered = {name: results[name] for name in (*RESULTS, *CELL_RESULTS) if name in results}
     return Recorded(label, call, ordered, names, own_dtype, used, tuple(readings), tuple(notes), tuple(asked))
+
+
+def _is_one(value: Any) -> bool:
+    return value.size == 1 if isinstance(value, np.ndarray) else isinstance(value, (bool, int, float, np.generic))
 
 
 def as_dtype(array: np.ndarray, dtype: str) -> np.ndarray:

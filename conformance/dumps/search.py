@@ -1,4 +1,4 @@
-"""Search the known mistakes, and pairs of them, for those that give the recorded numbers."""
+"""Find the known mistakes, or pairs of them, that give the recorded numbers."""
 
 from __future__ import annotations
 
@@ -23,16 +23,18 @@ from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.calls import CellCall
 from conformance.specifications.torch_nn.faults.bank import COMPOSABLE
 from conformance.specifications.torch_nn.faults.changed import Changed
+from reference.parameters import GATES
 
 SECONDS = 10.0
-MIN_WRONG_FOR_PAIRS = 6  # wrong numbers: fewer are given by chance by one of thousands of pairs
-MIN_WRONG_FOR_COARSE_PAIRS = 30  # the same for pairs that leave more than rounding
+MIN_WRONG_FOR_PAIRS = 6  # wrong numbers: fewer are given by chance by a pair, or roughly by a single mistake
+MIN_WRONG_FOR_COARSE_PAIRS = 30  # if a pair leaves more than rounding
 MIN_AGREEING, PARTIAL_SHARE = 4, 0.05  # of the wrong numbers, which one of two mistakes gives by itself
 AGREEING = 1e-3  # of the difference to the documented number
 MAX_PARTIAL = 8  # mistakes that give some of the numbers, each tried with all others
 MORE_SECONDS, MORE_SHARE = 1.0, 0.3  # for other pairs after the first that gives the numbers
 MAX_CANDIDATES = 12
-LATE = ("narrow", "extents", "values", "precision")  # families whose faults are rare in what is dumped
+LARGE = 1 << 28  # multiplications of a call; larger ones are compared in two samples
+LATE = ("narrow", "extents", "values", "precision")  # families of faults that are rare in dumps
 
 
 def combined(a: Any, b: Any) -> Any:
@@ -58,7 +60,7 @@ COMBINING = replace(TORCH_NN, compose=combined)
 
 
 class RecordedProbe(Probe):
-    """A recorded call, which no backend can be asked for again."""
+    """A recorded call, whose backend is not there."""
 
     def __init__(self, recorded: Recorded, shaped: dict[str, np.ndarray] | None = None) -> None:
         self.recorded = recorded
@@ -102,7 +104,7 @@ class RecordedProbe(Probe):
 def results_of(backend: Any, call: Any, noise: Noise | None = None) -> dict[str, np.ndarray] | str:
     """Return what a backend gives for a call, by name in float64; the name of the exception if it raises one."""
     form = TORCH_NN.form_of(call)
-    if call.config.dtype not in backend.features.dtypes:  # a fault of one dtype; the numbers are those of that dtype
+    if call.config.dtype not in backend.features.dtypes:  # a fault of one dtype
         one = backend
         while one is not None and hasattr(one, "refuse"):
             one.refuse, one = False, one.inner
@@ -131,6 +133,33 @@ class Found:
     out_of_time: bool = False
 
 
+def cost(call: Any) -> int:
+    """Return the number of multiplications in a call's recurrent products."""
+    H, G = call.config.hidden_size, len(GATES[call.config.kind])
+    return int(G * H * H) * (1 if isinstance(call, CellCall) else call.T * call.N * len(call.parameters) // 2)
+
+
+def fewer_samples(judged: Judged) -> Recorded:
+    """Return a large call cut to two of its samples, the first and a wrong one, where all shapes are documented."""
+    recorded = judged.recorded
+    call = recorded.call
+    if isinstance(call, CellCall) or call.unbatched or call.N <= 2 or judged.misshapen:
+        return recorded
+    axes = {"x": 0 if call.config.batch_first else 1, "output": 0 if call.config.batch_first else 1}
+    wrong = np.zeros(call.N, bool)
+    for name, margins in judged.margins.items():
+        wrong |= np.moveaxis(margins > 1, axes.get(name, 1), 0).reshape(call.N, -1).any(1)
+    kept = [0, max(1, int(np.argmax(wrong)))]
+
+    def cut(name: str, a: np.ndarray) -> np.ndarray:
+        return np.take(a, kept, axis=axes.get(name, 1))
+
+    states = {name: None if (s := getattr(call, name)) is None else cut(name, s) for name in ("h_0", "c_0")}
+    ends = None if call.lengths is None else tuple(call.lengths[k] for k in kept)
+    smaller = call.replace(x=cut("x", call.x), lengths=ends, **states)
+    return replace(recorded, call=smaller, results={name: cut(name, a) for name, a in recorded.results.items()})
+
+
 class Search:
     """The search for one or two mistakes that give the numbers of all recorded calls."""
 
@@ -138,7 +167,9 @@ class Search:
         self.judged = judged
         self.until = time.monotonic() + seconds
         ordered = sorted(judged, key=lambda j: (j.right, j.recorded.call.x.size * j.recorded.call.config.hidden_size))
-        self.probes = [RecordedProbe(j.recorded) for j in ordered]
+        self.probes = [
+            RecordedProbe(fewer_samples(j) if cost(j.recorded.call) > LARGE else j.recorded) for j in ordered
+        ]
         self.kind = ordered[0].recorded.call.config.kind
         self.wrong = sum(j.wrong for j in judged)
         self.found = Found()
@@ -148,12 +179,12 @@ class Search:
         self.found.out_of_time = self.found.out_of_time or time.monotonic() > self.until
         return self.found.out_of_time
 
-    def run(self) -> Found:
-        """Return the single mistakes that give the numbers; if there is none, the pairs."""
+    def run(self, pairs: bool = True) -> Found:
+        """Return the single mistakes that give the numbers, or else, with ``pairs``, the pairs."""
         known = known_mistakes(self.kind, [probe.call for probe in self.probes])
-        found = list(self._giving(alone(fault) for fault in known))
+        found = [e for e in self._giving(alone(f) for f in known) if e.within or self.wrong >= MIN_WRONG_FOR_PAIRS]
         misshapen = any(j.misshapen for j in self.judged)
-        if not found and (misshapen or self.wrong >= MIN_WRONG_FOR_PAIRS):
+        if not found and pairs and (misshapen or self.wrong >= MIN_WRONG_FOR_PAIRS):
             found = self._giving_in_pairs(known)
         self.found.candidates = sorted(best(found), key=_rank)[:MAX_CANDIDATES]
         return self.found
@@ -190,7 +221,7 @@ class Search:
                 yield Explained(candidate, [*matches])
 
     def _pairs(self, known: Sequence[Any]) -> Iterator[Candidate]:
-        """Yield pairs of mistakes: first those with one that gives some of the wrong numbers, then common ones."""
+        """Yield pairs of mistakes: a mistake that gives some wrong numbers with any other, then common ones."""
         active, partial = [], list[tuple[int, Any]]()
         for fault in known:
             if self.over():

@@ -10,7 +10,7 @@ import numpy as np
 
 from conformance.backend import CellConfig, LayerConfig
 from conformance.claims import FLOAT32_ARITHMETICS
-from conformance.dumps.files import BrokenDump, plain
+from conformance.dumps.files import BrokenDump, plain, short
 from reference.config import KINDS
 from reference.parameters import GATES
 
@@ -33,14 +33,13 @@ def kind_of(values: dict[str, Any]) -> str:
     found = kind.lower() if isinstance(kind, str) else kind
     if isinstance(found, str):
         found = found.strip().removesuffix("cell")
-    if found not in KINDS:
+    if not isinstance(found, str) or found not in KINDS:
         raise BrokenDump(f"kind: got {said(kind)}, expected one of {every}")
     return str(found)
 
 
 def said(value: Any) -> str:
-    text = f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else repr(value)
-    return text if len(text) < 60 else text[:57] + "..."
+    return short(value)
 
 
 def choice_of(values: dict[str, Any], name: str, known: tuple[str, ...]) -> str:
@@ -48,7 +47,7 @@ def choice_of(values: dict[str, Any], name: str, known: tuple[str, ...]) -> str:
         return ""
     value = plain(values.pop(name))
     found = value.removeprefix("torch.") if isinstance(value, str) else value
-    if found not in known:
+    if not isinstance(found, str) or found not in known:
         raise BrokenDump(f"{name}: got {said(value)}, expected one of {', '.join(known)}")
     return str(found)
 

@@ -1,4 +1,4 @@
-"""Mistakes of those who load weights, hand over arguments and collect results, beyond the faults of the bank.
+"""Mistakes of loading weights, passing arguments and collecting results, beyond the faults of the bank.
 
 They have the form of the bank's faults, so that both can be combined. The kill matrix does not have them: most are no
 mistakes of a backend, which gets its weights by name.

@@ -1,4 +1,4 @@
-"""Mistakes of computing: equations, and what passes from step to step."""
+"""Mistakes of computing: the equations, and the states between steps."""
 
 from __future__ import annotations
 
