@@ -123,8 +123,7 @@ class Layer:
     ) -> tuple[Result, Mapping[str, np.ndarray]]:
         """Compute the gradients of a call in training mode; return its Result and the gradients.
 
-        The masks are those that ``forward_training`` draws from the same seed, and the Result is the one that it
-        returns. Arguments, gradients and errors are as in ``gradients``.
+        ``forward_training`` draws the same masks from the same seed and returns the same Result. Arguments, gradients and errors are as in ``gradients``.
 
         Behind the feature ``training_gradients``. Raises Unsupported if it is not claimed.
         """

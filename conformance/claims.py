@@ -21,8 +21,8 @@ FLOAT32_ARITHMETICS = ("float32", "tf32", "bfloat16-products", "approximate-acti
 class Features:
     """The claims of a backend: it must support everything it claims and raise Unsupported for the rest.
 
-    ``kinds`` and ``dtypes`` may be given as any iterable of names, or as one name; they are stored as frozensets. Names
-    may be members of an enumeration of strings, and numbers NumPy's; they are stored as plain ones.
+    ``kinds`` and ``dtypes`` may be given as any iterable of names, or as one name; they are stored as frozensets. Members
+    of an enumeration of strings are stored as plain names, and numbers of NumPy as plain numbers.
     Raises ValueError for an unknown kind, dtype, extent, arithmetic or claim, for no kinds or no dtypes, for a limit
     or size below 1, and for claims by a kind that is not in ``kinds``.
     """
@@ -129,7 +129,7 @@ class Features:
         object.__setattr__(self, "by_kind", self._plain_by_kind())
 
     def of(self, kind: str) -> Features:
-        """Return the claims for one kind: these claims, or those with the changes of ``by_kind``."""
+        """Return the claims for one kind: these claims with the changes that ``by_kind`` has for it."""
         if not self.by_kind:
             return self
         if "_of" not in self.__dict__:
@@ -145,7 +145,7 @@ class Features:
         return all(some is None or size in some for some, size in zip(claimed, (input_size, hidden_size), strict=True))
 
     def limits(self) -> list[str]:
-        """Return sentences on the sizes that are asked for and on the claims of single kinds."""
+        """Return sentences on limited sizes and on the claims of single kinds."""
         told = [
             f"{name} {', '.join(map(str, sizes))} alone is asked for"
             for name, sizes in (("input_size", self.input_sizes), ("hidden_size", self.hidden_sizes))
@@ -158,7 +158,7 @@ class Features:
         ]
 
     def _plain_sizes(self, name: str) -> tuple[int, ...] | None:
-        """Return sizes in ascending order. Raises ValueError for what is none."""
+        """Return sizes in ascending order. Raises ValueError for other values."""
         given = getattr(self, name)
         if given is None and name != "boundaries":
             return None
@@ -195,7 +195,7 @@ class Features:
         return {plain.get(kind, str(kind)): plain.get(value, str(value)) for kind, value in declared.items()}
 
     def claims(self, feature: str) -> bool:
-        """Return whether a boolean feature is claimed, for all kinds without claims of their own.
+        """Return whether a boolean feature is claimed for the kinds that ``by_kind`` does not name.
 
         Raises ValueError for a name that is not in BOOLEAN_FEATURES.
         """

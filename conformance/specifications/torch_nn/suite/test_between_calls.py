@@ -1,4 +1,4 @@
-"""State across calls: what one layer or call leaves behind for another, where a cache may be keyed by too little."""
+"""State across calls: a layer or call must leave nothing behind for another, as a cache with too small a key does."""
 
 from dataclasses import replace
 from itertools import permutations
@@ -44,7 +44,7 @@ def afresh(trial):
 
 
 def sibling(call, kind, **changes):
-    """Return a call without states of a layer that differs in one respect; what both have in common stays."""
+    """Return a call without states of a layer that differs in one respect and has the same parameters otherwise."""
     config = of_kind(replace(call.config, **changes), kind, call.config.dtype)
     given = list(call.parameters.values())
     parameters = {}
