@@ -123,7 +123,8 @@ class Layer:
     ) -> tuple[Result, Mapping[str, np.ndarray]]:
         """Compute the gradients of a call in training mode; return its Result and the gradients.
 
-        ``forward_training`` draws the same masks from the same seed and returns the same Result. Arguments, gradients and errors are as in ``gradients``.
+        ``forward_training`` draws the same masks from the same seed and returns the same Result. Arguments, gradients
+        and errors are as in ``gradients``.
 
         Behind the feature ``training_gradients``. Raises Unsupported if it is not claimed.
         """

@@ -21,8 +21,8 @@ FLOAT32_ARITHMETICS = ("float32", "tf32", "bfloat16-products", "approximate-acti
 class Features:
     """The claims of a backend: it must support everything it claims and raise Unsupported for the rest.
 
-    ``kinds`` and ``dtypes`` may be given as any iterable of names, or as one name; they are stored as frozensets. Members
-    of an enumeration of strings are stored as plain names, and numbers of NumPy as plain numbers.
+    ``kinds`` and ``dtypes`` may be given as any iterable of names, or as one name; they are stored as frozensets.
+    Members of an enumeration of strings are stored as plain names, and numbers of NumPy as plain numbers.
     Raises ValueError for an unknown kind, dtype, extent, arithmetic or claim, for no kinds or no dtypes, for a limit
     or size below 1, and for claims by a kind that is not in ``kinds``.
     """
