@@ -333,6 +333,7 @@ def test_shapes_of_parameters(trial):
 
 @decides("REFUSE-PARAMETERS-DTYPE")
 def test_dtype_of_parameters(trial):
+    """The numbers are compared with the backend's own for converted parameters: others judge whether these are right."""
     call = trial.call
     mine, wrong = numpy_dtype(call.config.dtype), other_dtype(call.config.dtype)
     given = {name: value.astype(wrong) for name, value in call.parameters.items()}
@@ -342,7 +343,7 @@ def test_dtype_of_parameters(trial):
         if result.output.dtype != mine:
             raise Failed(f"parameters of {wrong}: got an output of {result.output.dtype}, expected an error or {mine}")
         cast = trial.other(call.replace(parameters={name: value.astype(mine) for name, value in given.items()}))
-        cast.agrees(cast.shaped(result, call))
+        cast.same(cast.shaped(result, call), other=f"with parameters given in {wrong}")
 
 
 # --- cells --------------------------------------------------------------------------------------------
