@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from conformance import registry
 from conformance.version import __version__
 from reference.config import KINDS
 
@@ -153,6 +156,7 @@ def project(name: str, kinds: list[str], suite: str) -> dict[str, str]:
         "IGNORED": language.ignored,
         "LINES": "\n".join(language.line.replace("@KIND@", kind).replace("@CLASS@", MODULES[kind]) for kind in kinds),
         "OPERATORS": ", ".join(f'"{operator}"' for operator in dict.fromkeys(OPERATORS[kind] for kind in kinds)),
+        "KNOWN": known_failures(kinds),
         "ARITHMETIC": '"GRU": "approximate-activations"' if "gru" in kinds else "",
     }
     files: dict[str, str] = {}
@@ -161,6 +165,20 @@ def project(name: str, kinds: list[str], suite: str) -> dict[str, str]:
             text = TOKEN.sub(lambda match: tokens[match[1]], path.read_text("utf-8"))
             files[path.relative_to(TEMPLATES / folder).as_posix().removesuffix(SUFFIX)] = text.rstrip("\n") + "\n"
     return files
+
+
+def known_failures(kinds: list[str]) -> str:
+    """Return onnxruntime's known failures in float32, of the kinds whose operators a project claims."""
+    operators = {OPERATORS[kind] for kind in kinds}
+    path = registry.known_failures("onnx-ops-ort")
+    entries = tomllib.loads(path.read_text("utf-8"))["known_failure"] if path else []
+    lines: list[str] = []
+    for entry in entries:
+        mine = "kind" not in entry or OPERATORS[entry["kind"]] in operators
+        if mine and entry.get("specification") != "onnx" and entry.get("dtype", "float32") == "float32":
+            texts = {name: json.dumps(text) for name, text in entry.items() if name != "backend"}
+            lines += ["", "[[known_failure]]", *(f"{name} = {text}" for name, text in texts.items())]
+    return "\n".join(lines)
 
 
 def write(folder: Path, files: dict[str, str]) -> list[Path]:
