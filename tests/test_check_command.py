@@ -1,4 +1,4 @@
-"""``python -m conformance check``: each thing amiss with an adapter is told in a sentence that says what to do."""
+"""``python -m conformance check``: each problem of an adapter gets a sentence that says what to do."""
 
 import os
 import re
@@ -24,7 +24,7 @@ ONE_LAYER = replace(GRU, multilayer=False, bidirectional=False, projection=False
 
 
 def tried(backend):
-    """Return the sentences about a backend, without a process of its own, and the remarks."""
+    """Return the sentences about a backend and the remarks, in this process."""
     found = [a.answer(backend, lambda what: nullcontext()) for a in attempts(backend.features)]
     return list(dict.fromkeys(amiss.sentence for one in found for amiss in one.amiss)), [
         n for f in found for n in f.notes
@@ -179,7 +179,7 @@ def test_a_wrong_result_is_told(sentence):
 
 
 class FakeTensor:
-    """What torch would return."""
+    """Stand for a tensor of torch."""
 
 
 FakeTensor.__module__ = "torch"

@@ -5,35 +5,39 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
 import yaml
 
-import conformance
 from conformance import specifications
 from conformance.engine.profiles import PROFILES
+from conformance.specifications.torch_nn import TORCH_NN
 from conformance.start.attempts import attempts
 from conformance.start.init import LANGUAGES, SUFFIX, TEMPLATES, project
 from reference.config import KINDS
-from tests.harness import all_checks, verdict_of
+from tests.harness import all_checks, failures, verdict_of
 from tests.test_plugin import ROOT
 
-# What each language needs, the kinds of its test, and a change of its code, in a file, that exchanges two gates or so.
-NEEDS = {
-    "c": "make",
-    "go": "go",
-    "rust": "cargo",
-    "javascript": "node",
-}
+# By language: the program or package that its project needs, the kinds of its test, and a wrong line for a right one.
+NEEDS = {"c": "make", "go": "go", "rust": "cargo", "javascript": "node"}
+PACKAGES = {"torch": "torch", "jax": "jax", "keras": "keras", "onnx": "onnxruntime"}
 CHANGES = {
     "python": ("rnn_tanh,rnn_relu", "my_rnn.py", "np.maximum(a + b, 0)", "np.maximum(a - b, 0)"),
+    "torch": ("lstm", "my_rnn.py", "i, f, g, o = (a + b)", "f, i, g, o = (a + b)"),
+    "jax": ("gru", "my_rnn.py", "(1 - z) * jnp.tanh", "z * jnp.tanh"),
+    "keras": ("lstm", "my_layers.py", "LSTM(units, **usual)", "LSTM(units, go_backwards=True, **usual)"),
+    "onnx": ("lstm", "my_runtime.py", "inputs), strict", "{n: 2 * a for n, a in inputs.items()}), strict"),
     "c": ("lstm", "rnn.c", "double i = sigmoid(a[k] + v[k]), f =", "double f = sigmoid(a[k] + v[k]), i ="),
     "go": ("lstm", "my_rnn.go", "i, f := sigmoid", "f, i := sigmoid"),
     "rust": ("gru", "src/my_rnn.rs", "let (r, z) = (sig", "let (z, r) = (sig"),
     "javascript": ("gru", "my_rnn.mjs", "(1 - z) * Math.tanh", "z * Math.tanh"),
 }
+SMOKE = replace(PROFILES["smoke"], shrink_attempts=0)
+ENDS_THE_PROCESS = ("REFUSE-STEPS-ZERO", "REFUSE-SAMPLES-ZERO")  # of onnxruntime: known failures of its project
 
 
 def init(folder, *arguments):
@@ -48,16 +52,14 @@ def here():
 
 def generated(folder, name, kinds):
     """Write a project; return its language. Skip if the language is not to be had here."""
-    tool = NEEDS.get(name)
-    if tool and (shutil.which(tool) if tool not in PACKAGES else find_spec(tool)) is None:
-        pytest.skip(f"{tool} is not installed here: the project of --lang {name} is not run")
+    if name in NEEDS and shutil.which(NEEDS[name]) is None:
+        pytest.skip(f"{NEEDS[name]} is not installed here: the project of --lang {name} is not run")
+    if name in PACKAGES and find_spec(PACKAGES[name]) is None:
+        pytest.skip(f"{PACKAGES[name]} is not installed here: the project of --lang {name} is not run")
     for path, text in project(name, kinds.split(","), "rnn-conformance").items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, "utf-8")
     return LANGUAGES[name]
-
-
-PACKAGES = ("torch", "onnxruntime", "keras", "jax")
 
 
 @contextmanager
@@ -80,9 +82,14 @@ def test_a_project_conforms_as_it_is(name, tmp_path, monkeypatch):
         for made in backends(tmp_path, language, kinds):
             tried = [attempt.answer(made, lambda what: nullcontext()) for attempt in attempts(made.features)]
             assert [amiss.sentence for one in tried for amiss in one.amiss] == []
-            report = conformance.run(made, profile="smoke")
-            assert report.conformant, str(report)
-            assert report.findings
+            known = {
+                entry["requirement"]
+                for entry in tomllib.loads((tmp_path / "known-failures.toml").read_text("utf-8")).get(
+                    "known_failure", []
+                )
+            }
+            checks = [c for c in all_checks() if not c.requirement.startswith(("LARGE-", *ENDS_THE_PROCESS))]
+            assert set(failures(made, SMOKE, checks)) <= known
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -99,7 +106,7 @@ def test_a_project_with_a_changed_line_fails(name, tmp_path, monkeypatch):
             for check in all_checks()
             for kind in made.features.kinds
             if check.requirement == f"{kind.upper().replace('_', '-')}-EQUATION"
-            if not verdict_of(check, made, kind, profile=PROFILES["smoke"]).passed
+            if not verdict_of(check, made, kind, profile=SMOKE).passed
         ]
         assert failed
 
@@ -111,7 +118,7 @@ def backends(folder, language, kinds):
     for name in dict.fromkeys(b.replace("@KIND@", kind) for b in language.backends for kind in kinds.split(",")):
         made = specifications.backend(name)
         try:
-            yield made
+            yield specifications.adapted(made, TORCH_NN)
         finally:
             if name.startswith("exec:"):
                 made.program.end()
@@ -149,7 +156,9 @@ def sh(folder, line):
     return subprocess.run(line, shell=True, cwd=folder, env=here() | FEW, capture_output=True, text=True, timeout=120)
 
 
-FEW = {"PYTEST_ADDOPTS": "--conformance-examples=2 --conformance-processes=1 -p no:cacheprovider"}
+FEW = {
+    "PYTEST_ADDOPTS": "-k 'EQUATION or SHAPE' --conformance-examples=2 --diagnosis=off --conformance-processes=1 -p no:cacheprovider"
+}
 
 
 def test_the_commands_of_the_readme_run_and_the_gate_keeps_its_baseline(tmp_path):

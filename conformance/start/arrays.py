@@ -82,7 +82,7 @@ LAYOUTS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
     "that is read-only": (read_only, "do not write to it, take np.array(a) where the library needs to"),
     "that is not aligned": (unaligned, "take np.require(a, requirements='CA') of it"),
 }
-"""The layouts of memory by words, each with what an adapter does about it."""
+"""The layouts of memory by words, each with the remedy for an adapter."""
 
 
 def cell_arguments(config: CellConfig, states: bool, unbatched: bool) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def wide(arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def close(came: Mapping[Any, Any], want: Mapping[Any, Any], dtype: str) -> bool:
-    """Return whether arrays by name are the same but for rounding."""
+    """Return whether arrays by name differ by rounding at most."""
     for name, expected in want.items():
         got = came.get(name)
         if (got is None) != (expected is None):

@@ -1,4 +1,4 @@
-"""What ``check`` tries of an adapter, by its claims: a few calls of every feature, in the adapter's process."""
+"""The attempts of ``check``: a few calls of every claimed feature, made in the adapter's process."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Attempt(Question):
 
     @property
     def form(self) -> tuple[type, str] | None:
-        """What is built, a layer or a cell, and its kind; None if nothing is."""
+        """The class of the configuration, of a layer or a cell, and the kind; None if the attempt builds nothing."""
         return (type(self.arguments[0]), self.arguments[0].kind) if self.arguments else None
 
     def answer(self, backend: Any, watch: Callable[[str], AbstractContextManager[object]]) -> Tried:
@@ -57,7 +57,7 @@ class Attempt(Question):
 
 
 def attempts(features: Features) -> Iterator[Attempt]:
-    """Yield what is to be tried of an adapter with these claims, the plainest first."""
+    """Yield the attempts for an adapter with these claims, the plainest first."""
     yield Attempt("its name and version", "tells_its_name")
     kinds = [kind for kind in PREFERRED if kind in features.kinds]
     layers = [kind for kind in kinds if claimed(features, kind, "layers")]
@@ -117,7 +117,7 @@ def of_cells(features: Features, kinds: Sequence[str]) -> Iterator[Attempt]:
 
 
 def of_the_unclaimed(features: Features, layers: Sequence[str], cells: Sequence[str], main: str) -> Iterator[Attempt]:
-    """Yield attempts to get what is not claimed, which must raise Unsupported."""
+    """Yield calls of features, kinds and dtypes that are not claimed; they must raise Unsupported."""
     if not layers:
         of_cell = cell_config(features, main)
         for kind in [kind for kind in KINDS if kind not in features.kinds][:1]:

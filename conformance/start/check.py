@@ -26,7 +26,7 @@ MAX_NAMED = 3  # attempts that found the same
 CANNOT_BE_HAD = 4  # the exit status, as pytest's for a wrong command line
 
 Answer = tuple[Attempt, Tried, str]
-"""An attempt, what it found, and what the adapter printed meanwhile."""
+"""An attempt, its findings, and the output of the adapter meanwhile."""
 
 
 def add_to(commands: Any) -> None:
@@ -83,7 +83,7 @@ class Asked:
             self.isolated.close()
 
     def answers(self) -> Iterator[Answer]:
-        """Make every attempt, but none that would only repeat what is amiss with the plain call of a kind.
+        """Make every attempt, except those that would repeat the failure of the plain call of their kind.
 
         After a hang, MAX_ENDS ends of the process, or where it cannot be started again, there is no further one.
         """
@@ -109,7 +109,7 @@ class Asked:
 
 
 def ended(found: Ended, last: bool) -> Tried:
-    """Return the end of the adapter's process as what is amiss."""
+    """Return the end of the adapter's process as a finding."""
     what = found.what or "outside of any call"
     more = ": correct that first, further calls were not made" if last else ""
     return Tried(1, [Amiss(f"process {found.why}", f"{what}: {found.end}{more}.", fatal=True)])
@@ -117,7 +117,7 @@ def ended(found: Ended, last: bool) -> Tried:
 
 @dataclass
 class Line:
-    """One thing that is amiss: its sentence, what was printed, and the attempts that found it."""
+    """One finding: its sentence, the adapter's output, and the attempts that made it."""
 
     sentence: str
     printed: str
@@ -137,7 +137,7 @@ class Line:
 
 
 def told(name: str, asked: Asked) -> int:
-    """Print what is amiss; return the exit status."""
+    """Print the findings; return the exit status."""
     print(f"{asked.name} {asked.version}: claims {claims_of(asked.features)}", flush=True)
     calls, notes = 0, []
     seen: dict[str, Line] = {}

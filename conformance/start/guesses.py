@@ -1,4 +1,4 @@
-"""Shapes of results: the documented ones, and what another shape probably is."""
+"""Shapes of results: the documented ones, and the likely cause of another shape."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from conformance.backend import CellConfig, LayerConfig
 Shape = tuple[int, ...]
 Candidates = list[tuple[Shape, str]]
 Documented = dict[str, tuple[Shape, str, Candidates] | None]
-"""The shape of each result, its letters, and other shapes with what they probably are; None for a result of None."""
+"""The shape of each result, its letters, and other shapes with their likely causes; None for a result of None."""
 
 
 def layer_results(config: LayerConfig, x: Shape) -> Documented:

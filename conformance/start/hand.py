@@ -1,4 +1,4 @@
-"""The hand that ``check`` lends an adapter: it calls its methods and tells what is amiss, in sentences."""
+"""The caller of an adapter's methods, which writes its findings in sentences."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from reference.config import numpy_dtype
 
 
 class Stop(Exception):
-    """The end of an attempt: what is amiss is told, and what follows would say no more."""
+    """The end of an attempt, after a finding that makes further calls useless."""
 
 
 @dataclass(frozen=True)
 class Amiss:
-    """One thing that is amiss; ``key`` is the same where another attempt finds the same thing."""
+    """A finding about an adapter; attempts that find one problem have one ``key``."""
 
     key: str
     sentence: str
@@ -40,7 +40,7 @@ class Amiss:
 
 @dataclass
 class Tried:
-    """What an attempt found: the number of its calls, what is amiss, and remarks that are no fault."""
+    """The findings of an attempt, the number of its calls, and remarks."""
 
     calls: int = 0
     amiss: list[Amiss] = field(default_factory=list)
@@ -50,23 +50,23 @@ class Tried:
 
 
 class Hand:
-    """The caller of an adapter's methods, which collects what is amiss."""
+    """The caller of an adapter's methods, which collects the findings."""
 
     def __init__(self, backend: Any, watch: Callable[[str], AbstractContextManager[object]], what: str) -> None:
         self.backend, self.watch, self.what, self.tried = backend, watch, what, Tried()
 
     def amiss(self, key: str, sentence: str) -> None:
-        """Tell one thing."""
+        """Add a finding."""
         self.tried.amiss.append(Amiss(key, sentence))
 
     def stop(self, key: str, sentence: str, fatal: bool = False) -> NoReturn:
-        """Tell one thing and end the attempt."""
+        """Add a finding and end the attempt."""
         self.tried.amiss.append(Amiss(key, sentence, fatal))
         raise Stop
 
     @contextmanager
     def calling(self, method: str, remedy: str, what: str = "") -> Iterator[None]:
-        """Surround a call of what is claimed: a refusal and an exception are amiss and end the attempt."""
+        """Surround a call of a claimed feature: a refusal or an exception is a finding and ends the attempt."""
         what = what or self.what
         try:
             with self.counted(method, what):
@@ -112,7 +112,7 @@ class Hand:
         return made
 
     def unchanged(self, method: str, arguments: Mapping[str, Any], before: Mapping[str, Any]) -> None:
-        """Tell the arguments that a call changed."""
+        """Find the arguments that a call changed."""
         for name in changed(arguments, before):
             self.amiss(
                 f"{method} changes {name}", f"{method} writes to the caller's {name}: copy it first, np.array({name})."
@@ -150,7 +150,7 @@ class Hand:
             raise Stop
 
     def plain_array(self, method: str, name: str, value: Any, dtype: str) -> bool:
-        """Return whether a result is a plain array of the right dtype; tell what is amiss."""
+        """Return whether a result is a plain array of the right dtype; if not, add a finding."""
         if not isinstance(value, np.ndarray) or type(value) is not np.ndarray:
             try:
                 require_plain(name, value)
@@ -170,7 +170,7 @@ class Hand:
     def forward(
         self, layer: Any, config: LayerConfig, given: Mapping[str, Any], remedy: str, arrange: Any = None
     ) -> dict[str, Any]:
-        """Call ``forward``, check what came and return it by name."""
+        """Call ``forward``, check its result and return it by name."""
         return self.whole(layer, "forward", config, given, remedy, arrange)
 
     def whole(
@@ -192,7 +192,7 @@ class Hand:
         return self.received(method, returned, config, arguments)
 
     def received(self, method: str, returned: Any, config: LayerConfig, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the results of a layer by name; tell what is amiss with them."""
+        """Return the results of a layer by name, after a check of them."""
         if not (hasattr(returned, "output") and hasattr(returned, "h_n")):
             whole = f"{method} returns {kind_of(returned)}: return conformance.Result(output, h_n, c_n)"
             self.stop(f"{method} returns", f"{whole}, c_n None unless lstm.")

@@ -1,20 +1,25 @@
-"""``python -m conformance init``: write an adapter that conforms, with the files of a gate, to be made one's own."""
+"""``python -m conformance init``: write an adapter that conforms, with the files of a gate, to start from."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from conformance import registry
 from conformance.version import __version__
 from reference.config import KINDS
 
 TEMPLATES = Path(__file__).parent / "templates"
-SUFFIX = ".in"  # of a template, so that no tool takes it for what it becomes
+SUFFIX = ".in"  # of a template, so that no tool reads it as code
 TOKEN = re.compile(r"@([A-Z]+)@")
 CLASS = ("conformance_adapter:MyBackend",)
+MODULES = {"lstm": "MyLSTM", "gru": "MyGRU", "rnn_tanh": "MyTanhRNN", "rnn_relu": "MyReluRNN"}
+OPERATORS = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "RNN", "rnn_relu": "RNN"}
 
 
 class CannotWrite(Exception):
@@ -23,11 +28,11 @@ class CannotWrite(Exception):
 
 @dataclass(frozen=True)
 class Language:
-    """One choice of ``--lang``: where its code is to be replaced, what it needs, how it is built and run."""
+    """One choice of ``--lang``: the files, packages and commands of its projects."""
 
     title: str
     replace: str
-    """The file whose marked part is the user's."""
+    """The file with the marked part, for the user's code."""
     adapter: str = "conformance_adapter.py"
     backends: tuple[str, ...] = CLASS
     """The NAMEs after --backend, for each kind if ``@KIND@`` is in them."""
@@ -35,6 +40,8 @@ class Language:
     """A command of the shell that builds the program."""
     needs: str = ""
     """Packages beside the suite, as arguments of pip install."""
+    line: str = ""
+    """A line of the adapter for each kind."""
     ignored: str = ""
     """A line of .gitignore."""
     kinds: tuple[str, ...] = ("lstm", "gru")
@@ -44,6 +51,18 @@ class Language:
 
 LANGUAGES = {
     "python": Language("layers in Python", "my_rnn.py"),
+    "torch": Language(
+        "modules of torch",
+        "my_rnn.py",
+        backends=("conformance_adapter:@KIND@",),
+        needs="torch",
+        line='@KIND@ = module_backend(my_rnn.@CLASS@, kinds="@KIND@", name="my-@KIND@", version="0.1")',
+    ),
+    "jax": Language("functions of JAX", "my_rnn.py", needs="jax"),
+    "keras": Language("layers of Keras", "my_layers.py", needs="keras torch"),
+    "onnx": Language(
+        "an ONNX runtime", "my_runtime.py", "my_runtime.py", ("my_runtime:MyRuntime",), needs="onnx onnxruntime"
+    ),
     "c": Language("layers in C", "rnn.c", ignored="librnn.so*"),
     "go": Language(
         "layers in Go",
@@ -105,7 +124,7 @@ def run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
 
 
 def chosen(language: Language, asked: str | None, name: str) -> list[str]:
-    """Return the kinds that are asked for, in the documentation's order. Raises CannotWrite."""
+    """Return the chosen kinds, in the documentation's order. Raises CannotWrite."""
     if asked is None:
         return [kind for kind in KINDS if kind in language.kinds]
     kinds = [kind.strip() for kind in asked.split(",")]
@@ -135,6 +154,10 @@ def project(name: str, kinds: list[str], suite: str) -> dict[str, str]:
         "BACKENDS": " ".join(f'--backend "{backend}"' for backend in backends),
         "BUILD": language.build or ": # nothing to build",
         "IGNORED": language.ignored,
+        "LINES": "\n".join(language.line.replace("@KIND@", kind).replace("@CLASS@", MODULES[kind]) for kind in kinds),
+        "OPERATORS": ", ".join(f'"{operator}"' for operator in dict.fromkeys(OPERATORS[kind] for kind in kinds)),
+        "KNOWN": known_failures(kinds),
+        "ARITHMETIC": '"GRU": "approximate-activations"' if "gru" in kinds else "",
     }
     files: dict[str, str] = {}
     for folder in ("common", name):
@@ -142,6 +165,20 @@ def project(name: str, kinds: list[str], suite: str) -> dict[str, str]:
             text = TOKEN.sub(lambda match: tokens[match[1]], path.read_text("utf-8"))
             files[path.relative_to(TEMPLATES / folder).as_posix().removesuffix(SUFFIX)] = text.rstrip("\n") + "\n"
     return files
+
+
+def known_failures(kinds: list[str]) -> str:
+    """Return onnxruntime's known failures in float32, of the kinds whose operators a project claims."""
+    operators = {OPERATORS[kind] for kind in kinds}
+    path = registry.known_failures("onnx-ops-ort")
+    entries = tomllib.loads(path.read_text("utf-8"))["known_failure"] if path else []
+    lines: list[str] = []
+    for entry in entries:
+        mine = "kind" not in entry or OPERATORS[entry["kind"]] in operators
+        if mine and entry.get("specification") != "onnx" and entry.get("dtype", "float32") == "float32":
+            texts = {name: json.dumps(text) for name, text in entry.items() if name != "backend"}
+            lines += ["", "[[known_failure]]", *(f"{name} = {text}" for name, text in texts.items())]
+    return "\n".join(lines)
 
 
 def write(folder: Path, files: dict[str, str]) -> list[Path]:

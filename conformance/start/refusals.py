@@ -1,4 +1,4 @@
-"""What ``check`` tries that an adapter must refuse: invalid arguments, and features that it does not claim."""
+"""Calls of ``check`` that an adapter must refuse: invalid arguments, and features that it does not claim."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Refusals(Hand):
         self.rejected(ask, method, words, remedy)
 
     def rejected(self, ask: Callable[[], Any], method: str, words: str, remedy: str) -> None:
-        """Tell that an invalid call is accepted."""
+        """Add a finding if an invalid call is accepted."""
         try:
             with self.counted(method, words):
                 ask()
@@ -161,7 +161,7 @@ class Refusals(Hand):
         self.refused(ask, method, feature, right)
 
     def refused(self, ask: Callable[[], Any], method: str, feature: str, right: Callable[[Any], Any]) -> None:
-        """Tell that what is not claimed is not refused with Unsupported."""
+        """Add a finding unless the call of an unclaimed feature raises Unsupported."""
         claim = feature if feature in KINDS or feature in DTYPES else f"{feature}=True"
         what = f"{feature} is not claimed"
         answer = "answer `unsupported`" if self.program else "raise conformance.Unsupported"

@@ -1,4 +1,4 @@
-"""What ``check`` tries with what an adapter claims: layers, their gradients, cells."""
+"""Calls of ``check`` of claimed features: layers, their gradients, cells."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ class Uses(Hand):
             self.gradient(layer, config, dict(given) | {"h_0": None, "c_0": None} | d, remedy)
 
     def gradient(self, layer: Any, config: LayerConfig, given: Mapping[str, Any], remedy: str) -> dict[str, Any]:
-        """Call ``gradients``, check what came and return it by name."""
+        """Call ``gradients``, check its result and return it by name."""
         arguments = copied(given)
         with self.calling("gradients", remedy):
             returned = layer.gradients(*arguments.values())
@@ -242,7 +242,7 @@ class Uses(Hand):
             self.step(cell, config, arguments, remedy)
 
     def step(self, cell: Any, config: CellConfig, given: Mapping[str, Any], remedy: str) -> dict[str, Any]:
-        """Call ``step``, check what came and return it by name."""
+        """Call ``step``, check its result and return it by name."""
         arguments = copied(given)
         with self.calling("step", remedy):
             returned = cell.step(*arguments.values())
