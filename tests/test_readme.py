@@ -160,13 +160,13 @@ def test_the_torch_module_conforms(project, installed):
     assert "my-module conforms in all that it claims." in printed
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
 def test_a_dump_of_the_code_is_explained(project, installed):
     dump = (
         "import numpy as np; from gru import gru; rng = np.random.default_rng(0); "
         "W, R, b, c, x = (rng.standard_normal(s).astype('f') for s in ((12, 3), (12, 4), 12, 12, (5, 2, 3))); "
         "output = gru(x, np.zeros((2, 4), 'f'), W, R, b, c); "
-        "np.savez('dump.npz', kind='gru', weight_ih_l0=W, weight_hh_l0=R, bias_ih_l0=b, bias_hh_l0=c, x=x, output=output)"
+        "np.savez('dump.npz', kind='gru', weight_ih_l0=W, weight_hh_l0=R, bias_ih_l0=b, bias_hh_l0=c, x=x, "
+        "output=output)"
     )
     assert python(project, installed, "-c", dump)[0] == 0
     command = block("python -m conformance explain").split()
@@ -179,6 +179,7 @@ def test_a_dump_of_the_code_is_explained(project, installed):
     assert (status, "gru-reset-unused" in printed) == (1, True), printed
 
 
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
 def test_the_replay_in_javascript_prints_the_shown_line():
     done = subprocess.run(block("node").split(), cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == block("32 passed")
