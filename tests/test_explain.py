@@ -32,6 +32,24 @@ def test_mistake_is_named(name):
     assert row.true, row.named
 
 
+def test_large_calls_are_compared_in_two_samples(monkeypatch):
+    monkeypatch.setattr("conformance.dumps.search.LARGE", 0)
+    assert explained.examine(BY_NAME["lengths of output only"], "usual", 1).true
+    assert explained.examine(BY_NAME["reset before and not flipped back"], "usual", 2).true
+
+
+def test_tolerance_in_parts_is_that_of_the_whole(monkeypatch):
+    dump = dump_of(Case("right", "lstm", (), call={"D": 2, "lengths": True}), "usual")
+    whole = explain(dump).calls[0]["margin"]
+    monkeypatch.setattr("conformance.dumps.judging.MAX_REPLICATED", 1)
+    assert explain(dump).calls[0]["margin"] == pytest.approx(whole, rel=0.5)
+
+
+def test_pair_is_named_once():
+    found = explain(dump_of(BY_NAME["ONNX order and no bias_hh"]))
+    assert [entry["fault"] for entry in found.diagnosis] == ["lstm-gates-i-o-f-g+bias-hh-dropped"]
+
+
 def test_two_calls_of_a_usual_size():
     assert explained.examine(BY_NAME["forget bias 1"], "usual", 2).named == ("lstm-forget-bias-one",)
 
@@ -215,6 +233,17 @@ def test_broken_file_names_itself(words, tmp_path):
         explain(path)
     assert words in str(error.value)
     assert "dump.npz" in str(error.value)
+
+
+def test_what_is_too_large_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "dump.npz"
+    np.savez_compressed(path, **GOOD)
+    monkeypatch.setattr("conformance.dumps.files.MAX_BYTES", 1000)
+    with pytest.raises(BrokenDump, match="GB of arrays; dump one call of fewer samples and steps"):
+        explain(path)
+    monkeypatch.setattr("conformance.dumps.calls.MAX_NUMBERS", 10)
+    with pytest.raises(BrokenDump, match="x: 5 steps of this layer are too many to judge"):
+        explain(GOOD)
 
 
 def test_object_arrays_are_never_unpickled(tmp_path):

@@ -251,4 +251,6 @@ def check_size(call: LayerCall | CellCall) -> None:
         config = call.config
         size = call.T * config.directions * config.num_layers * len(GATES[config.kind]) * config.hidden_size
         if size > MAX_NUMBERS:
-            raise BrokenDump(f"x: {call.T} steps of this layer are too many to judge; dump the first {call.T // 10}")
+            raise BrokenDump(
+                f"x: {call.T} steps of this layer are too many to judge; dump the first {max(1, call.T // 10)}"
+            )
