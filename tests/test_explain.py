@@ -124,6 +124,24 @@ def test_calls_by_number_share_parameters():
     assert explain([first, second]).right
 
 
+class Tensor:
+    """An array of a framework, which may refuse to become NumPy's."""
+
+    def __init__(self, array=None):
+        self.array = array
+
+    def __array__(self, dtype=None, copy=None):
+        if self.array is None:
+            raise RuntimeError("it requires grad")
+        return self.array
+
+
+def test_arrays_of_frameworks():
+    assert explain({n: Tensor(a) if isinstance(a, np.ndarray) else a for n, a in GOOD.items()}).right
+    with pytest.raises(BrokenDump, match=r"x: it does not become a NumPy array \(it requires grad\); convert it"):
+        explain({**GOOD, "x": Tensor()})
+
+
 def test_json_of_plain_lists_and_of_the_cases_form(tmp_path):
     path = tmp_path / "dump.json"
     path.write_text(json.dumps(as_lists(GOOD)))
