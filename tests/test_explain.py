@@ -215,6 +215,7 @@ BROKEN = {
     "masked": {**GOOD, "output": np.ma.array(GOOD["output"])},
     "dtype: got 'float33'": {**GOOD, "dtype": "float33"},
     "arithmetic: got": {**GOOD, "arithmetic": "tf33"},
+    "batch_first: h_0 has 2 samples, so x (5, 2, 3) is (T, N, I); set it to false": {**GOOD, "batch_first": True},
     "batch_first: got": {**GOOD, "batch_first": "perhaps"},
     "output: got the shape": {**GOOD, "output": GOOD["output"][..., :3]},
     "lengths: got 2 of them up to 9": {**GOOD, "lengths": [9, 2]},
