@@ -32,6 +32,24 @@ def test_mistake_is_named(name):
     assert row.true, row.named
 
 
+def test_large_calls_are_compared_in_two_samples(monkeypatch):
+    monkeypatch.setattr("conformance.dumps.search.LARGE", 0)
+    assert explained.examine(BY_NAME["lengths of output only"], "usual", 1).true
+    assert explained.examine(BY_NAME["reset before and not flipped back"], "usual", 2).true
+
+
+def test_tolerance_in_parts_is_that_of_the_whole(monkeypatch):
+    dump = dump_of(Case("right", "lstm", (), call={"D": 2, "lengths": True}), "usual")
+    whole = explain(dump).calls[0]["margin"]
+    monkeypatch.setattr("conformance.dumps.judging.MAX_REPLICATED", 1)
+    assert explain(dump).calls[0]["margin"] == pytest.approx(whole, rel=0.5)
+
+
+def test_pair_is_named_once():
+    found = explain(dump_of(BY_NAME["ONNX order and no bias_hh"]))
+    assert [entry["fault"] for entry in found.diagnosis] == ["lstm-gates-i-o-f-g+bias-hh-dropped"]
+
+
 def test_two_calls_of_a_usual_size():
     assert explained.examine(BY_NAME["forget bias 1"], "usual", 2).named == ("lstm-forget-bias-one",)
 
@@ -104,6 +122,24 @@ def test_calls_by_number_share_parameters():
     first = {n.removeprefix("0/"): a for n, a in dump.items() if not n.startswith("1/")}
     second = {n.removeprefix("1/"): a for n, a in dump.items() if n.startswith("1/")}
     assert explain([first, second]).right
+
+
+class Tensor:
+    """An array of a framework, which may refuse to become NumPy's."""
+
+    def __init__(self, array=None):
+        self.array = array
+
+    def __array__(self, dtype=None, copy=None):
+        if self.array is None:
+            raise RuntimeError("it requires grad")
+        return self.array
+
+
+def test_arrays_of_frameworks():
+    assert explain({n: Tensor(a) if isinstance(a, np.ndarray) else a for n, a in GOOD.items()}).right
+    with pytest.raises(BrokenDump, match=r"x: it does not become a NumPy array \(it requires grad\); convert it"):
+        explain({**GOOD, "x": Tensor()})
 
 
 def test_json_of_plain_lists_and_of_the_cases_form(tmp_path):
@@ -179,6 +215,7 @@ BROKEN = {
     "masked": {**GOOD, "output": np.ma.array(GOOD["output"])},
     "dtype: got 'float33'": {**GOOD, "dtype": "float33"},
     "arithmetic: got": {**GOOD, "arithmetic": "tf33"},
+    "batch_first: h_0 has 2 samples, so x (5, 2, 3) is (T, N, I); set it to false": {**GOOD, "batch_first": True},
     "batch_first: got": {**GOOD, "batch_first": "perhaps"},
     "output: got the shape": {**GOOD, "output": GOOD["output"][..., :3]},
     "lengths: got 2 of them up to 9": {**GOOD, "lengths": [9, 2]},
@@ -215,6 +252,17 @@ def test_broken_file_names_itself(words, tmp_path):
         explain(path)
     assert words in str(error.value)
     assert "dump.npz" in str(error.value)
+
+
+def test_what_is_too_large_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "dump.npz"
+    np.savez_compressed(path, **GOOD)
+    monkeypatch.setattr("conformance.dumps.files.MAX_BYTES", 1000)
+    with pytest.raises(BrokenDump, match="GB of arrays; dump one call of fewer samples and steps"):
+        explain(path)
+    monkeypatch.setattr("conformance.dumps.calls.MAX_NUMBERS", 10)
+    with pytest.raises(BrokenDump, match="x: 5 steps of this layer are too many to judge"):
+        explain(GOOD)
 
 
 def test_object_arrays_are_never_unpickled(tmp_path):

@@ -93,6 +93,8 @@ def test_every_block_is_run():
         "# test_my_gru.py",
         "# look.py",
         "# my_torch.py",
+        "pytest --pyargs conformance --backend my_torch:MyModule",
+        "python -m conformance explain dump.npz",
         "node examples/replay_cases.mjs cases/generated",
         "32 passed, 0 failed, 127 not for this",
         block("output[0, 0, 0]").splitlines()[0],
@@ -156,6 +158,25 @@ def test_the_torch_module_conforms(project, installed):
     status, printed = suite(project, installed, "--backend", "my_torch:MyModule")
     assert status == 0, printed
     assert "my-module conforms in all that it claims." in printed
+
+
+def test_a_dump_of_the_code_is_explained(project, installed):
+    dump = (
+        "import numpy as np; from gru import gru; rng = np.random.default_rng(0); "
+        "W, R, b, c, x = (rng.standard_normal(s).astype('f') for s in ((12, 3), (12, 4), 12, 12, (5, 2, 3))); "
+        "output = gru(x, np.zeros((2, 4), 'f'), W, R, b, c); "
+        "np.savez('dump.npz', kind='gru', weight_ih_l0=W, weight_hh_l0=R, bias_ih_l0=b, bias_hh_l0=c, x=x, "
+        "output=output)"
+    )
+    assert python(project, installed, "-c", dump)[0] == 0
+    command = block("python -m conformance explain").split()
+    status, printed = python(project, installed, *command[1:])
+    assert (status, "Right: 40 numbers" in printed) == (0, True), printed
+    code = (project / "gru.py").read_text()
+    (project / "gru.py").write_text(code.replace("r * u_n", "u_n"))
+    assert python(project, installed, "-c", dump)[0] == 0
+    status, printed = python(project, installed, *command[1:])
+    assert (status, "gru-reset-unused" in printed) == (1, True), printed
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")

@@ -206,9 +206,17 @@ def _order_of_axes(
     x: np.ndarray, arrays: Mapping[str, np.ndarray], ends: tuple[int, ...] | None, given: bool | None
 ) -> tuple[bool, list[str]]:
     """Return batch_first: the given one, or the one that states and lengths show; and an open question."""
-    if given is not None:
-        return given, []
     first, second = x.shape[:2]
+    if given is not None:
+        N, other = (first, second) if given else (second, first)
+        for name in ("h_0", "c_0"):
+            a = arrays.get(name)
+            if a is not None and a.ndim == 3 and a.shape[1] == other != N:
+                axes, right = ("(T, N, I)", "false") if given else ("(N, T, I)", "true")
+                raise BrokenDump(
+                    f"batch_first: {name} has {other} samples, so x {x.shape} is {axes}; set it to {right}"
+                )
+        return given, []
     votes: list[int] = []
     for name in ("h_0", "c_0", "h_n", "c_n"):
         a = arrays.get(name)
@@ -251,4 +259,6 @@ def check_size(call: LayerCall | CellCall) -> None:
         config = call.config
         size = call.T * config.directions * config.num_layers * len(GATES[config.kind]) * config.hidden_size
         if size > MAX_NUMBERS:
-            raise BrokenDump(f"x: {call.T} steps of this layer are too many to judge; dump the first {call.T // 10}")
+            raise BrokenDump(
+                f"x: {call.T} steps of this layer are too many to judge; dump the first {max(1, call.T // 10)}"
+            )

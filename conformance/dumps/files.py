@@ -133,8 +133,19 @@ def flat(document: Mapping[str, Any], within: str = "") -> dict[str, Any]:
             for inner, one in flat(value, f"{name}/").items():
                 put(inner, one)
         else:
-            put(name, value)
+            put(name, _own_array(name, value))
     return found
+
+
+def _own_array(name: str, value: Any) -> Any:
+    """Return a framework's array, such as a torch tensor, as NumPy's; other values as they are."""
+    if isinstance(value, (np.ndarray, np.generic)) or not hasattr(value, "__array__"):
+        return value
+    try:
+        return np.asarray(value)
+    except Exception as error:
+        said = " ".join(str(error).split())[:200]
+        raise BrokenDump(f"{name}: it does not become a NumPy array ({said}); convert it") from error
 
 
 def _parameters(name: str, value: Any) -> dict[str, Any]:
@@ -193,10 +204,7 @@ def numbers(name: str, value: Any) -> np.ndarray:
 
 def _nested(name: str, value: Any) -> np.ndarray:
     if isinstance(value, (bool, str)) or not isinstance(value, (list, tuple, int, float, np.number)):
-        array_like = hasattr(value, "__array__")
-        if not array_like:
-            raise BrokenDump(f"{name}: got {short(value)}, expected an array of numbers")
-        return numbers(name, np.asarray(value))
+        raise BrokenDump(f"{name}: got {short(value)}, expected an array of numbers")
     try:
         array = np.array(_special(value))
     except (ValueError, TypeError, RecursionError) as error:

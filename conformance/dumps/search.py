@@ -194,7 +194,8 @@ class Search:
         found: list[Explained] = []
         started, most = time.monotonic(), MIN_WRONG_FOR_COARSE_PAIRS
         for each in self._giving(self._pairs(known)):
-            if each.within or self.wrong >= most:
+            known_already = any(_ids(each) == _ids(other) for other in found)
+            if (each.within or self.wrong >= most) and not known_already:
                 if not found:
                     spent = time.monotonic() - started
                     self.until = min(self.until, time.monotonic() + max(MORE_SECONDS, MORE_SHARE * spent))
@@ -241,6 +242,10 @@ class Search:
                 return
             if (pair := together(COMBINING, active[a], active[b])) is not None:
                 yield pair
+
+
+def _ids(each: Explained) -> set[str]:
+    return {fault.id for fault in each.candidate.faults}
 
 
 def _changes(probe: RecordedProbe, fault: Any) -> bool:
