@@ -333,7 +333,7 @@ def test_shapes_of_parameters(trial):
 
 @decides("REFUSE-PARAMETERS-DTYPE")
 def test_dtype_of_parameters(trial):
-    """The numbers are compared with the backend's own for converted parameters: others judge whether these are right."""
+    """The numbers are compared with the backend's own for converted parameters."""
     call = trial.call
     mine, wrong = numpy_dtype(call.config.dtype), other_dtype(call.config.dtype)
     given = {name: value.astype(wrong) for name, value in call.parameters.items()}
