@@ -217,8 +217,7 @@ def agrees(node, given, came):
 
 
 def test_onnxruntime_agrees_where_it_is_right():
-    """Left out are clip in LSTM, which it does not apply before h, its default alpha of ThresholdedRelu, 0 for 1,
-    layout, and lengths of 0."""
+    """onnxruntime has no layout, no clip before h of LSTM, and other rules for lengths of 0 and ThresholdedRelu."""
     pytest.importorskip("onnxruntime")
     from conformance.backends.onnx_ops_ort import OnnxOpsOrt
 
@@ -243,7 +242,7 @@ def test_onnxruntime_agrees_where_it_is_right():
 
 
 def test_onnx_reference_agrees_where_it_is_right():
-    """It is right without lengths, clip, other activations and input_forget."""
+    """onnx.reference has no lengths, clip, input_forget and other activations."""
     pytest.importorskip("onnx")
     from conformance.backends.onnx_ops_reference import OnnxOpsReference
 

@@ -1,8 +1,8 @@
 """The oracle of ONNX's operators RNN, LSTM and GRU, as their pages document them, in NumPy alone.
 
 ``forward`` evaluates a node; ``Operator`` is the node with its attributes. Versions 7, 14 and 22 of the operators
-compute the same; 14 added layout and 22 bfloat16. Of the oracle of torch.nn it uses the tolerance alone
-(``reference.precision``).
+compute the same; 14 added layout and 22 bfloat16. It shares the tolerance (``reference.precision``) with the oracle
+of torch.nn, and no equation.
 
 Source: https://onnx.ai/onnx/operators/onnx__RNN.html, onnx__LSTM.html, onnx__GRU.html.
 """

@@ -1,8 +1,8 @@
 """The activation functions, one line each, in the symbols of the operators' pages.
 
-x is an array, alpha and beta are numbers. The two are attributes of type float, so they are rounded to float32 whatever
-the dtype of the node; their defaults are those of the ONNX operators with the functions' names. Affine and ScaledTanh
-are no ONNX operators, so these have no default and need both numbers.
+x is an array, alpha and beta are numbers. The two are attributes of type float, so they are rounded to float32 also in
+a node of float64. The ONNX operators with the functions' names define the defaults. Affine and ScaledTanh are no ONNX
+operators, so they have no default and need both numbers.
 
 Source: https://onnx.ai/onnx/operators/onnx__LSTM.html, "Activation functions".
 """

@@ -22,7 +22,7 @@ OLDEST_OPSET, LAYOUT_OPSET, BFLOAT16_OPSET = 7, 14, 22
 
 @dataclass(frozen=True)
 class Operator:
-    """A node with its attributes; None is an attribute that the node does not have.
+    """A node with its attributes; the node lacks an attribute of None.
 
     Building one never raises. ``validate`` raises ValueError for attributes that the pages do not allow.
     """
@@ -58,7 +58,7 @@ class Operator:
         """The activation functions of each direction: f of RNN; f, g and h of LSTM; f and g of GRU.
 
         The functions that have an alpha consume the values of activation_alpha in their order, over both directions;
-        a function that finds none left has the default. The same holds for beta.
+        the remaining functions have the default. The functions that have a beta do the same.
         """
         names = self.activations or DEFAULT_ACTIVATIONS[self.op_type] * self.num_directions
         alphas, betas = iter(self.activation_alpha or ()), iter(self.activation_beta or ())

@@ -124,9 +124,9 @@ def input_shapes(node: Operator, T: int, N: int) -> dict[str, tuple[int, ...]]:
 
 
 def check_inputs(node: Operator, given: dict[str, Any]) -> None:
-    """Raise ValueError, naming the input, if one is missing, misshapen or of another dtype, or not the operator's.
+    """Raise ValueError, naming the input, if one is missing, misshapen, of another dtype or of another operator.
 
-    ``given`` holds the inputs by name; None is a missing one.
+    ``given`` holds the inputs by name, with None for a missing input.
     """
     X: Any = given.get("X")
     require(isinstance(X, np.ndarray) and X.ndim == 3, "X", "an array of 3 axes", np.shape(X))
