@@ -124,7 +124,7 @@ def _onnx_interface(name: str) -> Any:
         raise UnknownBackend(
             f"backend {name!r}: {place} has no prepare(model, device), which ONNX's backend interface asks for."
         )
-    return interface_runtime(found, name)
+    return interface_runtime(found, place)
 
 
 def _require_onnx(name: str, opsets: Iterable[int] = ()) -> None:

@@ -13,7 +13,8 @@ The errors, where u is the unit roundoff (half the distance from 1 to the next n
 - a sum with a dot product of length n: u * sqrt(n) relative to the larger of sum and summands, because the
   accumulation may start from a bias or another product;
 - tanh: TANH_ERROR * u absolute, which covers a tanh built from exp or from the logistic function, and good rational
-  approximations; a backend with coarser kernels declares them.
+  approximations; a backend with coarser kernels declares them;
+- e^x - 1 and log(1 + e^x): TANH_ERROR * u relative to the larger of the result and 1, which covers both as written.
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ def _drawn(u: float) -> np.ndarray:
 class Disturbed:
     """K replicas of an array, (K, *shape), whose operations err at random by the size of rounding.
 
-    It implements the operations that the oracle uses: arithmetic, ``@``, tanh and maximum (the oracle has no exp).
+    It implements the operations that the oracles use: arithmetic, ``@``, tanh, expm1, logaddexp, maximum and minimum.
     Indexing, stacking, selecting and moving elements are exact, as on a machine. Any other operation raises TypeError,
     so that every operation is either disturbed or known to be exact.
     """
@@ -244,6 +245,9 @@ class Disturbed:
     def __gt__(self, other: Operand) -> Disturbed:
         return self._exact(self.values > self._other(other))
 
+    def __ge__(self, other: Operand) -> Disturbed:
+        return self._exact(self.values >= self._other(other))
+
     def __matmul__(self, other: Disturbed | np.ndarray) -> Disturbed:
         return self._product(self.values, other.values if isinstance(other, Disturbed) else other)
 
@@ -260,9 +264,13 @@ class Disturbed:
             return NotImplemented
         if ufunc is np.tanh:
             return self._absolute(np.tanh(self.values), self.arithmetic.tanh_error)
-        if ufunc is np.maximum:
+        if ufunc in (np.expm1, np.logaddexp):
             operands: list[Any] = [self._other(i) for i in inputs]
-            return self._exact(np.maximum(*operands))
+            values = ufunc(*operands)
+            return self._absolute(values, self.arithmetic.tanh_error * np.maximum(np.abs(values), 1))
+        if ufunc in (np.maximum, np.minimum, np.absolute):
+            operands = [self._other(i) for i in inputs]
+            return self._exact(ufunc(*operands))
         reflected = {
             np.add: self.__radd__,
             np.subtract: self.__rsub__,

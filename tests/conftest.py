@@ -45,6 +45,7 @@ MARKERS = {
     "test_layouts": "fast onnx",
     "test_onnx_cases": "onnx",
     "test_onnx_ops": "onnx",
+    "test_onnx_oracle": "fast onnx",
     "test_onnx_runtime": "onnx",
     "test_oracle": "torch",
     "test_plugin": "slow",

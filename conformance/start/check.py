@@ -74,6 +74,8 @@ class Asked:
             self.__exit__()
             raise UnknownBackend(f"backend {self.name!r} has no layers of torch.nn to try: run it as it is.")
         self.features = claims[TORCH_NN.name]
+        if self.backend is not None:
+            self.backend = specifications.adapted(self.backend, TORCH_NN)
 
     def __enter__(self) -> Asked:
         return self
