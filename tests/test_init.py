@@ -157,7 +157,8 @@ def sh(folder, line):
 
 
 FEW = {
-    "PYTEST_ADDOPTS": "-k 'EQUATION or SHAPE' --conformance-examples=2 --diagnosis=off --conformance-processes=1 -p no:cacheprovider"
+    "PYTEST_ADDOPTS": "-k 'EQUATION or SHAPE' --conformance-examples=2 --diagnosis=off --conformance-processes=1 "
+    "-p no:cacheprovider"
 }
 
 
