@@ -42,6 +42,7 @@ MARKERS = {
     "test_isolation": "slow",
     "test_items": "fast",
     "test_large_calls": "",
+    "test_jax_ways": "",
     "test_layouts": "fast onnx",
     "test_onnx_cases": "onnx",
     "test_onnx_ops": "onnx",
