@@ -63,7 +63,7 @@ MARKERS = {
     "test_terminal": "slow",
     "test_torch": "slow torch",
     "test_torch_onnx": "torch onnx",
-    "test_torch_ways": "torch",
+    "test_torch_ways": "slow torch",
     "test_triton": "slow torch",
     "test_versions": "fast",
 }
