@@ -42,6 +42,7 @@ MARKERS = {
     "test_isolation": "slow",
     "test_items": "fast",
     "test_large_calls": "",
+    "test_jax_ways": "",
     "test_layouts": "fast onnx",
     "test_onnx_cases": "onnx",
     "test_onnx_ops": "onnx",
@@ -63,7 +64,7 @@ MARKERS = {
     "test_terminal": "slow",
     "test_torch": "slow torch",
     "test_torch_onnx": "torch onnx",
-    "test_torch_ways": "torch",
+    "test_torch_ways": "slow torch",
     "test_triton": "slow torch",
     "test_versions": "fast",
 }
