@@ -20,6 +20,7 @@ from conformance.dumps.further import Further, further
 from conformance.dumps.judging import Judged, fitted, judge
 from conformance.dumps.recorded import Recorded, as_dtype, recorded
 from conformance.dumps.search import SECONDS, Found, Search
+from conformance.dumps.words import joined, lines
 from conformance.specifications.torch_nn.calls import CellCall
 from reference.precision import ARITHMETICS
 
@@ -77,7 +78,7 @@ class Explanation:
         }
 
     def __str__(self) -> str:
-        return "\n".join(_text(self))
+        return "\n".join(lines(self))
 
 
 def explain(
@@ -243,11 +244,7 @@ def _of_right(judged: Sequence[Judged]) -> list[str]:
     zero = all(not np.any(a) for c in calls for n, a in c.parameters.items() if n.startswith("bias"))
     if zero:
         lacks.append("biases other than zero")
-    return [f"calls with {_joined(lacks)} would show more"] if lacks else []
-
-
-def _joined(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+    return [f"calls with {joined(lacks)} would show more"] if lacks else []
 
 
 def _named(
@@ -327,85 +324,3 @@ def _coarser(judged: Sequence[Judged]) -> list[str]:
                 f"{max(j.off for j in judged):.0e}: give {declare} if it is meant"
             ]
     return []
-
-
-# --- text ---------------------------------------------------------------------------------------------
-
-
-def _text(e: Explanation) -> list[str]:
-    lines = []
-    for call in e.calls:
-        lines.append((f"call {call['call']}: " if call["call"] else "") + call["described"])
-        lines += [f"  {line}" for line in _verdict(call)]
-    lines += [f"note: {note}" for note in e.notes]
-    if e.right:
-        total = sum(call["elements"] for call in e.calls)
-        lines.append(f"Right: {_count(total, 'number')} within what rounding explains.")
-    else:
-        lines.append("Wrong.")
-    entries = [f"  {entry['explanation']} [{entry['fault']}]" for entry in e.diagnosis]
-    certain, possible = entries[: e.certain], entries[e.certain :]
-    if len(possible) + e.more < 2:
-        certain, possible = entries, []
-    if certain:
-        lines += ["The cause:", *certain]
-    if possible:
-        lines += ["These are the numbers of one of these:", *possible]
-        lines += [f"  or of {_count(e.more, 'more known mistake')}"] * bool(e.more)
-    lines += [_sentence(remark) for remark in e.remarks]
-    if e.next_call is not None:
-        lines += _next_text(e.next_call)
-    return lines
-
-
-def _verdict(call: dict[str, Any]) -> list[str]:
-    lines = [f"{name} has the shape {tuple(came)}, documented is {tuple(want)}" for name, (came, want) in
-             call["shapes"].items()]  # fmt: skip
-    if call["right"] or not call["wrong"]:
-        if call["elements"]:
-            lines.append(
-                f"{_count(call['elements'], 'number')} right; the largest error is {call['margin']:.0%} of the allowed"
-            )
-        return lines
-    first = call["first_wrong"]
-    lines.append(f"{call['wrong']} of {call['elements']} numbers are wrong; the first in the order of computation:")
-    lines.append(
-        f"{first['name']}[{', '.join(map(str, first['index']))}], {first['place']}: got {_number(first['got'])}, "
-        f"expected {_number(first['expected'])}; off by {_short(first['off'])}, allowed {_short(first['allowed'])}"
-    )
-    return lines
-
-
-def _number(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:.9g}"
-
-
-def _short(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:.3g}"
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'s' * (n != 1)}"
-
-
-def _sentence(text: str) -> str:
-    return f"{text}." if text.startswith("x ") else f"{text[:1].upper()}{text[1:]}."
-
-
-def _next_text(told: dict[str, Any]) -> list[str]:
-    lines = [f"A further call would decide: give {_joined(told['give'])}. For example"]
-    lines += [f"  {name} = {_listed(value)}" for name, value in told["arrays"].items()]
-    if told["batch_first"]:
-        lines.append("  with batch_first")
-    other = any(name.startswith("bias") for name in told["arrays"])
-    with_own = f" with the same {'weights' if other else 'parameters'}" * (told["parameters"] != "of its own")
-    lines.append(f"gives{with_own}, at {told['element']}, {told['documented']:.6g} as documented;")
-    for entry in told["gives"]:
-        number = "another shape, or an error" if entry["number"] is None else f"{entry['number']:.6g}"
-        lines.append(f"  {number}: {entry['fault']}")
-    return lines
-
-
-def _listed(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 300 else text[:297] + "... (all of it with --format json)"
