@@ -93,7 +93,6 @@ def test_every_block_is_run():
         "# test_my_gru.py",
         "# look.py",
         "# my_torch.py",
-        "pytest --pyargs conformance --backend my_torch:MyModule",
         "python -m conformance explain dump.npz",
         "node examples/replay_cases.mjs cases/generated",
         "32 passed, 0 failed, 127 not for this",
