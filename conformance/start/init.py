@@ -58,7 +58,13 @@ LANGUAGES = {
         needs="torch",
         line='@KIND@ = module_backend(my_rnn.@CLASS@, kinds="@KIND@", name="my-@KIND@", version="0.1")',
     ),
-    "jax": Language("functions of JAX", "my_rnn.py", needs="jax"),
+    "jax": Language(
+        "functions of JAX",
+        "my_rnn.py",
+        backends=("conformance_adapter:@KIND@",),
+        needs="jax",
+        line='@KIND@ = function_backend(my_rnn.@KIND@, kinds="@KIND@", name="my-@KIND@", version="0.1", **few)',
+    ),
     "keras": Language("layers of Keras", "my_layers.py", needs="keras torch"),
     "onnx": Language(
         "an ONNX runtime", "my_runtime.py", "my_runtime.py", ("my_runtime:MyRuntime",), needs="onnx onnxruntime"
