@@ -109,7 +109,7 @@ def backend(name: str, adapters: Adapters = TORCH_ADAPTERS) -> Any:
     known = ", ".join(names())
     raise UnknownBackend(
         f"backend {name!r} is unknown: give one of {known}, package.module:attribute, "
-        "torch:package.module:attribute, or exec:COMMAND."
+        "torch:package.module:attribute, onnx:package.module, or exec:COMMAND."
     )
 
 
