@@ -48,7 +48,19 @@ DETERMINED = {  # the faults of dropout that show where the numbers do not depen
 }  # fmt: skip
 OF_MEMORY = {
     "layout-ignored", "results-in-one-buffer", "results-in-place-of-the-state", "one-workspace-for-all",
-    "arguments-written", "lengths-written", "padding-cleared-in-place", "cotangent-written",
+    "one-workspace-for-large-calls", "arguments-written", "lengths-written", "padding-cleared-in-place",
+    "cotangent-written",
+}  # fmt: skip
+BEYOND = (
+    "it needs what a case does not have: thousands of numbers, exchanged parameters, further layers between calls, or "
+    "gradients of cells and of training calls"
+)
+FAMILIES_BEYOND = {"loading", "gradients of cells", "gradients of training calls"}
+FAULTS_BEYOND = {
+    "units-past-1024-zero", "samples-past-1024-zero", "samples-past-65535-zero", "steps-counted-in-16-bits",
+    "layers-past-the-fourth-like-it", "gradients-of-the-first-512-samples", "cell-units-past-512-zero",
+    "biases-of-another-layer-of-these-sizes", "samples-of-the-first-call", "biases-fused-in-place",
+    "first-inference-as-in-training",
 }  # fmt: skip
 OF_CLAIMS = {
     "ignores-what-it-does-not-claim", "trains-though-it-does-not-claim-to", "initial-values-though-not-claimed",
@@ -62,6 +74,8 @@ def left_out(fault: Fault) -> str:
         return CLAIMS
     if fault.id in OF_MEMORY:
         return MEMORY
+    if fault.id in FAULTS_BEYOND or fault.family in FAMILIES_BEYOND:
+        return BEYOND
     if "float32" not in fault.build().features.dtypes:
         return OTHER_DTYPE
     random = fault.family == "initialization" or (fault.family == "dropout" and fault.id not in DETERMINED)
@@ -248,7 +262,9 @@ def _share(part: int, whole: int) -> str:
     return f"{part} ({part / whole:.0%})"
 
 
-WHY: dict[str, str] = {}  # why a fault survives in some kind
+WHY: dict[str, str] = {  # why a fault survives in some kind
+    "cell-states-of-any-rank": "no candidate of the pool gives a cell states of another rank than x",
+}
 INTRODUCTION = """\
 # The generated cases
 

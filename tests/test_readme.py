@@ -198,7 +198,10 @@ def test_an_entry_point_of_another_package_is_found(tmp_path, installed):
     assert status == 0, printed
     status, printed = suite(tmp_path, path, "--backend", "another")
     assert status == 4
-    assert ", my-gru, package.module:attribute, torch:package.module:attribute, onnx:package.module, or exec:COMMAND." in printed
+    assert (
+        ", my-gru, package.module:attribute, torch:package.module:attribute, onnx:package.module, or exec:COMMAND."
+        in printed
+    )
 
 
 def test_every_tox_environment_is_documented_and_every_documented_one_exists():

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 RANDOM = "What is drawn is random: no number can be stored for it."
 MEMORY = "It is about the memory, the layout or the threads of a call, not about its numbers."
+BEYOND = (
+    "It needs what a case does not have: thousands of numbers, exchanged parameters, further layers between calls, or "
+    "gradients of cells and of training calls."
+)
+NOT_YET = "No case of the pool has it yet."
+SHOWN_BY_OTHERS = "The cases of a requirement that it builds on show it."
 CLAIMS = "It is about what an implementation does not claim, and data do not know what it claims."
 
 NOT_CARRIED: dict[str, str] = {
@@ -12,7 +18,7 @@ NOT_CARRIED: dict[str, str] = {
             "INIT-NAMES", "INIT-SHAPES", "INIT-DTYPE", "INIT-BOUNDS", "INIT-DISTRIBUTION", "INIT-INDEPENDENT",
             "INIT-SAME-SEED", "INIT-OTHER-SEED", "DROPOUT-EQUATION", "DROPOUT-SAME-SEED", "DROPOUT-OTHER-SEED",
             "DROPOUT-RATE", "DROPOUT-FRESH-STEPS", "DROPOUT-FRESH-SAMPLES", "DROPOUT-FRESH-UNITS",
-            "DROPOUT-FRESH-LAYERS", "DROPOUT-FRESH-DIRECTIONS",
+            "DROPOUT-FRESH-LAYERS", "DROPOUT-FRESH-DIRECTIONS", "DROPOUT-BEFORE-INFERENCE",
         ),
         RANDOM,
     ),
@@ -22,6 +28,7 @@ NOT_CARRIED: dict[str, str] = {
             "ROBUST-STRIDED", "ROBUST-CELL-STRIDED", "ROBUST-FORTRAN", "ROBUST-CELL-FORTRAN", "ROBUST-READ-ONLY",
             "ROBUST-CELL-READ-ONLY", "ROBUST-OFFSET", "ROBUST-CELL-OFFSET", "ROBUST-RESULTS-OWN",
             "ROBUST-RESULTS-KEPT", "ROBUST-CELL-RESULTS-OWN", "ROBUST-CELL-RESULTS-KEPT", "ROBUST-THREADS",
+            "ROBUST-THREADS-OVERLAP",
         ),
         MEMORY,
     ),
@@ -30,8 +37,21 @@ NOT_CARRIED: dict[str, str] = {
             "UNCLAIMED-MULTILAYER", "UNCLAIMED-BIDIRECTIONAL", "UNCLAIMED-NO-BIAS", "UNCLAIMED-BATCH-FIRST",
             "UNCLAIMED-UNBATCHED", "UNCLAIMED-PROJECTION", "UNCLAIMED-INITIAL-STATE", "UNCLAIMED-LENGTHS",
             "UNCLAIMED-CELLS", "UNCLAIMED-PARAMETERS", "UNCLAIMED-GRADIENTS", "UNCLAIMED-DROPOUT",
-            "UNCLAIMED-INITIALIZATION", "UNCLAIMED-KIND", "UNCLAIMED-DTYPE",
+            "UNCLAIMED-INITIALIZATION", "UNCLAIMED-KIND", "UNCLAIMED-DTYPE", "UNCLAIMED-CELL-GRADIENTS",
+            "UNCLAIMED-TRAINING-GRADIENTS",
         ),
         CLAIMS,
     ),
+    **dict.fromkeys(
+        (
+            "STATE-FLAGS-INDEPENDENT", "STATE-SHAPES-IN-TURN", "PARAM-KEPT", "LOAD-EVERY", "LOAD-ONE", "LOAD-BACK",
+            "LOAD-OWN", "LOAD-GRADIENTS", "REFUSE-LOAD", "LARGE-STEPS", "LARGE-SAMPLES", "LARGE-UNITS", "LARGE-DEPTH",
+            "LARGE-GRADIENTS", "CELL-LARGE", "CELL-GRADIENT-EQUATION", "CELL-GRADIENT-NAMES",
+            "CELL-GRADIENT-NONE-ZEROS", "CELL-GRADIENT-REPEATED-CALL", "CELL-GRADIENT-ARGUMENTS-UNTOUCHED",
+            "TRAINING-GRADIENT-EQUATION", "TRAINING-GRADIENT-RESULT",
+        ),
+        BEYOND,
+    ),
+    **dict.fromkeys(("LENGTHS-INITIAL", "LENGTHS-OMITTED"), SHOWN_BY_OTHERS),
+    "REFUSE-CELL-STATE-RANK": NOT_YET,
 }  # fmt: skip
