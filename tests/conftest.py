@@ -29,6 +29,7 @@ MARKERS = {
     "test_database": "slow redis",
     "test_diagnosis": "slow torch",
     "test_discrimination": "",
+    "test_exec_features": "slow",
     "test_explanation_time": "",
     "test_explain": "",
     "test_faults": "fast",
