@@ -140,6 +140,8 @@ class OnnxLayer(Layer):
         self.widened = config.bias and "B" not in self.claimed.inputs and config.kind != "gru"
         if self.widened:
             parameters = _without_biases(config, parameters)
+            if config.num_layers > 1:
+                raise Unsupported("a stack of layers with biases needs the input B")
             config = replace(config, bias=False, input_size=config.input_size + ADDED)
         self.built = replace(config, dropout=0.0)
         self.native = native_parameters(self.built, parameters)

@@ -158,15 +158,17 @@ def test_dtype_of_states(trial):
 
 @decides("REFUSE-CELL-STATE-RANK", draw=cells)
 def test_rank_of_states(trial):
-    """States of a batch for x without one, states without one for x of a batch, and states of three axes."""
-    given = states_of(trial.call)
-    first = next(iter(given.values()))
-    ways = [lambda a: a[None, None]] if trial.call.unbatched else [lambda a: a[None]]
-    ways.append((lambda a: a[None]) if trial.call.unbatched else (lambda a: a[0]))
+    """States of a batch for x without one, of as many samples as units too; states without samples for x of a batch."""
+    given, H = states_of(trial.call), trial.call.config.hidden_size
+    if trial.call.unbatched:
+        ways = [lambda a: a[None], lambda a: np.tile(a, (H, 1)), lambda a: a[None, None]]
+    else:
+        ways = [lambda a: a[0], lambda a: a[None]]
     for change in ways:
         wrong = {name: change(state) for name, state in given.items()}
         shape = wrong[next(iter(given))].shape
-        trial.rejects(f"states of shape {shape} for x {trial.call.x.shape} (right: {first.shape})", **wrong)
+        right = trial.call.result_shapes[1]
+        trial.rejects(f"states of shape {shape} for x {trial.call.x.shape} (right: {right})", **wrong)
 
 
 @decides("REFUSE-ONE-STATE")
