@@ -58,6 +58,7 @@ class Reordered(TorchCPU):
     """torch with its own arithmetic and the blocks of all parameters in another order."""
 
     def __init__(self, order):
+        super().__init__()
         self.order = order
 
     def reordered(self, config, parameters):
