@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from conformance.engine.compare import Failed, of_another
-from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
 from conformance.engine.wrong_elements import is_right
 from conformance.specifications.torch_nn.calls import LayerCall
@@ -56,17 +55,11 @@ def sibling(call, kind, **changes):
 
 
 def siblings(trial, call):
-    """Yield a trial of each layer of the same sizes that differs in one flag or in its kind, and the difference."""
+    """Yield a trial of each layer of the same sizes that differs in one flag, and the difference."""
     subject, config = trial.subject, call.config
     for flag, changes in FLAGS.items():
         if subject.features.claims(flag):
             yield trial.other(sibling(call, config.kind, **changes)), changes
-    for kind in sorted(subject.features.kinds - {subject.kind}):
-        claims = subject.backend.features.of(kind)
-        if subject.dtype in claims.dtypes and claims.takes(config.input_size, config.hidden_size):
-            watched = subject.clock, subject.watch
-            there = Subject(subject.specification, subject.backend, kind, subject.dtype, *watched)
-            yield trial_of(there, sibling(call, kind)), {}
 
 
 @decides("STATE-FLAGS-INDEPENDENT", draw=plain_layers, when=lambda call: call.config.bias, share=0.5)
