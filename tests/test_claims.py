@@ -50,7 +50,7 @@ class Strict(OracleBackend):
         {"layers": False},
         {"kinds": {"gru", "lstm"}, "by_kind": {"gru": {"bidirectional": False, "dtypes": {"float64"}}}},
     ],
-    ids=str,
+    ids=lambda claims: "-".join(claims),
 )
 def test_nothing_else_is_asked_for(claims):
     report = run(Strict(**claims), profile="smoke", isolation="none")

@@ -470,3 +470,21 @@ def test_arrays_cross_bit_by_bit(dtype):
     assert back.dtype == array.dtype
     assert back.tobytes() == array.tobytes()
     assert decoded(_encoded(array.astype(array.dtype.newbyteorder(">")))).tobytes() == array.tobytes()
+
+
+def test_torchs_pool_of_threads_is_renewed_before_two_threads_can_meet_there():
+    # Two threads that both begin in a forked process race for a new pool: one of them may find none.
+    script = """
+import os, torch
+from conformance.isolation.forks import renew_thread_pools
+torch.set_num_threads(9)
+torch.get_num_threads()  # after this, torch leaves the pool to the threads of its children
+child = os.fork()
+if child == 0:
+    renew_thread_pools()
+    print(len(os.listdir("/proc/self/task")), flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "9\n", done

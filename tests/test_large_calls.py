@@ -104,5 +104,5 @@ def test_one_wrong_sample_of_many_is_found():
 
 def test_a_list_ends():
     plans = Plans(0)
-    first, second = (plans.block(TORCH_NN, large.listed("LARGE-STEPS"), Features(), number) for number in (0, 1))
+    first, second = (plans.block(TORCH_NN, large.LISTS["LARGE-STEPS"], Features(), number) for number in (0, 1))
     assert (len(first), second) == (1, [])

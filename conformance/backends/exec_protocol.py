@@ -18,6 +18,7 @@ import ml_dtypes  # noqa: F401  makes bfloat16 a name that NumPy knows
 import numpy as np
 
 from conformance.backend import Backend, Cell, CellConfig, Features, Layer, LayerConfig, Result, Unsupported
+from conformance.backends.checked import refuse
 from conformance.engine.subject import Broken
 from conformance.engine.text import one_line
 
@@ -149,11 +150,6 @@ class Program:
             raise Broken(f"the command's result is no object: {_shown(line)}")
         return answer["result"]
 
-    def expect(self, feature: str) -> None:
-        """Raise Unsupported if the hello does not claim a feature: a program need not know methods of later times."""
-        if not (self.hello.get("features") or {}).get(feature):
-            raise Unsupported(f"the command does not claim {feature}")
-
     def end(self) -> None:
         """Kill the process; the next request starts the command again."""
         process, self._process = self.process, None
@@ -219,8 +215,10 @@ class Handle:
 class ExecLayer(Layer):
     """A layer in the program."""
 
-    def __init__(self, program: Program, config: LayerConfig, parameters: dict[str, np.ndarray]) -> None:
-        self.there = Handle(program, "layer", config, parameters)
+    def __init__(
+        self, program: Program, claims: Features, config: LayerConfig, parameters: dict[str, np.ndarray]
+    ) -> None:
+        self.claims, self.there = claims, Handle(program, "layer", config, parameters)
 
     def forward(self, x, h_0=None, c_0=None, lengths=None):
         return self._result(self.there.ask("forward", x=x, h_0=h_0, c_0=c_0, lengths=lengths))
@@ -241,29 +239,31 @@ class ExecLayer(Layer):
         return self.there.arrays(self.there.ask("gradients", **arguments, **cotangents).get("gradients"))
 
     def gradients_training(self, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n, *, seed):
-        self.there.program.expect("training_gradients")
+        refuse(self.claims, "training_gradients", True)  # a program need not know this method
         arguments = {"x": x, "h_0": h_0, "c_0": c_0, "lengths": lengths}
         cotangents = {"d_output": d_output, "d_h_n": d_h_n, "d_c_n": d_c_n}
         answer = self.there.ask("gradients_training", **arguments, **cotangents, seed=seed)
         return self._result(answer), self.there.arrays(answer.get("gradients"))
 
     def load(self, parameters):
-        self.there.program.expect("parameters_set")
+        refuse(self.claims, "parameters_set", True)  # a program need not know this method
         self.there.load({name: np.copy(a) for name, a in parameters.items()})
 
 
 class ExecCell(Cell):
     """A cell in the program."""
 
-    def __init__(self, program: Program, config: CellConfig, parameters: dict[str, np.ndarray]) -> None:
-        self.there = Handle(program, "cell", config, parameters)
+    def __init__(
+        self, program: Program, claims: Features, config: CellConfig, parameters: dict[str, np.ndarray]
+    ) -> None:
+        self.claims, self.there = claims, Handle(program, "cell", config, parameters)
 
     def step(self, x, h=None, c=None):
         answer = self.there.ask("step", x=x, h=h, c=c)
         return self.there.array("h", answer.get("h")), self.there.array("c", answer.get("c"))
 
     def gradients(self, x, h, c, d_h, d_c):
-        self.there.program.expect("cell_gradients")
+        refuse(self.claims, "cell_gradients", True)  # a program need not know this method
         return self.there.arrays(self.there.ask("gradients", x=x, h=h, c=c, d_h=d_h, d_c=d_c).get("gradients"))
 
 
@@ -292,10 +292,10 @@ class ExecBackend(Backend):
         self.features = _features(hello.get("features"))
 
     def layer(self, config, parameters):
-        return ExecLayer(self.program, config, parameters)
+        return ExecLayer(self.program, self.features.of(config.kind), config, parameters)
 
     def cell(self, config, parameters):
-        return ExecCell(self.program, config, parameters)
+        return ExecCell(self.program, self.features.of(config.kind), config, parameters)
 
     def initial_parameters(self, config, *, seed):
         answer = self.program.ask("initial_parameters", config=asdict(config), seed=seed)

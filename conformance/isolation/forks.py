@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 from select import select
 
 STRAY_SECONDS = 0.5  # to wait for a process forked by the adapter to return into the suite
+
+
+def renew_thread_pools() -> None:
+    """Renew torch's pool of threads in a forked process.
+
+    torch replaces the pool in the first thread that computes: where two threads begin at once, one of them can find
+    none ("Invalid thread pool!").
+    """
+    torch = sys.modules.get("torch")
+    if hasattr(torch, "set_num_threads"):
+        torch.set_num_threads(torch.get_num_threads())
 
 
 class ForkWatch:
@@ -25,6 +37,7 @@ class ForkWatch:
         child = os.fork()
         if child == 0:
             self.pid = os.getpid()
+            renew_thread_pools()
         return child
 
     def end_if_stray(self) -> None:

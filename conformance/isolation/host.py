@@ -19,6 +19,7 @@ from typing import Any
 from conformance import registry, specifications
 from conformance.engine.text import one_line, text_of
 from conformance.isolation.channel import Channel
+from conformance.isolation.forks import renew_thread_pools
 from conformance.isolation.status import SharedStatus
 from conformance.isolation.system import (
     PR_SET_CHILD_SUBREAPER,
@@ -108,6 +109,7 @@ def become_a_worker(backend: Any, descriptor: int, status: SharedStatus) -> None
         with suppress(OSError):
             os.setpgid(0, 0)
         end_with_the_parent()
+        renew_thread_pools()
         Worker(backend, Channel(socket.socket(fileno=descriptor)), status).serve()
     except BaseException:
         traceback.print_exc()

@@ -12,7 +12,7 @@ import torch
 from conformance.backend import Cell, CellConfig
 from conformance.torch.names import Bound
 from conformance.torch.returned import OUTPUT_H
-from conformance.torch.tensors import to_numpy, to_torch
+from conformance.torch.tensors import gradients_of, to_numpy, to_torch
 from reference.config import numpy_dtype
 from reference.layers import check_cell_inputs, step
 
@@ -64,19 +64,7 @@ class TorchCell(Cell):
         with torch.enable_grad():
             with self._watched(x, ", with gradients"):
                 states = self._called(*arguments.values())
-            pairs = [
-                (y, self._tensor(d)) for y, d in zip(states, (d_h, d_c), strict=True) if y is not None and d is not None
-            ]
-            wanted = [*given.values(), *self.bound.tensors]
-            with self.backend.environment.entered():
-                if pairs:
-                    outputs, d = zip(*pairs, strict=True)
-                    options = {"allow_unused": True, "materialize_grads": True}
-                    found = torch.autograd.grad(outputs, wanted, d, **options)
-                else:
-                    found = [torch.zeros_like(a) for a in wanted]
-        named = dict(zip(given, found, strict=False)) | self.bound.gradients(found[len(given) :])
-        return {name: to_numpy(a) for name, a in named.items()}
+            return gradients_of(states, (d_h, d_c), given, self.bound, self.backend.environment)
 
     def _check(self, x: Any, h: Any, c: Any) -> None:
         if self.backend.checks:

@@ -16,7 +16,7 @@ import reference.gradients
 from conformance.backend import Layer, LayerConfig, Result
 from conformance.torch.names import Bound
 from conformance.torch.returned import STATE, Parts, last_of, parts_of
-from conformance.torch.tensors import to_numpy, to_torch
+from conformance.torch.tensors import gradients_of, to_numpy, to_torch
 from reference.config import numpy_dtype
 from reference.layers import check_inputs, forward
 
@@ -286,20 +286,7 @@ class TorchLayer(Layer):
         with torch.enable_grad():
             with self._watched(x, lengths, ", with gradients"):
                 parts = self._called(module, list(arguments.values()), lengths)
-            pairs = [
-                (y, self._tensor(d)) for y, d in zip(parts, cotangents, strict=True) if y is not None and d is not None
-            ]
-            wanted = [*given.values(), *bound.tensors]
-            with self.backend.environment.entered():
-                if pairs:
-                    # Arguments that the results do not depend on have gradients of zeros.
-                    outputs, d = zip(*pairs, strict=True)
-                    options = {"allow_unused": True, "materialize_grads": True}
-                    found = torch.autograd.grad(outputs, wanted, d, **options)
-                else:
-                    found = [torch.zeros_like(a) for a in wanted]
-        named = dict(zip(given, found, strict=False)) | bound.gradients(found[len(given) :])
-        gradients = {name: to_numpy(a) for name, a in named.items()}
+            gradients = gradients_of(parts, cotangents, given, bound, self.backend.environment)
         lacking = [None if y is not None else d for y, d in zip(parts, cotangents, strict=True)]
         if any(d is not None for d in lacking):
             right = reference.gradients.gradients(self.config, self.given, x, h_0, c_0, lengths, *lacking)

@@ -1,7 +1,8 @@
-"""Arrays to tensors and back."""
+"""Arrays to tensors and back, and the gradients that autograd finds."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_dtypes
@@ -33,3 +34,27 @@ def to_numpy(tensor: Any) -> Any:
     if tensor.dtype == torch.bfloat16:
         return tensor.contiguous().view(torch.int16).numpy().view(ml_dtypes.bfloat16)
     return tensor.numpy()
+
+
+def gradients_of(
+    results: Sequence[Any], cotangents: Sequence[Any], given: Mapping[str, Any], bound: Any, environment: Any
+) -> dict[str, np.ndarray]:
+    """Return the gradients of the given tensors by their names and of the bound parameters by the documented names.
+
+    A result or a cotangent that is None does not count. Tensors that the results do not depend on have gradients of
+    zeros.
+    """
+    pairs = [
+        (y, to_torch(d, environment.device))
+        for y, d in zip(results, cotangents, strict=True)
+        if y is not None and d is not None
+    ]
+    wanted = [*given.values(), *bound.tensors]
+    with environment.entered():
+        if pairs:
+            outputs, d = zip(*pairs, strict=True)
+            found = torch.autograd.grad(outputs, wanted, d, allow_unused=True, materialize_grads=True)
+        else:
+            found = [torch.zeros_like(a) for a in wanted]
+    named = dict(zip(given, found, strict=False)) | bound.gradients(found[len(given) :])
+    return {name: to_numpy(a) for name, a in named.items()}

@@ -16,6 +16,7 @@ from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from conformance.specifications.torch_nn.forms import FORMS
 from conformance.specifications.torch_nn.large import LISTS
 from conformance.specifications.torch_nn.plans import planned
+from conformance.specifications.torch_nn.strategies import FLAGS
 from reference.catalogue import Requirement
 from reference.config import DTYPES
 
@@ -38,13 +39,10 @@ def _drawn_from(features: Features) -> Hashable:
     return claims, limits, (features.hidden_sizes, features.input_sizes, features.boundaries)
 
 
-DIFFERING_FLAGS = ("no_bias", "bidirectional", "multilayer", "batch_first")  # of layers in STATE-FLAGS-INDEPENDENT
-
-
 def _applies(claims: Features, requirement: Requirement) -> bool:
     of_cells = "cells" in requirement.needs or requirement.unless == "cells"
     calls = LISTS.get(requirement.id)
-    if requirement.id == "STATE-FLAGS-INDEPENDENT" and not any(map(claims.claims, DIFFERING_FLAGS)):
+    if requirement.id == "STATE-FLAGS-INDEPENDENT" and not any(map(claims.claims, FLAGS)):
         return False
     return (of_cells or claims.layers) and (calls is None or bool(calls(claims)))
 

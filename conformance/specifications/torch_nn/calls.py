@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -88,9 +88,41 @@ class LayerCall:
         return f"{describe(self.config)}, x {self.x.shape}{lengths}, states {states}{self.values}"
 
 
-@dataclass(frozen=True, eq=False)
-class GradientCall(LayerCall):
+COTANGENTS = ("d_output", "d_h_n", "d_c_n")
+CELL_COTANGENTS = ("d_h", "d_c")
+
+
+class WithCotangents:
+    """The cotangents, and the results by name, of calls for the gradients of layers and of cells."""
+
+    named_cotangents: ClassVar[tuple[str, ...]]
+    differentiated: ClassVar[tuple[str, ...]]
+    """The names of the arguments that have gradients."""
+    parameters: dict[str, np.ndarray]
+
+    @property
+    def cotangents(self) -> dict[str, np.ndarray]:
+        """The given cotangents by name."""
+        every = {name: getattr(self, name) for name in self.named_cotangents}
+        return {name: d for name, d in every.items() if d is not None}
+
+    @property
+    def result_shapes(self) -> Any:
+        """The shape of each gradient by name, equal to its argument's shape; omitted states are left out."""
+        given = {name: getattr(self, name) for name in self.differentiated}
+        shapes = {name: a.shape for name, a in given.items() if a is not None}
+        return shapes | {name: a.shape for name, a in self.parameters.items()}
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()}; cotangents of {', '.join(name[2:] for name in self.cotangents) or 'nothing'}"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GradientCall(WithCotangents, LayerCall):
     """A call of ``Layer.gradients``: a call of ``forward`` and the cotangents of its results, None for zeros."""
+
+    named_cotangents: ClassVar = COTANGENTS
+    differentiated: ClassVar = ("x", "h_0", "c_0")
 
     d_output: np.ndarray | None = None
     d_h_n: np.ndarray | None = None
@@ -102,28 +134,9 @@ class GradientCall(LayerCall):
         return LayerCall(self.config, self.parameters, **super().arguments, values=self.values)
 
     @property
-    def cotangents(self) -> dict[str, np.ndarray]:
-        """The given cotangents by name."""
-        every = {name: getattr(self, name) for name in COTANGENTS}
-        return {name: d for name, d in every.items() if d is not None}
-
-    @property
     def arguments(self) -> dict[str, Any]:
         """The arguments of ``Layer.gradients`` by name, in its order."""
         return super().arguments | {name: getattr(self, name) for name in COTANGENTS}
-
-    @property
-    def result_shapes(self) -> dict[str, tuple[int, ...]]:  # type: ignore[override]  # by name, a layer's in order
-        """The shape of each gradient by name, equal to its argument's shape; omitted states are left out."""
-        given = {name: getattr(self, name) for name in ("x", "h_0", "c_0")}
-        shapes = {name: a.shape for name, a in given.items() if a is not None}
-        return shapes | {name: a.shape for name, a in self.parameters.items()}
-
-    def __repr__(self) -> str:
-        return f"{super().__repr__()}; cotangents of {', '.join(name[2:] for name in self.cotangents) or 'nothing'}"
-
-
-COTANGENTS = ("d_output", "d_h_n", "d_c_n")
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,36 +184,20 @@ class CellCall:
         return f"{describe(self.config)}, x {self.x.shape}, states {states}{self.values}"
 
 
-CELL_COTANGENTS = ("d_h", "d_c")
-
-
-@dataclass(frozen=True, eq=False)
-class CellGradientCall(CellCall):
+@dataclass(frozen=True, eq=False, repr=False)
+class CellGradientCall(WithCotangents, CellCall):
     """A call of ``Cell.gradients``: a call of ``step`` and the cotangents of its results, None for zeros."""
+
+    named_cotangents: ClassVar = CELL_COTANGENTS
+    differentiated: ClassVar = ("x", "h", "c")
 
     d_h: np.ndarray | None = None
     d_c: np.ndarray | None = None
 
     @property
-    def cotangents(self) -> dict[str, np.ndarray]:
-        """The given cotangents by name."""
-        every = {name: getattr(self, name) for name in CELL_COTANGENTS}
-        return {name: d for name, d in every.items() if d is not None}
-
-    @property
     def arguments(self) -> dict[str, Any]:
         """The arguments of ``Cell.gradients`` by name, in its order."""
         return super().arguments | {name: getattr(self, name) for name in CELL_COTANGENTS}
-
-    @property
-    def result_shapes(self) -> dict[str, tuple[int, ...]]:  # type: ignore[override]  # by name, a cell's in order
-        """The shape of each gradient by name, equal to its argument's shape; omitted states are left out."""
-        given = {name: getattr(self, name) for name in ("x", "h", "c")}
-        shapes = {name: a.shape for name, a in given.items() if a is not None}
-        return shapes | {name: a.shape for name, a in self.parameters.items()}
-
-    def __repr__(self) -> str:
-        return f"{super().__repr__()}; cotangents of {', '.join(name[2:] for name in self.cotangents) or 'nothing'}"
 
 
 def describe(config: LayerConfig | CellConfig) -> str:

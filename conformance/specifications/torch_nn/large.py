@@ -7,7 +7,6 @@ layers. A backend's ``boundaries`` are added. Everything else about these calls 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 from typing import Any
 
 from conformance.backend import CellConfig, Features, LayerConfig
@@ -95,12 +94,6 @@ LISTS: dict[str, Lists] = {
     "LARGE-GRADIENTS": gradients,
     "CELL-LARGE": cells,
 }
-
-
-@cache
-def listed(requirement: str) -> Lists:
-    """Return the list of a requirement of this module."""
-    return LISTS[requirement]
 
 
 def _any_configuration(features: Features) -> bool:

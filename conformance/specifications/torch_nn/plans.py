@@ -121,6 +121,18 @@ class LayerPlan:
         return cuts.others(self)
 
 
+def _cuts_with_cotangents(part: str, inner: list[cuts.Cut], names: tuple[str, ...]) -> list[cuts.Cut]:
+    """Return the cuts of a plan for gradients: those of its part, a layer's or cell's plan, and fewer cotangents."""
+
+    def of_part(cut: cuts.Cut) -> cuts.Cut:
+        return lambda plan: (replace(plan, **{part: smaller}) for smaller in cut(getattr(plan, part)))
+
+    def fewer(plan: Any) -> Iterator[Any]:
+        return (replace(plan, given=(name,)) for name in names if len(plan.given) > 1)
+
+    return [*map(of_part, inner), fewer]
+
+
 @dataclass(frozen=True)
 class GradientPlan:
     """The structure of a GradientCall: the layer's plan and the names of the given cotangents."""
@@ -141,14 +153,7 @@ class GradientPlan:
 
     def cuts(self, features: Any) -> list[cuts.Cut]:
         """Return functions that yield smaller plans: of a smaller layer's plan, or with fewer cotangents."""
-
-        def of_layer(cut: cuts.Cut) -> cuts.Cut:
-            return lambda plan: (replace(plan, layer=smaller) for smaller in cut(plan.layer))
-
-        def fewer(plan: GradientPlan) -> Iterator[GradientPlan]:
-            return (replace(plan, given=(name,)) for name in COTANGENTS if len(plan.given) > 1)
-
-        return [*(of_layer(cut) for cut in self.layer.cuts(features)), fewer]
+        return _cuts_with_cotangents("layer", self.layer.cuts(features), COTANGENTS)
 
     def others(self) -> Iterator[GradientPlan]:
         """Yield the plan with other numbers."""
@@ -207,14 +212,7 @@ class CellGradientPlan:
 
     def cuts(self, features: Any) -> list[cuts.Cut]:
         """Return functions that yield smaller plans: of a smaller cell's plan, or with fewer cotangents."""
-
-        def of_cell(cut: cuts.Cut) -> cuts.Cut:
-            return lambda plan: (replace(plan, cell=smaller) for smaller in cut(plan.cell))
-
-        def fewer(plan: CellGradientPlan) -> Iterator[CellGradientPlan]:
-            return (replace(plan, given=(name,)) for name in CELL_COTANGENTS if len(plan.given) > 1)
-
-        return [*(of_cell(cut) for cut in self.cell.cuts(features)), fewer]
+        return _cuts_with_cotangents("cell", self.cell.cuts(features), CELL_COTANGENTS)
 
     def others(self) -> Iterator[CellGradientPlan]:
         """Yield the plan with other numbers."""

@@ -60,6 +60,13 @@ POOL = (
     Member(1, 4, 1, False, True, True, 2, 1, True, True),
 )
 LARGE = (POOL[1],)  # the members for calls that are large in one respect
+# The flags of a configuration in which layers of the same sizes can differ, by feature.
+FLAGS: dict[str, dict[str, Any]] = {
+    "no_bias": {"bias": False},
+    "bidirectional": {"bidirectional": True},
+    "multilayer": {"num_layers": 2},
+    "batch_first": {"batch_first": True},
+}
 
 
 def pooled(features: Features) -> bool:

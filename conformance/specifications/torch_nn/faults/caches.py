@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from conformance.backend import Result
 from conformance.specifications.torch_nn.faults.bank import Family, Fault
 from conformance.specifications.torch_nn.faults.changed import samples_of, steps_of
+from conformance.specifications.torch_nn.faults.extents import cut_samples
 
 FAULTS: list[Fault] = []
 family = Family(FAULTS, "caches", numeric=False)
@@ -52,14 +52,7 @@ def in_order(weights, biases):
 def samples_of_the_first_call():
     def forward(layer, x, h_0, c_0, lengths):
         most = layer.memory.setdefault("most", samples_of(layer, x))
-        got = layer.plain(x, h_0, c_0, lengths)
-        if x.ndim == 3:
-            output = got.output if layer.config.batch_first else np.swapaxes(got.output, 0, 1)
-            output[most:] = 0
-            for state in got[1:]:
-                if state is not None:
-                    state[:, most:] = 0
-        return Result(*got)
+        return cut_samples(layer, layer.plain(x, h_0, c_0, lengths), most)
 
     return {"forward": forward, "gradients": lambda layer, arguments: layer.backward(arguments)}
 

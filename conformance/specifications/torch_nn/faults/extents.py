@@ -86,15 +86,7 @@ def samples_past_t_left_out():
     gradients=False,
 )
 def units_past_whole_blocks_of_128_zero():
-    def cut(equation):
-        def blockwise(x, u, h, c):
-            h_t, c_t = equation(x, u, h, c)
-            computed = np.arange(h_t.shape[-1]) < max(BLOCK, h_t.shape[-1] // BLOCK * BLOCK)
-            return np.where(computed, h_t, 0.0), None if c_t is None else np.where(computed, c_t, 0.0)
-
-        return blockwise
-
-    return {"equation": {kind: cut(equation) for kind, equation in cells.EQUATIONS.items()}}
+    return {"equation": first_units(lambda H: max(BLOCK, H // BLOCK * BLOCK))}
 
 
 @family(
@@ -104,15 +96,21 @@ def units_past_whole_blocks_of_128_zero():
     gradients=False,
 )
 def units_past_1024_zero():
+    return {"equation": first_units(lambda H: 1024)}
+
+
+def first_units(computed):
+    """Return the equations with zeros for the units from ``computed(H)`` on."""
+
     def cut(equation):
-        def computed(x, u, h, c):
+        def zeroed(x, u, h, c):
             h_t, c_t = equation(x, u, h, c)
-            within = np.arange(h_t.shape[-1]) < 1024
+            within = np.arange(h_t.shape[-1]) < computed(h_t.shape[-1])
             return np.where(within, h_t, 0.0), None if c_t is None else np.where(within, c_t, 0.0)
 
-        return computed
+        return zeroed
 
-    return {"equation": {kind: cut(equation) for kind, equation in cells.EQUATIONS.items()}}
+    return {kind: cut(equation) for kind, equation in cells.EQUATIONS.items()}
 
 
 @family(
@@ -234,12 +232,4 @@ def output_of_the_first_sample_only():
     "a loop over samples that ends after one",
 )
 def first_sample_only():
-    def result(layer, got, lengths):
-        if got.output.ndim == 3:
-            time_first(layer, got.output)[:, 1:] = 0
-            for state in got[1:]:
-                if state is not None:
-                    state[:, 1:] = 0
-        return Result(*got)
-
-    return {"result": result}
+    return {"result": lambda layer, got, lengths: cut_samples(layer, got, 1)}

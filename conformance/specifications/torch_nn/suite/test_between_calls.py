@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from itertools import permutations
-from typing import Any
 
 import numpy as np
 
@@ -11,20 +10,13 @@ from conformance.engine.trial import trial_of
 from conformance.engine.wrong_elements import is_right
 from conformance.specifications.torch_nn.calls import LayerCall
 from conformance.specifications.torch_nn.decides import decides
-from conformance.specifications.torch_nn.large import listed
+from conformance.specifications.torch_nn.large import LISTS
 from conformance.specifications.torch_nn.plans import of_kind
-from conformance.specifications.torch_nn.strategies import dropping, plain_layers
+from conformance.specifications.torch_nn.strategies import FLAGS, dropping, plain_layers
 from conformance.specifications.torch_nn.suite.test_dropout import expect_trained, read_masks, seed_of
 from conformance.specifications.torch_nn.suite.test_robustness import ROUNDS, at_once, own_arguments
 from conformance.specifications.torch_nn.suite.test_state import free_of_lengths
 from reference.parameters import parameter_shapes
-
-FLAGS: dict[str, dict[str, Any]] = {
-    "no_bias": {"bias": False},
-    "bidirectional": {"bidirectional": True},
-    "multilayer": {"num_layers": 2},
-    "batch_first": {"batch_first": True},
-}
 
 
 def in_turn(trials):
@@ -128,7 +120,7 @@ def test_training_before_the_first_inference(trial):
     trial.margin = fresh.margin
 
 
-@decides("ROBUST-THREADS-OVERLAP", draw=listed("ROBUST-THREADS-OVERLAP"), share=100)
+@decides("ROBUST-THREADS-OVERLAP", draw=LISTS["ROBUST-THREADS-OVERLAP"], share=100)
 def test_long_calls_from_four_threads(trial):
     """Calls that take long enough to overlap, each compared with the same call alone."""
     calls = [trial.call.replace(x=trial.call.x * factor) for factor in (1, -1, 0.5, -0.5)]

@@ -7,7 +7,6 @@ from conformance.engine.subject import copied
 from conformance.specifications.torch_nn.calls import CELL_COTANGENTS
 from conformance.specifications.torch_nn.decides import decides
 from conformance.specifications.torch_nn.strategies import cell_gradient_calls
-from conformance.specifications.torch_nn.suite.test_state import expect_repeated
 from conformance.specifications.torch_nn.suite.test_unclaimed import asked_for, judging
 from conformance.specifications.torch_nn.trials import as_gradients
 
@@ -38,18 +37,6 @@ def test_an_omitted_cotangent_is_zeros(trial):
     shape = (*trial.call.x.shape[:-1], trial.call.config.hidden_size)
     zeros = {n: np.zeros(shape, trial.call.x.dtype) for n in CELL_COTANGENTS if n not in trial.call.cotangents}
     trial.same(trial.run(**zeros), other="with zeros for the omitted cotangent")
-
-
-@gradient("CELL-GRADIENT-REPEATED-CALL")
-def test_a_repeated_call(trial):
-    expect_repeated(trial, trial.run())
-
-
-@gradient("CELL-GRADIENT-ARGUMENTS-UNTOUCHED")
-def test_arguments(trial):
-    written = trial.written()
-    if written:
-        raise Failed(f"the call changed {', '.join(written)}")
 
 
 @gradient("UNCLAIMED-CELL-GRADIENTS")

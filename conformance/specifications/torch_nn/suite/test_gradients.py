@@ -7,7 +7,7 @@ import numpy as np
 from conformance.engine.compare import Failed, of_another
 from conformance.specifications.torch_nn.calls import COTANGENTS
 from conformance.specifications.torch_nn.decides import decides
-from conformance.specifications.torch_nn.strategies import gradient_calls, long_gradient_calls
+from conformance.specifications.torch_nn.strategies import cell_gradient_calls, gradient_calls, long_gradient_calls
 from conformance.specifications.torch_nn.suite.test_lengths import ragged, time_first
 from conformance.specifications.torch_nn.suite.test_shapes import batch_of_one, batched, transposed
 from conformance.specifications.torch_nn.suite.test_state import (
@@ -332,6 +332,7 @@ def test_padding_of_the_cotangent_does_not_matter(trial):
 
 
 @gradient("REPEATED-CALL")
+@decides("CELL-GRADIENT-REPEATED-CALL", draw=cell_gradient_calls)
 def test_gradients_do_not_accumulate(trial):
     expect_repeated(trial, trial.run())
 
@@ -345,6 +346,7 @@ def test_gradients_leave_the_layer_as_it_was(trial):
 
 
 @gradient("ARGUMENTS-UNTOUCHED")
+@decides("CELL-GRADIENT-ARGUMENTS-UNTOUCHED", draw=cell_gradient_calls)
 def test_gradients_write_into_no_argument(trial):
     written = trial.written()
     if written:

@@ -5,7 +5,7 @@ import numpy as np
 from conformance.backend import Result
 from conformance.engine.trial import whole
 from conformance.specifications.torch_nn.decides import decides
-from conformance.specifications.torch_nn.large import MANY, listed
+from conformance.specifications.torch_nn.large import LISTS, MANY
 from conformance.specifications.torch_nn.suite.test_state import optional, samples, samples_of
 from conformance.specifications.torch_nn.trials import CellResult
 
@@ -14,22 +14,22 @@ WORST_WINDOWS = 16
 WINDOW = 256  # steps that the oracle computes at once of a long sequence; it forgets what was before half of them
 
 
-def worst_samples(trial, axes):
-    """Return the samples whose results are farthest from the oracle's; ``axes`` are the results' axes of samples."""
+def worst_samples(trial, axis):
+    """Return the samples whose results are farthest from the oracle's; ``axis`` is that of samples."""
     off = 0.0
-    for got, want, axis in zip(trial.got, trial.want, axes, strict=True):
+    for got, want in zip(trial.got, trial.want, strict=True):
         if got is not None:
             apart = np.nan_to_num(np.abs(np.moveaxis(got, axis, 0) - np.moveaxis(want, axis, 0)), nan=np.inf)
             off = off + apart.reshape(len(apart), -1).max(axis=1)
     return sorted(np.argsort(off)[-WORST:].tolist())
 
 
-@decides("LARGE-SAMPLES", draw=listed("LARGE-SAMPLES"), share=100)
+@decides("LARGE-SAMPLES", draw=LISTS["LARGE-SAMPLES"], share=100)
 def test_many_samples(trial):
     if trial.call.N <= MANY:
         trial.agrees()
         return
-    worst = worst_samples(trial, (1, 1, 1))
+    worst = worst_samples(trial, 1)
     some = trial.other(trial.call.replace(**samples(trial.call, worst)))
     some.placed = lambda name, index: (index[0], worst[index[1]], *index[2:])
     agree_in(trial, some, samples_of(trial.call, worst)(trial.got))
@@ -41,7 +41,7 @@ def agree_in(trial, other, got, view=whole):
     trial.margin = other.margin
 
 
-@decides("LARGE-STEPS", draw=listed("LARGE-STEPS"), share=100)
+@decides("LARGE-STEPS", draw=LISTS["LARGE-STEPS"], share=100)
 def test_many_steps(trial):
     """Windows of the sequence as samples of a batch: the states at a window's middle no longer depend on its start."""
     call, half, got = trial.call, WINDOW // 2, trial.got
@@ -65,20 +65,20 @@ def test_many_steps(trial):
     agree_in(trial, some, Result(got.output[windows[half:, worst], 0], got.h_n, got.c_n), shown)
 
 
-@decides("LARGE-UNITS", draw=listed("LARGE-UNITS"), share=100)
-@decides("LARGE-DEPTH", draw=listed("LARGE-DEPTH"), share=100)
-@decides("LARGE-GRADIENTS", draw=listed("LARGE-GRADIENTS"), share=100)
+@decides("LARGE-UNITS", draw=LISTS["LARGE-UNITS"], share=100)
+@decides("LARGE-DEPTH", draw=LISTS["LARGE-DEPTH"], share=100)
+@decides("LARGE-GRADIENTS", draw=LISTS["LARGE-GRADIENTS"], share=100)
 def test_agrees_with_the_formula(trial):
     trial.agrees()
 
 
-@decides("CELL-LARGE", draw=listed("CELL-LARGE"), share=100)
+@decides("CELL-LARGE", draw=LISTS["CELL-LARGE"], share=100)
 def test_a_large_cell(trial):
     call = trial.call
     if len(call.x) <= MANY:
         trial.agrees()
         return
-    worst = worst_samples(trial, (0, 0, 0))
+    worst = worst_samples(trial, 0)
     some = call.replace(x=call.x[worst], h=optional(call.h, worst), c=optional(call.c, worst))
     part = trial.other(some)
     part.placed = lambda name, index: (worst[index[0]], *index[1:])

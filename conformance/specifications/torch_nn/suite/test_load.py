@@ -21,6 +21,11 @@ def halved(value):
     return value * value.dtype.type(-0.5)
 
 
+def others(trial):
+    """Return other parameters for the trial's layer."""
+    return {name: halved(value) for name, value in trial.call.parameters.items()}
+
+
 def used(trial):
     """Return a trial of a fresh layer that was called."""
     fresh = trial.other(trial.call)
@@ -31,7 +36,7 @@ def used(trial):
 @decides("LOAD-EVERY")
 def test_all_parameters_exchanged(trial):
     fresh = used(trial)
-    new = {name: halved(value) for name, value in trial.call.parameters.items()}
+    new = others(trial)
     loaded = after_loading(fresh, new)
     loaded.agrees()
     trial.margin = loaded.margin
@@ -57,8 +62,7 @@ def test_one_parameter_exchanged(trial):
 @decides("LOAD-BACK")
 def test_parameters_exchanged_and_back(trial):
     fresh = used(trial)
-    new = {name: halved(value) for name, value in trial.call.parameters.items()}
-    after_loading(fresh, new).run()
+    after_loading(fresh, others(trial)).run()
     back = after_loading(fresh, trial.call.parameters)
     back.agrees()
     trial.margin = back.margin
@@ -69,7 +73,7 @@ def test_gradients_after_loading(trial):
     """The gradients of a layer that was called forward and backward before its parameters were exchanged."""
     fresh = trial.other(trial.call)
     fresh.got  # noqa: B018  the gradients before
-    loaded = after_loading(fresh, {name: halved(value) for name, value in trial.call.parameters.items()})
+    loaded = after_loading(fresh, others(trial))
     loaded.agrees()
     trial.margin = loaded.margin
 
@@ -77,17 +81,12 @@ def test_gradients_after_loading(trial):
 @decides("LOAD-OWN")
 def test_loaded_arrays_are_copied(trial):
     """The caller changes its arrays after loading them."""
-    fresh = used(trial)
-    given = {name: halved(value) for name, value in trial.call.parameters.items()}
-    before = {name: value.copy() for name, value in given.items()}
-    loaded = after_loading(fresh, given)
-    _, own = loaded._built
-    for value in own.values():
+    loaded = after_loading(used(trial), others(trial))
+    _, given = loaded._built
+    for value in given.values():
         value[...] = 7
-    other = trial.other(trial.call.replace(parameters=before))
-    other._built = loaded._built
-    other.agrees()
-    trial.margin = other.margin
+    loaded.agrees()
+    trial.margin = loaded.margin
 
 
 @decides("REFUSE-LOAD")
