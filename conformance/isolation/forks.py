@@ -6,6 +6,7 @@ import os
 import sys
 from contextlib import suppress
 from select import select
+from typing import Any
 
 STRAY_SECONDS = 0.5  # to wait for a process forked by the adapter to return into the suite
 
@@ -16,7 +17,7 @@ def renew_thread_pools() -> None:
     torch replaces the pool in the first thread that computes: where two threads begin at once, one of them can find
     none ("Invalid thread pool!").
     """
-    torch = sys.modules.get("torch")
+    torch: Any = sys.modules.get("torch")
     if hasattr(torch, "set_num_threads"):
         torch.set_num_threads(torch.get_num_threads())
 
