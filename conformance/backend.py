@@ -130,6 +130,23 @@ class Layer:
         """
         raise Unsupported("gradients of training calls are not computed")
 
+    def torch_behavior(
+        self,
+        name: str,
+        parameters: Mapping[str, np.ndarray],
+        arguments: Mapping[str, Any],
+        others: Mapping[str, np.ndarray] | None = None,
+    ) -> Mapping[str, Mapping[str, np.ndarray] | None]:
+        """Make an experiment with torch's own interface; return named results by what was done.
+
+        The backends of ``conformance.torch`` have it; other adapters leave it out. ``parameters`` are the layer's own,
+        ``arguments`` those of ``forward`` or ``gradients`` by name, ``others`` further arrays by the parameters' names.
+        None in place of results: torch raised an error that its documentation allows.
+
+        Behind the feature ``torch_behaviors``. Raises Unsupported if it is not claimed.
+        """
+        raise Unsupported("it is no module of torch")
+
 
 class Cell:
     """A cell with its parameters loaded."""

@@ -70,6 +70,8 @@ class Features:
     """``Layer.load``."""
     training_gradients: bool = False
     """``Layer.gradients_training``."""
+    torch_behaviors: bool = False
+    """``Layer.torch_behavior``: what torch promises of its modules beyond numbers, for backends of torch modules."""
 
     deterministic: bool = True
     """True if repeating a call repeats its bits. False: the suite compares repeated calls within the tolerance."""

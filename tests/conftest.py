@@ -64,6 +64,7 @@ MARKERS = {
     "test_site_browser": "browser",
     "test_terminal": "slow",
     "test_torch": "slow torch",
+    "test_torch_behaviors": "torch",
     "test_torch_onnx": "torch onnx",
     "test_torch_ways": "slow torch",
     "test_triton": "slow torch",

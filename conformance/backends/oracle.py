@@ -14,6 +14,22 @@ from conformance.version import __version__
 from reference.gradients import cell_gradients, gradients
 from reference.parameters import check_parameters, parameter_shapes
 
+GRADIENT_ARGUMENTS = ("x", "h_0", "c_0", "lengths", "d_output", "d_h_n", "d_c_n")
+# The groups of results of torch's experiments (conformance/torch/behaviors.py): of gradients with the factor that
+# accumulation gives them, of others the names that end with "others" where other parameters count.
+EXPERIMENTS_OF_GRADIENTS = {
+    **{name: {"all": 1} for name in ("subsets", "frozen", "in place", "cotangents")},
+    "accumulated": {"once": 1, "twice": 2},
+    "autocast gradients": {"autocast": 1},
+}
+EXPERIMENTS = {
+    "functional": ("others", "own"),
+    "parametrized": ("others",),
+    "state_dict": ("loaded",),
+    "deepcopy": ("copy", "copy with others", "original with others"),
+    "autocast": ("autocast",),
+}
+
 
 class OracleLayer(Layer):
     """A layer that calls ``reference.forward``."""
@@ -61,6 +77,23 @@ class OracleLayer(Layer):
 
     def parameters(self):
         return {name: value.copy() for name, value in self._parameters.items()}
+
+    def torch_behavior(self, name, parameters, arguments, others=None):
+        """Answer as a right module of torch, so that failing calls of such a backend can be made smaller."""
+        if name == "second":
+            return {"second": None}  # an error, which is right
+        if name == "grad":
+            return {"appeared": {}, "before": {}, "after": {}}
+        if name in EXPERIMENTS_OF_GRADIENTS:
+            d = self.gradients(*(arguments[argument] for argument in GRADIENT_ARGUMENTS))
+            groups = EXPERIMENTS_OF_GRADIENTS[name]
+            return {group: {n: a * times for n, a in d.items()} for group, times in groups.items()}
+        found = {}
+        for group in EXPERIMENTS.get(name, ("as it is",)):
+            layer = OracleLayer(self.config, others if group.endswith("others") else parameters)
+            result = layer.forward(*(arguments[argument] for argument in GRADIENT_ARGUMENTS[:4]))
+            found[group] = {n: a for n, a in result._asdict().items() if a is not None}
+        return found
 
 
 class OracleCell(Cell):

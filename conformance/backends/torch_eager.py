@@ -31,6 +31,7 @@ class TorchEager(TorchBackend):
         cell_gradients=True,
         parameters_set=True,
         training_gradients=True,
+        torch_behaviors=True,
     )
 
     def __init__(self, device: str = "cpu", context=None) -> None:

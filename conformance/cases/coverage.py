@@ -10,6 +10,7 @@ BEYOND = (
 )
 NOT_YET = "No case of the pool has it yet."
 SHOWN_BY_OTHERS = "The cases of a requirement that it builds on show it."
+TORCH = "It is about a module of torch, and data are none."
 CLAIMS = "It is about what an implementation does not claim, and data do not know what it claims."
 
 NOT_CARRIED: dict[str, str] = {
@@ -51,6 +52,15 @@ NOT_CARRIED: dict[str, str] = {
             "TRAINING-GRADIENT-EQUATION", "TRAINING-GRADIENT-RESULT",
         ),
         BEYOND,
+    ),
+    **dict.fromkeys(
+        (
+            "TORCH-GRAD-SUBSETS", "TORCH-GRAD-FROZEN", "TORCH-GRAD-LEFT", "TORCH-BACKWARD-TWICE", "TORCH-GRAD-IN-PLACE",
+            "TORCH-COTANGENTS", "TORCH-DOUBLE-BACKWARD", "TORCH-FUNCTIONAL-CALL", "TORCH-PARAMETRIZED",
+            "TORCH-STATE-DICT", "TORCH-DEEPCOPY", "TORCH-TRAINING-MODE", "TORCH-VIEWS-ARGUMENTS", "TORCH-VIEWS-WEIGHTS",
+            "TORCH-AUTOCAST", "TORCH-AUTOCAST-GRADIENTS",
+        ),
+        TORCH,
     ),
     **dict.fromkeys(("LENGTHS-INITIAL", "LENGTHS-OMITTED"), SHOWN_BY_OTHERS),
     "REFUSE-CELL-STATE-RANK": NOT_YET,

@@ -98,7 +98,7 @@ def _explain(
         after_other_calls(check, verdict, diagnostician, call)
         return
     specification = subject.specification
-    if check.entry.area not in specification.random_areas:
+    if check.entry.area not in specification.random_areas | specification.undiagnosed_areas:
         with subject.clock("diagnosis"):
             stream = diagnostician.streams.of(check.draw)
             own = [trial for _, trial in stream.applicable(check.applies, MAX_OWN_TRIALS)]

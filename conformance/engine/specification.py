@@ -136,6 +136,8 @@ class Specification:
     """Builds the call that stored data of a plan describe. Raises KeyError, TypeError or ValueError."""
     random_areas: frozenset[str] = frozenset()
     """The areas whose numbers depend on the random generator. Diagnosis skips them."""
+    undiagnosed_areas: frozenset[str] = frozenset()
+    """The areas that no known fault can be put to. Diagnosis skips them as well."""
     cost_of_area: Mapping[str, float] = field(default_factory=dict)
     """The relative cost of a check by area; 1 for areas that are missing."""
     cost_of_kind: Mapping[str, float] = field(default_factory=dict)

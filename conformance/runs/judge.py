@@ -97,7 +97,7 @@ class Judge:
 
     def _status(self, job: Job, verdict: Verdict, asked: bool, known: KnownFailure | None) -> tuple[Status, str]:
         """Return the status and the message."""
-        if verdict.passed and known is not None:
+        if verdict.passed and known is not None and not known.varies:
             why = f"known failure {known} passes now: take the entry out of the file ({known.issue})"
             return Status.FAILED, why
         if verdict.passed and verdict.excused:
@@ -110,7 +110,7 @@ class Judge:
         message = self.writer.message(job, verdict)
         if not asked:
             return Status.BLOCKED, message
-        if known is not None and verdict.replayed not in ("", "fails"):
+        if known is not None and verdict.replayed not in ("", "fails") and not known.varies:
             why = f"known failure {known}: its example {verdict.replayed}, and another call fails; correct the entry"
             return Status.FAILED, f"{why} ({known.issue})\n{message}"
         if known is not None:

@@ -1,7 +1,7 @@
 """Known failures: listed departures, each with a reason and an issue, both required.
 
 An entry may keep an example of the failure. The suite replays it before it draws others, so that the entry does not
-depend on the drawn examples.
+depend on the drawn examples. An entry whose check passes is an error, unless the failure ``varies`` with the machine.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from conformance.engine.key import Key
 from conformance.engine.serialization import BrokenExample, Example, call_of
 from conformance.engine.specification import Specification
 
-KEYS = ("requirement", "specification", "backend", "kind", "dtype", "reason", "issue", "example")
+KEYS = ("requirement", "specification", "backend", "kind", "dtype", "reason", "issue", "varies", "example")
 
 
 class BrokenFile(Exception):
@@ -35,6 +35,8 @@ class KnownFailure:
     backend: str | None = None
     kind: str | None = None
     dtype: str | None = None
+    varies: str = ""
+    """What decides whether it fails, such as the processor; then the check may pass as well."""
     example: Example | None = field(default=None, hash=False)
 
     def matches(self, key: Key) -> bool:

@@ -125,6 +125,7 @@ class TorchBackend(Backend):
             "parameters": not bound.shared,
             "gradients": True,
             "parameters_set": True,
+            "torch_behaviors": not isinstance(module, torch.jit.ScriptModule),
             "float32_arithmetic": self._arithmetic(module),
         }
 
@@ -198,11 +199,14 @@ class TorchBackend(Backend):
         with self.environment.seeded(seed):
             return self.layer_class.initial(self, config)
 
-    def module(self, config: Config) -> tuple[Any, Bound]:
-        """Build the module of a configuration; return it and its parameters by torch.nn's names."""
+    def module(self, config: Config, *, training: bool = False) -> tuple[Any, Bound]:
+        """Build the module of a configuration, in inference mode or as it was made, in training mode.
+
+        Returns the module and its parameters by torch.nn's names.
+        """
         factory = self.cells if isinstance(config, CellConfig) else self.layers
         with self.environment.entered():
-            module = factory.build(config, self.environment.device)
+            module = factory.build(config, self.environment.device, training=training)
             return module, self.names.bind(module, config)
 
     # --- refusing -------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ class FunctionModule(torch.nn.Module):
         self.function, self.config = function, config
         self.takes = Parameters(function)
         self.lengths = next((name for name in LENGTHS if self.takes.has(name)), "")
+        self.names = tuple(parameter_shapes(config))
         for name, shape in parameter_shapes(config).items():
             value = torch.zeros(shape, dtype=DTYPES[config.dtype], device=device)
             self.register_parameter(name, torch.nn.Parameter(value))
@@ -38,7 +39,7 @@ class FunctionModule(torch.nn.Module):
         keywords: dict[str, Any] = {self.lengths: lengths} if self.lengths else {}
         if self.takes.has("config"):
             keywords["config"] = config
-        return self.function(x, h_0, c_0, dict(self.named_parameters()), **keywords)
+        return self.function(x, h_0, c_0, {name: getattr(self, name) for name in self.names}, **keywords)
 
 
 class FunctionFactory:
@@ -66,10 +67,10 @@ class FunctionFactory:
         """Return False: no argument of torch.nn's layers reaches the function, whose weights show it."""
         return False
 
-    def build(self, config: LayerConfig | CellConfig, device: str) -> FunctionModule:
-        """Build the module of a configuration."""
+    def build(self, config: LayerConfig | CellConfig, device: str, *, training: bool = False) -> FunctionModule:
+        """Build the module of a configuration, in inference mode or in training mode."""
         assert isinstance(config, LayerConfig)
-        return FunctionModule(self.function, config, device).eval()
+        return FunctionModule(self.function, config, device).train(training)
 
 
 def _signature(parameters: Parameters) -> str:

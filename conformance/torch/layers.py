@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 import reference.gradients
 from conformance.backend import Layer, LayerConfig, Result
+from conformance.torch.behaviors import EXPERIMENTS, Bench
 from conformance.torch.names import Bound
 from conformance.torch.returned import STATE, Parts, last_of, parts_of
 from conformance.torch.tensors import gradients_of, to_numpy, to_torch
@@ -28,10 +29,17 @@ TorchBackend: TypeAlias = Any
 class TorchLayer(Layer):
     """A module of torch as a layer. Subclasses may make and call the module in another way."""
 
-    def __init__(self, backend: TorchBackend, config: LayerConfig, parameters: Mapping[str, np.ndarray]) -> None:
+    def __init__(
+        self,
+        backend: TorchBackend,
+        config: LayerConfig,
+        parameters: Mapping[str, np.ndarray],
+        *,
+        training: bool = False,
+    ) -> None:
         self.backend, self.config = backend, config
         self.given = self._kept(parameters)
-        self.module, self.bound = backend.module(config)
+        self.module, self.bound = backend.module(config, training=training)
         self._put(self.bound, parameters)
 
     def _kept(self, parameters: Mapping[str, np.ndarray]) -> Arrays:
@@ -287,13 +295,30 @@ class TorchLayer(Layer):
             with self._watched(x, lengths, ", with gradients"):
                 parts = self._called(module, list(arguments.values()), lengths)
             gradients = gradients_of(parts, cotangents, given, bound, self.backend.environment)
-        lacking = [None if y is not None else d for y, d in zip(parts, cotangents, strict=True)]
-        if any(d is not None for d in lacking):
-            right = reference.gradients.gradients(self.config, self.given, x, h_0, c_0, lengths, *lacking)
-            with np.errstate(over="ignore", invalid="ignore"):
-                gradients = {n: (a.astype(np.float64) + right[n]).astype(a.dtype) for n, a in gradients.items()}
+        gradients = self._with_missing(gradients, parts, cotangents, x, h_0, c_0, lengths)
         with torch.no_grad():
             return self._filled(parts, x, h_0, c_0, lengths), gradients
+
+    def _with_missing(self, gradients: Arrays, parts: Parts, cotangents: Sequence[Any], *arguments: Any) -> Arrays:
+        """Add what the oracle computes for the cotangents of missing results."""
+        lacking = [None if y is not None else d for y, d in zip(parts, cotangents, strict=True)]
+        if all(d is None for d in lacking):
+            return gradients
+        right = reference.gradients.gradients(self.config, self.given, *arguments, *lacking)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return {n: (a.astype(np.float64) + right[n]).astype(a.dtype) for n, a in gradients.items()}
+
+    def torch_behavior(
+        self,
+        name: str,
+        parameters: Mapping[str, np.ndarray],
+        arguments: Mapping[str, Any],
+        others: Mapping[str, np.ndarray] | None = None,
+    ) -> Mapping[str, Mapping[str, np.ndarray] | None]:
+        """Make an experiment of ``conformance.torch.behaviors`` with fresh modules."""
+        self.backend.refuse("torch_behaviors", self.config.kind)
+        self._check(*(arguments.get(argument) for argument in ("x", "h_0", "c_0", "lengths")))
+        return EXPERIMENTS[name](Bench(self, dict(parameters), arguments, dict(others or {})))
 
     # --- parameters -----------------------------------------------------------------------------------
 

@@ -92,8 +92,11 @@ class Factory:
         """Return whether the factory takes an argument of torch.nn's layers."""
         return self.parameters.take(name) and not (self.without_dtype and name in ("dtype", "device"))
 
-    def build(self, config: Config, device: str) -> Any:
-        """Build the module of a configuration in inference mode. Raises what the factory raises."""
+    def build(self, config: Config, device: str, *, training: bool = False) -> Any:
+        """Build the module of a configuration in inference mode, or leave it in training mode, as it was made.
+
+        Raises what the factory raises.
+        """
         wanted: dict[str, Any] = {"bias": config.bias}
         if isinstance(config, LayerConfig):
             wanted |= {name: getattr(config, name) for name in FLAGS}
@@ -113,7 +116,7 @@ class Factory:
             module = module.to(DTYPES[config.dtype])
         if "device" not in keywords:
             module = module.to(device)
-        return module.eval()
+        return module if training else module.eval()
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,11 @@ from conformance.torch.signature import Parameters
 from conformance.torch.tensors import DTYPES, to_torch
 
 
-def layer_module(config: LayerConfig, device: str = "cpu") -> Any:
-    """Return the torch.nn module of a configuration, in inference mode, before its parameters are loaded."""
+def layer_module(config: LayerConfig, device: str = "cpu", *, training: bool = False) -> Any:
+    """Return the torch.nn module of a configuration before its parameters are loaded.
+
+    It is in inference mode, or in training mode, as it was made.
+    """
     arguments = {
         "input_size": config.input_size,
         "hidden_size": config.hidden_size,
@@ -36,7 +39,7 @@ def layer_module(config: LayerConfig, device: str = "cpu") -> Any:
             module = torch.nn.RNN(**arguments, **_projection(config), nonlinearity=nonlinearity)
         case _:
             raise ValueError(f"torch.nn has no recurrent layer of kind {config.kind!r}")
-    return module.eval()
+    return module if training else module.eval()
 
 
 def _projection(config: LayerConfig) -> dict[str, int]:
@@ -78,6 +81,8 @@ class Standard:
         """Return True: torch.nn's layers take the documented arguments, and refuse others themselves."""
         return True
 
-    def build(self, config: LayerConfig | CellConfig, device: str) -> Any:
-        """Build the module of a configuration."""
-        return cell_module(config, device) if isinstance(config, CellConfig) else layer_module(config, device)
+    def build(self, config: LayerConfig | CellConfig, device: str, *, training: bool = False) -> Any:
+        """Build the module of a configuration, in inference mode or in training mode."""
+        if isinstance(config, CellConfig):
+            return cell_module(config, device)
+        return layer_module(config, device, training=training)

@@ -65,6 +65,7 @@ SPECIFICATION = TORCH_NN = Specification(
     drawn_from=_drawn_from,
     planned=planned,
     random_areas=frozenset({"dropout", "initialization"}),
+    undiagnosed_areas=frozenset({"torch"}),
     # means over the reports of seven backends
     cost_of_area={
         "shapes": 0.6,
@@ -79,6 +80,7 @@ SPECIFICATION = TORCH_NN = Specification(
         "initialization": 0.8,
         "refusals": 0.3,
         "robustness": 1.4,
+        "torch": 1.5,
         "cases": 0.6,
     },
     cost_of_kind={"rnn_tanh": 0.8, "rnn_relu": 0.6, "lstm": 1.4, "gru": 1.0},

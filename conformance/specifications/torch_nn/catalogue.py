@@ -21,6 +21,7 @@ AREAS = (
     "initialization",
     "refusals",
     "robustness",
+    "torch",
     "cases",
 )
 CATALOGUE = Catalogue(Path(reference.__file__).with_name("requirements.toml"), KINDS, AREAS)

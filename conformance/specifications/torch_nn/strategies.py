@@ -241,6 +241,13 @@ def gradient_calls(features: Features) -> st.SearchStrategy[GradientPlan]:
     return _gradient_calls(features, _with_boundaries(features, ("moderate",) * 19 + ("many",)))
 
 
+def stateful_gradient_calls(features: Features) -> st.SearchStrategy[GradientPlan]:
+    """Draw calls for gradients with states where the backend takes them."""
+    given = features.initial_state and not features.fixed_shapes
+    with_states: dict[str, Any] = {"with_states": True} if given else {}
+    return gradient_calls(features).map(lambda plan: replace(plan, layer=replace(plan.layer, **with_states)))
+
+
 def long_gradient_calls(features: Features) -> st.SearchStrategy[GradientPlan]:
     """Draw calls for gradients through more than 32 steps."""
     return _gradient_calls(features, ("long",))

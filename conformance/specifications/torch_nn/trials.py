@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from conformance.backend import Result
-from conformance.engine.compare import Failed
+from conformance.engine.compare import Failed, told
 from conformance.engine.form import Arrays
 from conformance.engine.subject import copied, own_array
 from conformance.engine.trial import Trial, trial_of
 from conformance.specifications.torch_nn.calls import CellCall
+from reference.tangents import evaluate_second
 
 
 class CellResult(NamedTuple):
@@ -65,6 +66,16 @@ class LayerTrial(Trial):
                 raise Failed(f"initial_parameters returned {type(returned).__name__}, expected a mapping")
             return {name: own_array(str(name), value) for name, value in returned.items()}
 
+    def behavior(self, name: str, others: Mapping[str, np.ndarray] | None = None) -> dict[str, Any]:
+        """Return the results of an experiment with torch's own interface, by what was done; None for an error."""
+        call, layer, what = self.call, self.layer, f"torch_behavior({name!r})"
+        given = [{n: a.copy() for n, a in arrays.items()} for arrays in (call.parameters, others or {})]
+        with told(call), self.subject.calling(what):
+            came = layer.torch_behavior(name, given[0], copied(call.arguments), given[1])
+        if not isinstance(came, Mapping):
+            raise Failed(f"{what} returned {type(came).__name__}, expected named results")
+        return {how: None if found is None else as_gradients(found) for how, found in came.items()}
+
     def by_step(self, margins: np.ndarray) -> None:
         """Store the largest margin at each step of an output, of any layout."""
         steps = 1 if self.call.config.batch_first and not self.call.unbatched else 0
@@ -85,6 +96,18 @@ class GradientTrial(LayerTrial):
         trial = trial_of(self.subject, self.call.forward)
         trial._built = self._built
         return trial
+
+
+class SecondTrial(GradientTrial):
+    """A call of a layer's gradients; its results are the gradients of sum(direction * gradient)."""
+
+    def __init__(self, subject: Any, call: Any, directions: Mapping[str, np.ndarray]) -> None:
+        super().__init__(subject, call)
+        self.directions = {name: a.astype(np.float64) for name, a in directions.items()}
+
+    def _evaluated(self, *arrays: Any) -> Any:
+        given = {**self.call.arguments, **dict(zip(self.form.arrays, arrays, strict=True))}
+        return evaluate_second(self.call.config, self.parameters64, self.directions, **given)
 
 
 class CellTrial(Trial):
