@@ -180,7 +180,7 @@ def claimed(backend):
     return {name for name, value in data.items() if value is True and name not in ("layers", "deterministic")}
 
 
-CORE = {"initial_state", "parameters", "gradients", "parameters_set"}
+CORE = {"initial_state", "parameters", "gradients", "parameters_set", "torch_behaviors"}
 
 
 def test_claims_follow_from_signatures():
