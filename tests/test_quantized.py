@@ -18,7 +18,6 @@ LAWS = (
     "STATE-SAMPLE-ALONE",
     "STATE-CHUNKS",
     "PARAM-BIASES-ADD",
-    "LARGE-UNITS",
 )
 
 
