@@ -13,7 +13,14 @@ from reference.precision import ARITHMETICS, Arithmetic
 
 EXTENTS = ("steps", "samples")
 """The values of ``Features.fixed_shapes`` other than True and False."""
-FLOAT32_ARITHMETICS = ("float32", "tf32", "bfloat16-products", "approximate-activations")
+FLOAT32_ARITHMETICS = (
+    "float32",
+    "tf32",
+    "bfloat16-products",
+    "approximate-activations",
+    "int8-dynamic",
+    "int8-dynamic-rows",
+)
 """The values of ``Features.float32_arithmetic``."""
 
 

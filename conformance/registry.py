@@ -29,6 +29,7 @@ BUILT_IN: dict[str, tuple[str, tuple[str, ...], str]] = {
     "torch-script": ("conformance.backends.torch_script:TorchScript", ("torch",), "torch"),
     "torch-export": ("conformance.backends.torch_export:TorchExport", ("torch",), "torch"),
     "torch-compile": ("conformance.backends.torch_compile:TorchCompile", ("torch",), "torch"),
+    "torch-quantized": ("conformance.backends.torch_quantized:TorchQuantized", ("torch",), "torch"),
     "torch-cuda": ("conformance.backends.torch_cuda:TorchCUDA", ("torch",), "torch"),
     "torch-cuda-tf32": ("conformance.backends.torch_cuda:TorchCUDATF32", ("torch",), "torch"),
     "torch-cuda-native": ("conformance.backends.torch_cuda:TorchCUDANative", ("torch",), "torch"),

@@ -14,7 +14,11 @@ The errors, where u is the unit roundoff (half the distance from 1 to the next n
   accumulation may start from a bias or another product;
 - tanh: TANH_ERROR * u absolute, which covers a tanh built from exp or from the logistic function, and good rational
   approximations; a backend with coarser kernels declares them;
-- e^x - 1 and log(1 + e^x): TANH_ERROR * u relative to the larger of the result and 1, which covers both as written.
+- e^x - 1 and log(1 + e^x): TANH_ERROR * u relative to the larger of the result and 1, which covers both as written;
+- dynamic quantization: both inputs of a matrix product are first rounded to a grid. Each replica has its own shift of
+  the grid, the same at every step: equal numbers have equal errors, and those of a weight add up over the steps. The
+  grid of the data has 127 steps over the range of the whole array and 0 (7 bits, which covers 8); that of a weight has
+  254 steps over twice the largest absolute value of the matrix, or of each of its rows.
 """
 
 from __future__ import annotations
@@ -52,7 +56,12 @@ class Arithmetic:
     """The absolute error that underflow may add to an operation."""
     tanh_error: float = TANH_ERROR
     """The error of tanh in units of u."""
+    grids: str = ""
+    """What has one quantization grid: "matrix" for each weight matrix, "row" for each of its rows; empty without."""
 
+
+DATA_STEPS, WEIGHT_STEPS = 127, 254  # of a quantization grid
+MOST_QUANTIZED = 1 << 24  # numbers in the quantized replicas of one weight: replicas share them where these are more
 
 # floor is the smallest normal number, so that a backend may flush subnormal numbers to zero. Only in float16 do
 # ordinary values reach the subnormal range; there each operation errs by the distance between subnormal numbers.
@@ -67,6 +76,8 @@ ARITHMETICS = {
         Arithmetic("tf32", 2.0**-24, _F32_MAX, _F32_TINY, product_u=2.0**-11),
         Arithmetic("bfloat16-products", 2.0**-24, _F32_MAX, _F32_TINY, product_u=2.0**-8),
         Arithmetic("approximate-activations", 2.0**-24, _F32_MAX, _F32_TINY, tanh_error=6.0),
+        Arithmetic("int8-dynamic", 2.0**-24, _F32_MAX, _F32_TINY, grids="matrix"),
+        Arithmetic("int8-dynamic-rows", 2.0**-24, _F32_MAX, _F32_TINY, grids="row"),
     )
 }
 
@@ -110,6 +121,8 @@ class _Noise:
         self._u, self._drawn = u, _drawn(u)
         self._at = self._passes = 0
         self._norms: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._weights: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._shifts = np.empty((2, 0))
 
     def __call__(self, shape: tuple[int, ...]) -> np.ndarray:
         size = math.prod(shape)
@@ -127,6 +140,40 @@ class _Noise:
         if known is None:  # keep the weight, so that its id is not used again
             known = self._norms[id(weight)] = weight, _norm(weight, -2)
         return known[1]
+
+    def quantized(self, x: np.ndarray, w: np.ndarray, grids: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the data x (K, ..., n) and the weights w (n, m) or (K, n, m) on the grids of each replica."""
+        replicas = x.shape[0]
+        if self._shifts.shape[1] != replicas:
+            self._shifts = np.random.Generator(np.random.SFC64(30103)).random((2, replicas))
+        shifts = self._shifts
+        known = self._weights.get(id(w))
+        if known is None or known[1].shape[0] > replicas:
+            sets = replicas if replicas * w.size <= MOST_QUANTIZED or w.ndim > 2 else min(replicas, REPLICAS)
+            largest = np.max(np.abs(w), axis=-2 if grids == "row" else (-2, -1), keepdims=True, initial=0)
+            grid = _on_grid(w, 2 * largest / WEIGHT_STEPS, shifts[0, :sets, None, None])
+            known = self._weights[id(w)] = w, grid
+        axes, shift = tuple(range(1, x.ndim)), shifts[1].reshape(-1, *(1,) * (x.ndim - 1))
+        finite = x if np.isfinite(x).all() else np.where(np.isfinite(x), x, 0)
+        low, high = (f(finite, axis=axes, keepdims=True, initial=0) for f in (np.min, np.max))
+        grid = _on_grid(finite, (high - low) / DATA_STEPS, shift)
+        return (grid if finite is x else np.where(np.isfinite(x), grid, x)), known[1]
+
+
+def _on_grid(values: np.ndarray, step: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Add the errors of rounding to multiples of ``step``, shifted by a part of it. 0 stays 0, as on every grid.
+
+    The errors are scaled so that their deviation is the largest error, half a step, as u is elsewhere.
+    """
+    grid = values / step + shift
+    np.rint(grid, out=grid)
+    grid -= shift
+    grid *= step
+    grid -= values
+    grid *= math.sqrt(3)
+    grid += values
+    np.copyto(grid, 0, where=values == 0)
+    return grid
 
 
 @cache
@@ -257,7 +304,15 @@ class Disturbed:
     def _product(self, x: np.ndarray, w: np.ndarray) -> Disturbed:
         norms = _norm(x, -1) * (self._noise.norms(w) if w.ndim == 2 else _norm(w, -2))
         factor = math.sqrt(x.shape[-1]) + self.arithmetic.product_u / self.arithmetic.u
-        return self._absolute(x @ w, self._sized(norms, factor), x.shape[-1])
+        return self._absolute(self._multiplied(x, w), self._sized(norms, factor), x.shape[-1])
+
+    def _multiplied(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """Multiply, after quantization where the arithmetic has it."""
+        if not self.arithmetic.grids:
+            return x @ w
+        x, w = self._noise.quantized(x, w, self.arithmetic.grids)
+        rows = x.reshape(-1, w.shape[0], math.prod(x.shape[1:-1]), x.shape[-1])  # replicas that share weights first
+        return (rows @ w).reshape(*x.shape[:-1], w.shape[-1])
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method != "__call__" or kwargs:

@@ -52,6 +52,7 @@ MARKERS = {
     "test_oracle": "torch",
     "test_plugin": "slow",
     "test_prose": "fast",
+    "test_quantized": "slow",
     "test_readme": "slow",
     "test_regenerate": "fast",
     "test_reproducer": "slow torch",

@@ -243,18 +243,19 @@ class Trial:
         if self.subject.compares:
             self._compare(got, view(self.want), view)
 
-    def same(self, got: Results, view: View = whole, *, other: str = "another call") -> None:
+    def same(self, got: Results, view: View = whole, *, other: str = "another call", by: Trial | None = None) -> None:
         """Require that two results of the backend agree within rounding: ``got``, and ``view`` of ``self.got``.
 
         Each may be off by the allowed error, so the limit is twice that error. The allowed error belongs to the right
         numbers. If the backend's own numbers are wrong, the limit includes their own rounding, which ``own_rounding``
-        measures: their error is another requirement's failure. ``other`` describes the computation of ``got``. A
-        failure shows both numbers and the right one, because neither is the expected value of the other.
+        measures: their error is another requirement's failure. ``other`` describes the computation of ``got``. ``by``
+        is the trial of ``got`` where that call may be allowed a larger error. A failure shows both numbers and the
+        right one, because neither is the expected value of the other.
         """
         shown = self.named(view(self.got))
         if self.subject.compares:
             own = self.formed({name: _as64(a) for name, a in shown.items()})
-            self._compare(got, own, view, other)
+            self._compare(got, own, view, other, by)
 
     def _element(self, view: View, shown: str, index: Element) -> str:
         """Describe the element of the whole result that a view shows at an index: ``output[3, 0, 5], layer 0, ...``."""
@@ -274,7 +275,7 @@ class Trial:
                 return f"{self.form.of}{name}[{', '.join(map(str, at))}], {self.where(name, at)}"
         raise AssertionError("a view shows only elements of the whole")
 
-    def _compare(self, result: Results, want: Results, view: View, other: str = "") -> None:
+    def _compare(self, result: Results, want: Results, view: View, other: str = "", by: Trial | None = None) -> None:
         got, arithmetic = self.named(result), self.subject.arithmetic
 
         def limit(name: str, own: np.ndarray | None, replicas: int) -> np.ndarray:
@@ -282,6 +283,8 @@ class Trial:
             assert bound is not None
             if not other:
                 return bound
+            if by is not None and (others := by.named(by.allowed(replicas))[name]) is not None:
+                bound = np.maximum(bound, others)
             right = self.named(view(self.want))[name]
             assert right is not None
             assert own is not None

@@ -14,14 +14,24 @@ WORST_WINDOWS = 16
 WINDOW = 256  # steps that the oracle computes at once of a long sequence; it forgets what was before half of them
 
 
+def extremes(array):
+    """Return where an array has, on its first axis, its smallest and its largest number: a quantization's range."""
+    rows = np.nan_to_num(np.asarray(array, np.float64)).reshape(len(array), -1)
+    return {int(rows.min(axis=1).argmin()), int(rows.max(axis=1).argmax())}
+
+
 def worst_samples(trial, axis):
-    """Return the samples whose results are farthest from the oracle's; ``axis`` is that of samples."""
-    off = 0.0
+    """Return the samples whose results are farthest from the oracle's, and those of the extreme numbers.
+
+    ``axis`` is that of samples in arguments and results.
+    """
+    off, outer = 0.0, extremes(np.moveaxis(trial.call.x, axis, 0))
     for got, want in zip(trial.got, trial.want, strict=True):
         if got is not None:
             apart = np.nan_to_num(np.abs(np.moveaxis(got, axis, 0) - np.moveaxis(want, axis, 0)), nan=np.inf)
             off = off + apart.reshape(len(apart), -1).max(axis=1)
-    return sorted(np.argsort(off)[-WORST:].tolist())
+            outer |= extremes(np.moveaxis(want, axis, 0))
+    return sorted({*np.argsort(off)[-WORST:].tolist(), *outer})
 
 
 @decides("LARGE-SAMPLES", draw=LISTS["LARGE-SAMPLES"], share=100)
@@ -52,7 +62,8 @@ def test_many_steps(trial):
     windows = starts + np.arange(WINDOW)[:, None]
     every = trial.other(call.replace(x=call.x[windows, 0], h_0=None, c_0=None))
     off = np.nan_to_num(np.abs(every.want.output[half:] - got.output[windows[half:], 0]), nan=np.inf)
-    worst = sorted({*np.argsort(off.max(axis=(0, 2)))[-WORST_WINDOWS:].tolist(), len(starts) - 1})
+    farthest = np.argsort(off.max(axis=(0, 2)))[-WORST_WINDOWS:].tolist()
+    worst = sorted({*farthest, *extremes(np.moveaxis(every.call.x, 1, 0)), len(starts) - 1})
     some = trial.other(every.call.replace(x=every.call.x[:, worst]))
     some.placed = lambda name, index: (
         (int(windows[index[0], worst[index[1]]]), 0, index[2]) if name == "output" else (0, 0, index[2])

@@ -101,7 +101,7 @@ def test_biases_add(trial):
     trial.same(moved, other="with the same sum of biases")
     as_biases, as_weights = (trial.other(call) for call in biases_as_weights(trial.call))
     try:
-        as_biases.same(as_weights.got, other="with the biases as weights of a feature of 1")
+        as_biases.same(as_weights.got, other="with the biases as weights of a feature of 1", by=as_weights)
     except Failed as failure:
         if failure.raised or is_right(as_weights):  # otherwise more than the biases is wrong
             raise

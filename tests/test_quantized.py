@@ -1,0 +1,96 @@
+"""The tolerance of dynamic quantization: implementations by other hands pass, and coarser or wrong ones fail."""
+
+import numpy as np
+import pytest
+
+from conformance.engine.drawing import Plans
+from conformance.specifications.torch_nn import TORCH_NN
+from conformance.specifications.torch_nn.strategies import layers
+from reference.layers import evaluate
+from reference.precision import ARITHMETICS, REPLICAS_ON_FAILURE, allowed, spreads
+from tests import quantized_implementation as quantized
+from tests.test_isolation import failures, report_of
+
+# What needs neither refusals of arguments nor NaN, which no grid has.
+LAWS = (
+    "FORWARD-EQUATION",
+    "SATURATION-EQUATION",
+    "STATE-SAMPLE-ALONE",
+    "STATE-CHUNKS",
+    "PARAM-BIASES-ADD",
+)
+
+
+def margins(backend, examples=150):
+    """Return the error of each drawn call as a fraction of what is allowed, with the replicas of a failure."""
+    found, plans = [], Plans(5)
+    while len(found) < examples:
+        for plan in plans.block(TORCH_NN, layers, backend.features, len(found)):
+            for kind in ("lstm", "gru"):
+                call = plan.build(kind, "float32")
+                if call.x.size == 0 or call.config.hidden_size > 33:
+                    continue
+                parameters = {n: a.astype(float) for n, a in call.parameters.items()}
+                states = [call.h_0, call.c_0]
+                arrays = [None if a is None else a.astype(float) for a in (call.x, *states)]
+                arithmetic = ARITHMETICS[backend.arithmetic]
+
+                def outputs(*given, call=call, parameters=parameters):
+                    return [evaluate(call.config, parameters, *given).output]
+
+                want = outputs(*arrays)
+                spread = spreads(outputs, arrays, want, arithmetic, REPLICAS_ON_FAILURE[0])[0]
+                got = backend.layer(call.config, call.parameters).forward(call.x, *states).output
+                found.append(float(np.max(np.abs(got - want[0]) / np.maximum(allowed(spread, arithmetic), 1e-12))))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("build", [quantized.ByMatrix, quantized.ByRow])
+def test_an_implementation_by_another_hand_is_within_the_tolerance_and_not_far_below(build):
+    found = margins(build())
+    assert found.max() < 1
+    assert np.median(found) > 0.05
+
+
+@pytest.mark.parametrize("build", [quantized.MatrixAsRow, quantized.Coarse, quantized.Undeclared])
+def test_a_coarser_quantization_than_claimed_is_not(build):
+    assert margins(build()).max() > 1.5
+
+
+def told(name, folder):
+    """Return the failed requirements of one backend, by their items."""
+    backend = f"tests.quantized_implementation:{name}"
+    return failures(report_of(folder, "--backend", backend, "-k", " or ".join(LAWS))[2])
+
+
+@pytest.mark.parametrize("name", ["ByMatrix", "ByRow"])
+def test_right_ones_conform(name, tmp_path):
+    assert told(name, tmp_path) == {}
+
+
+@pytest.mark.parametrize("name", ["Coarse", "Undeclared", "WrongGates"])
+def test_wrong_ones_fail(name, tmp_path):
+    assert "FORWARD-EQUATION" in told(name, tmp_path)
+
+
+def test_zeros_are_exact():
+    def products(x):
+        return [x @ np.ones((3, 2))]
+
+    x = np.zeros((4, 3))
+    assert not spreads(products, [x], products(x), ARITHMETICS["int8-dynamic"])[0].any()
+
+
+def test_rows_of_their_own_steps_are_finer():
+    w = np.array([[1.0, 0.01], [0.7, 0.003]])  # columns here are the rows of a weight
+
+    def products(x):
+        return [x @ w]
+
+    x = np.array([[1.0, 0.3]])
+    by_matrix, by_row = (
+        spreads(products, [x], products(x), ARITHMETICS[name], 256)[0][0]
+        for name in ("int8-dynamic", "int8-dynamic-rows")
+    )
+    assert by_row[1] < by_matrix[1] / 5
+    assert by_row[0] == pytest.approx(by_matrix[0], rel=0.3)
