@@ -78,6 +78,7 @@ class Layer:
         x, h_0, c_0 and lengths are as in ``forward``, dropout is not applied. The cotangents d_output, d_h_n and
         d_c_n have the shapes of the results; None means zeros. The gradients are named "x", "h_0" and "c_0" if the
         states are given, and by every parameter's name; each has the shape and dtype of its argument or parameter.
+        Gradients that are not claimed may be missing or None; a cotangent that is not claimed raises Unsupported.
 
         Behind the feature ``gradients``. Raises Unsupported if it is not claimed, and errors as ``forward`` does.
         """

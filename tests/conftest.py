@@ -50,6 +50,7 @@ MARKERS = {
     "test_onnx_oracle": "fast onnx",
     "test_onnx_runtime": "onnx",
     "test_oracle": "torch",
+    "test_partial_claims": "slow torch",
     "test_plugin": "slow",
     "test_prose": "fast",
     "test_readme": "slow",

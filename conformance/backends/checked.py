@@ -14,6 +14,7 @@ import ml_dtypes
 import numpy as np
 
 from conformance.backend import Backend, Cell, CellConfig, Features, Layer, LayerConfig, Result, Unsupported
+from conformance.backwards import COTANGENTS, refused_cotangent
 from conformance.layouts import Weights, join, split
 from reference.layers import check_cell_inputs, check_inputs
 
@@ -85,18 +86,20 @@ class CheckedLayer(Layer):
     def differentiate(self, x, h_0, c_0, lengths, cotangents: Result) -> tuple[dict[str, np.ndarray], list[Weights]]:
         """Return the gradients of x and the given states, by name, and of the weights, for valid arguments.
 
-        Cotangents that the caller omitted are zeros.
+        Cotangents that the caller omitted are zeros. Gradients that are not claimed may be missing, of weights None.
         """
         raise Unsupported("gradients are not computed")
 
     def gradients(self, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n):
         arguments = self._checked(x, h_0, c_0, lengths)
         given = (d_output, d_h_n, d_c_n)
+        if said := refused_cotangent(self.features, self.config.kind, dict(zip(COTANGENTS, given, strict=True))):
+            raise Unsupported(said)
         zeros = (None if shape is None else np.zeros(shape, x.dtype) for shape in self._result_shapes(x))
         filled = (z if d is None else d for z, d in zip(zeros, given, strict=True))
         cotangents = Result(*filled)  # type: ignore[arg-type]  # only c_n has no shape
         of_arguments, of_weights = self.differentiate(*arguments, cotangents)
-        return of_arguments | join(self.config, of_weights)
+        return of_arguments | join(self.config, of_weights, partial=not isinstance(self.features.gradients, bool))
 
     def _checked(
         self, x: np.ndarray, h_0: np.ndarray | None, c_0: np.ndarray | None, lengths: Sequence[int] | None

@@ -17,7 +17,7 @@ def renew_thread_pools() -> None:
     none ("Invalid thread pool!").
     """
     torch = sys.modules.get("torch")
-    if hasattr(torch, "set_num_threads"):
+    if torch is not None and hasattr(torch, "set_num_threads"):
         torch.set_num_threads(torch.get_num_threads())
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import reference
 from conformance.backend import Features, Result, Unsupported
 from conformance.backends.oracle import OracleBackend, OracleCell, OracleLayer
+from conformance.backwards import refused_cotangent
 from reference import cells, gradients, layers
 
 EXCHANGING = RLock()  # held while a part of the oracle is exchanged, so that other threads wait
@@ -109,6 +110,11 @@ class Changed(OracleBackend):
         if self.refuse and (unclaimed or config.kind not in claims.kinds or config.dtype not in claims.dtypes):
             raise Unsupported(f"not claimed: {config}")
 
+    def refuse_cotangents(self, kind, given):
+        """Raise Unsupported for a cotangent that is not claimed."""
+        if self.refuse and (said := refused_cotangent(self.features.of(kind), kind, given)):
+            raise Unsupported(said)
+
     @contextmanager
     def exchanged(self, backwards=False):
         """Exchange the oracle's equations inside this context, and its directions if not ``backwards``."""
@@ -177,6 +183,7 @@ class ChangedLayer(OracleLayer):
         arguments = {"x": x} | states | {"lengths": lengths} | cotangents
         if self.backend.refuse and not self.claims.gradients:
             raise Unsupported("gradients are not computed")
+        self.backend.refuse_cotangents(self.config.kind, cotangents)
         if self.backend.change.gradients:
             return self.backend.change.gradients(self, arguments)
         d = self.backward(arguments)
@@ -231,7 +238,9 @@ class ChangedLayer(OracleLayer):
         if self.backend.refuse and not self.claims.training_gradients:
             raise Unsupported("gradients of training calls are not computed")
         arguments = {"x": x, "h_0": h_0, "c_0": c_0, "lengths": lengths}
-        arguments |= {"d_output": d_output, "d_h_n": d_h_n, "d_c_n": d_c_n}
+        cotangents = {"d_output": d_output, "d_h_n": d_h_n, "d_c_n": d_c_n}
+        self.backend.refuse_cotangents(self.config.kind, cotangents)
+        arguments |= cotangents
         changed = self.backend.change.train_gradients or ChangedLayer.plain_gradients_training
         return changed(self, arguments, seed)
 
@@ -265,7 +274,9 @@ class ChangedCell(OracleCell):
     def gradients(self, x, h, c, d_h, d_c):
         if self.backend.refuse and not self.backend.features.of(self.config.kind).cell_gradients:
             raise Unsupported("gradients of cells are not computed")
-        arguments = {"x": x, "h": h, "c": c, "d_h": d_h, "d_c": d_c}
+        cotangents = {"d_h": d_h, "d_c": d_c}
+        self.backend.refuse_cotangents(self.config.kind, cotangents)
+        arguments = {"x": x, "h": h, "c": c} | cotangents
         change = self.backend.change.cell_gradients
         return change(self, arguments) if change else self.plain_gradients(**arguments)
 
