@@ -70,6 +70,12 @@ class Features:
     """``Cell.gradients``; or some of "x", "h", "c", "weight_ih", "weight_hh", "bias_ih" and "bias_hh"."""
     parameters_set: bool = False
     """``Layer.load``."""
+    reverse_alone: bool = False
+    """``Backend.reverse_layer``."""
+    masks: bool = False
+    """``Layer.forward_masked``."""
+    stateful: bool = False
+    """``Layer.forward_stateful`` and ``Layer.reset``."""
     training_gradients: bool | Iterable[str] = False
     """``Layer.gradients_training``; or some of the names of ``gradients``."""
     cotangents: Iterable[str] = frozenset(COTANGENTS)

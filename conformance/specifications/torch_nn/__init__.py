@@ -15,6 +15,7 @@ from conformance.specifications.torch_nn.calls import CALL_FEATURES
 from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from conformance.specifications.torch_nn.forms import FORMS
 from conformance.specifications.torch_nn.large import LISTS
+from conformance.specifications.torch_nn.optional_forms import OPTIONAL_FORMS
 from conformance.specifications.torch_nn.partial import speaks
 from conformance.specifications.torch_nn.plans import planned
 from conformance.specifications.torch_nn.strategies import FLAGS
@@ -56,7 +57,7 @@ SPECIFICATION = TORCH_NN = Specification(
     dtypes=DTYPES,
     features=Features,
     call_features=CALL_FEATURES,
-    forms=FORMS,
+    forms=FORMS + OPTIONAL_FORMS,
     suite=f"{__name__}.suite",
     adapter=Backend,
     bridges=(Bridge(OnnxRuntime, OnnxFeatures, layers_of),),
