@@ -1,5 +1,7 @@
 """The reverse direction alone, masks and kept states: the oracle, adapters that have them, and adapters that do not."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -15,10 +17,11 @@ from conformance.engine.serialization import call_of, example_of
 from conformance.layouts import join
 from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.catalogue import CATALOGUE
+from conformance.specifications.torch_nn.faults import BANK
 from conformance.specifications.torch_nn.optional_forms import masked_layers, reverse_layers
 from reference.config import KINDS
 from reference.parameters import parameter_shapes
-from tests.harness import PLANS, QUICK, all_checks, failures, subject_of
+from tests.harness import PLANS, QUICK, all_checks, failures, subject_of, verdict_of
 
 SMOKE = replace(QUICK, examples=PROFILES["smoke"].examples)
 OPTIONAL = ("REVERSE-ALONE", "MASK", "MASKS", "STATEFUL")
@@ -212,6 +215,21 @@ def test_the_oracle_conforms_and_every_requirement_applies_to_it():
     assert all("Keras" in (entry := CATALOGUE[check.requirement]).source or "ONNX" in entry.source
                for check in CHECKS if "UNCLAIMED" not in check.requirement)  # fmt: skip
     assert not failures(OracleBackend(), SMOKE, CHECKS)
+
+
+@pytest.mark.parametrize(("fault", "kind"), [("masked-output-repeated", "gru"), ("reverse-alone-forward", "rnn_tanh")])
+def test_a_failure_is_made_small_and_has_a_script(fault, kind, tmp_path):
+    backend = BANK[fault].build()
+    backend.asked_as = f"conformance.faults:{fault}"
+    (check,) = (check for check in CHECKS if check.requirement == BANK[fault].requirement)
+    verdict = verdict_of(check, backend, kind)
+    assert verdict.call["config"]["hidden_size"] == 1
+    path = tmp_path / "script.py"
+    path.write_text(verdict.reproducer)
+    ran = subprocess.run([sys.executable, path], capture_output=True, text=True, check=False)
+    assert (ran.returncode, "elements are wrong" in ran.stdout) == (1, True), ran.stderr
+    right = subprocess.run([sys.executable, path, "reference"], capture_output=True, text=True, check=False)
+    assert right.returncode == 0, right.stdout + right.stderr
 
 
 @pytest.mark.parametrize("draw", [reverse_layers, masked_layers])

@@ -17,7 +17,7 @@ from conformance.engine.profiles import PROFILES
 from conformance.layouts import Weights, join
 from conformance.specifications.torch_nn import TORCH_NN
 from conformance.torch import module_backend
-from tests.harness import QUICK, all_checks, failures
+from tests.harness import QUICK, all_checks, failures, verdict_of
 from tests.test_exec_features import PROGRAM
 
 SMOKE = replace(QUICK, examples=PROFILES["smoke"].examples)
@@ -159,6 +159,15 @@ def test_a_cotangent_that_is_not_claimed_and_computed_is_noted_and_ignored_fails
     found = failures(Ignoring(left_out, refuses=False, cotangents={"d_output", "d_h"}), SMOKE, CHECKS)
     assert set(found) == {"UNCLAIMED-COTANGENTS"}
     assert "one of the cotangents" in found["UNCLAIMED-COTANGENTS"]
+
+
+def test_a_mistake_in_the_part_is_named():
+    def halved(claimed, name, right):
+        return {}[name] if not claimed else right / 2 if name.startswith("bias") else right
+
+    (check,) = (check for check in CHECKS if check.requirement == "GRADIENT-BIAS-IH")
+    verdict = verdict_of(check, Partial(halved, gradients={"bias_ih", "x"}, cotangents={"d_output"}), "lstm")
+    assert [named["fault"] for named in verdict.diagnosis][:1] == ["gradients-of-biases-halved"]
 
 
 # --- claims as data -----------------------------------------------------------------------------------
