@@ -80,7 +80,7 @@ class Vector:
         return (
             requirement.area in FORMS[self.form]
             and self.kind in requirement.kinds
-            and requirement.needs <= features
+            and {need for need in requirement.needs if "." not in need} <= features  # the others are parts of these
             and (trait is None or trait in self.shows)
         )
 

@@ -78,6 +78,7 @@ class Layer:
         x, h_0, c_0 and lengths are as in ``forward``, dropout is not applied. The cotangents d_output, d_h_n and
         d_c_n have the shapes of the results; None means zeros. The gradients are named "x", "h_0" and "c_0" if the
         states are given, and by every parameter's name; each has the shape and dtype of its argument or parameter.
+        Gradients that are not claimed may be missing or None; a cotangent that is not claimed raises Unsupported.
 
         Behind the feature ``gradients``. Raises Unsupported if it is not claimed, and errors as ``forward`` does.
         """
@@ -108,6 +109,45 @@ class Layer:
         claimed, and errors for the parameters as ``Backend.layer`` does.
         """
         raise Unsupported("parameters are not exchanged")
+
+    def forward_masked(
+        self,
+        x: np.ndarray,
+        h_0: np.ndarray | None = None,
+        c_0: np.ndarray | None = None,
+        mask: np.ndarray | None = None,
+    ) -> Result:
+        """Compute ``forward`` without the steps at which ``mask`` is False; return its Result.
+
+        mask holds booleans (T, N), or (N, T) if batch_first, or (T) unbatched; any of them may be False. At a step that
+        is left out a sample's state stays as it was, and its output is zero. A sample without a step ends in its
+        initial state. Arguments, results and errors are as in ``forward``; a mask of another shape is an error.
+
+        Behind the feature ``masks``. Raises Unsupported if it is not claimed.
+        Source: https://keras.io/api/layers/recurrent_layers/lstm/, "mask"; the output is that of Keras's
+        zero_output_for_mask=True.
+        """
+        raise Unsupported("masks are not taken")
+
+    def forward_stateful(self, x: np.ndarray, lengths: Sequence[int] | None = None) -> Result:
+        """Compute ``forward`` from the states in which the last call of this method ended; return its Result.
+
+        The first call, and the first one after ``reset``, begin at zeros. Each row of the states goes on by itself, the
+        reverse direction's too. ``forward`` neither reads nor changes these states. Another number of samples than in
+        the last call is an error. x, lengths, results and other errors are as in ``forward``.
+
+        Behind the feature ``stateful``. Raises Unsupported if it is not claimed.
+        Source: https://keras.io/api/layers/recurrent_layers/lstm/, "stateful".
+        """
+        raise Unsupported("no states are kept")
+
+    def reset(self) -> None:
+        """Forget the states that ``forward_stateful`` keeps. Behind the feature ``stateful``.
+
+        Raises Unsupported if it is not claimed.
+        Source: https://keras.io/api/layers/recurrent_layers/rnn/, "reset_states".
+        """
+        raise Unsupported("no states are kept")
 
     def gradients_training(
         self,
@@ -211,6 +251,18 @@ class Backend:
         if not self.features.layers:
             raise Unsupported("there are no layers")
         raise NotImplementedError
+
+    def reverse_layer(self, config: LayerConfig, parameters: dict[str, np.ndarray]) -> Layer:
+        """Build a layer that goes from the last step to the first: the reverse direction alone.
+
+        config has one direction, and the parameters have the names of one. In a stack every layer goes backwards. The
+        output at a step stays at that step, as in the reverse half of a bidirectional layer; h_n and c_n are the states
+        after the first step. With lengths a sample begins at its own end. ``forward`` alone is asked for.
+
+        Behind the feature ``reverse_alone``. Raises Unsupported if it is not claimed, and errors as ``layer`` does.
+        Source: https://onnx.ai/onnx/operators/onnx__LSTM.html, the attribute "direction", "reverse".
+        """
+        raise Unsupported("there is no reverse direction alone")
 
     def cell(self, config: CellConfig, parameters: dict[str, np.ndarray]) -> Cell:
         """Build a cell with the parameters weight_ih (G*H, I), weight_hh (G*H, H), bias_ih and bias_hh (G*H).

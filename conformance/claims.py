@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from conformance.backwards import COTANGENTS, GRADIENTS, PARTS, has_part, plain_part
 from reference.config import DTYPES, KINDS, is_integer, require
 from reference.precision import ARITHMETICS, Arithmetic
 
@@ -65,18 +66,28 @@ class Features:
     """``Backend.cell``."""
     parameters: bool = False
     """``Layer.parameters``."""
-    gradients: bool = False
-    """``Layer.gradients``."""
+    gradients: bool | Iterable[str] = False
+    """``Layer.gradients``. True: of everything; or some of "x", "h_0", "c_0", "weight_ih", "weight_hh", "bias_ih",
+    "bias_hh" and "weight_hr": no other gradient is looked at."""
     dropout: bool = False
     """``Layer.forward_training``."""
     initialization: bool = False
     """``Backend.initial_parameters``."""
-    cell_gradients: bool = False
-    """``Cell.gradients``."""
+    cell_gradients: bool | Iterable[str] = False
+    """``Cell.gradients``; or some of "x", "h", "c", "weight_ih", "weight_hh", "bias_ih" and "bias_hh"."""
     parameters_set: bool = False
     """``Layer.load``."""
-    training_gradients: bool = False
-    """``Layer.gradients_training``."""
+    reverse_alone: bool = False
+    """``Backend.reverse_layer``."""
+    masks: bool = False
+    """``Layer.forward_masked``."""
+    stateful: bool = False
+    """``Layer.forward_stateful`` and ``Layer.reset``."""
+    training_gradients: bool | Iterable[str] = False
+    """``Layer.gradients_training``; or some of the names of ``gradients``."""
+    cotangents: Iterable[str] = frozenset(COTANGENTS)
+    """The cotangents that gradients are computed of: some of "d_output", "d_h_n" and "d_c_n" for layers, "d_h" and
+    "d_c" for cells. None of a layer's, or none of a cell's, stands for all of these."""
     torch_behaviors: bool = False
     """``Layer.torch_behavior``: what torch promises of its modules beyond numbers, for backends of torch modules."""
 
@@ -117,6 +128,8 @@ class Features:
             value = getattr(self, claim.name)
             if claim.type in (bool, "bool") or isinstance(value, np.bool_):
                 object.__setattr__(self, claim.name, bool(value))
+            elif claim.name in PARTS:
+                object.__setattr__(self, claim.name, plain_part(claim.name, value, self.kinds))
         if not self.layers:
             object.__setattr__(self, "cells", True)
         for name in ("hidden_sizes", "input_sizes", "boundaries"):
@@ -160,10 +173,15 @@ class Features:
             for name, sizes in (("input_size", self.input_sizes), ("hidden_size", self.hidden_sizes))
             if sizes is not None
         ]
-        data = self.as_json()["by_kind"]
+        data = self.as_json()
+        told += [
+            f"{name} {', '.join(data[name])} alone {'are asked for' if name in GRADIENTS else 'are given'}"
+            for name in PARTS
+            if not isinstance(data[name], bool) and data[name] != list(COTANGENTS)
+        ]
         return told + [
             f"{kind}: " + ", ".join(f"{name}={value}" for name, value in changes.items())
-            for kind, changes in data.items()
+            for kind, changes in data["by_kind"].items()
         ]
 
     def _plain_sizes(self, name: str) -> tuple[int, ...] | None:
@@ -206,8 +224,12 @@ class Features:
     def claims(self, feature: str) -> bool:
         """Return whether a boolean feature is claimed for the kinds that ``by_kind`` does not name.
 
-        Raises ValueError for a name that is not in BOOLEAN_FEATURES.
+        "gradients" is claimed if some are; "gradients.x" and "cotangents.d_h_n" name a part. Raises ValueError for a
+        feature that is not in BOOLEAN_FEATURES.
         """
+        feature, _, part = feature.partition(".")
+        if part:
+            return has_part(self, feature, part)
         require(feature in BOOLEAN_FEATURES, "feature", f"one of {', '.join(BOOLEAN_FEATURES)}", feature)
         return bool(getattr(self, feature))
 
@@ -230,6 +252,9 @@ class Features:
             data[name] = None if data[name] is None else list(data[name])
         own = {kind: self.of(kind).as_json() for kind in self.by_kind}
         data["by_kind"] = {kind: {name: own[kind][name] for name in changes} for kind, changes in self.by_kind.items()}
+        for name, known in PARTS.items():
+            if not isinstance(data[name], bool):
+                data[name] = [part for part in known if part in data[name]]
         if not isinstance(self.float32_arithmetic, str):
             data["float32_arithmetic"] = dict(self.float32_arithmetic)
         if not isinstance(self.fixed_shapes, bool):
@@ -240,4 +265,6 @@ class Features:
 
 
 NOT_CLAIMED = ("deterministic", "fixed_shapes")  # boolean fields that describe the backend and claim nothing
-BOOLEAN_FEATURES = tuple(f.name for f in fields(Features) if f.type in (bool, "bool") and f.name not in NOT_CLAIMED)
+BOOLEAN_FEATURES = tuple(
+    f.name for f in fields(Features) if (f.type in (bool, "bool") or f.name in GRADIENTS) and f.name not in NOT_CLAIMED
+)

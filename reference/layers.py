@@ -38,6 +38,9 @@ def forward(
     c_0: np.ndarray | None = None,
     lengths: Sequence[int] | None = None,
     masks: Sequence[np.ndarray] | None = None,
+    *,
+    mask: np.ndarray | None = None,
+    reverse: bool = False,
 ) -> Result:
     """Evaluate a layer as documented.
 
@@ -47,18 +50,24 @@ def forward(
     one boolean array (T, N, D*O), in every layout, for each layer but the last: dropout keeps the outputs where it is
     True and scales them by 1/(1 - dropout). Without masks nothing is dropped.
 
+    ``mask`` holds booleans (T, N), or (N, T) with batch_first, or (T) unbatched: a step where it is False is left out.
+    The state stays as it was, and the output there is zero. ``reverse``: a layer of one direction goes from the last
+    step to the first, in every layer of a stack; the output at a step stays at that step.
+
     Returns a Result of float64 arrays. Raises ValueError, naming the argument, if the documentation does not allow it.
 
-    Source: torch.nn.RNN, LSTM, GRU, "Inputs" and "Outputs".
+    Source: torch.nn.RNN, LSTM, GRU, "Inputs" and "Outputs"; of mask Keras's "mask", of reverse ONNX's "direction".
     """
     require(isinstance(config, LayerConfig), "config", "a LayerConfig", type(config).__name__)
     config.validate()
     check_parameters(config, parameters)
     check_inputs(config, x, h_0, c_0, lengths, masks)
+    check_mask(config, x, lengths, mask)
+    require(not (reverse and config.bidirectional), "reverse", "one direction", "bidirectional=True")
     as64 = {name: np.asarray(value, np.float64) for name, value in parameters.items()}
     h, c = (None if s is None else np.asarray(s, np.float64) for s in (h_0, c_0))
     with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity may lie in the padding
-        return evaluate(config, as64, np.asarray(x, np.float64), h, c, lengths, masks)
+        return evaluate(config, as64, np.asarray(x, np.float64), h, c, lengths, masks, mask=mask, reverse=reverse)
 
 
 def step(
@@ -97,6 +106,9 @@ def evaluate(
     c_0: Array | None = None,
     lengths: Sequence[int] | None = None,
     masks: Sequence[np.ndarray] | None = None,
+    *,
+    mask: np.ndarray | None = None,
+    reverse: bool = False,
 ) -> Result:
     """Compute ``forward`` without its checks."""
     unbatched = len(x.shape) == 2
@@ -111,8 +123,10 @@ def evaluate(
         h_0 = np.zeros((D * L, N, config.output_size))
     if c_0 is None:
         c_0 = np.zeros((D * L, N, H))
-    # running[t] marks the samples that still run at step t; None if every sample runs to the last step.
+    # running[t] marks the samples that run at step t; None if every sample runs at every step.
     running = None if lengths is None else np.arange(T)[:, None, None] < np.asarray(lengths)[:, None]
+    if mask is not None:
+        running = (mask[:, None] if unbatched else mask.T if config.batch_first else mask)[..., None]
 
     h_ends: list[Array] = []
     c_ends: list[Array] = []
@@ -121,7 +135,8 @@ def evaluate(
         for direction in range(D):
             row = layer * D + direction
             weights = _weights(parameters, parameter_suffix(layer, direction))
-            output, h, c = _direction(config.kind, weights, x, h_0[row], c_0[row], running, reverse=direction == 1)
+            backwards = reverse or direction == 1
+            output, h, c = _direction(config.kind, weights, x, h_0[row], c_0[row], running, reverse=backwards)
             outputs.append(output)
             h_ends.append(h)
             c_ends.append(c)
@@ -243,6 +258,18 @@ def check_inputs(
         require(len(masks) == config.num_layers - 1, "masks", f"{config.num_layers - 1} masks", len(masks))
         for mask in masks:
             _check_mask(mask, expected, config.dropout)
+
+
+def check_mask(
+    config: LayerConfig, x: np.ndarray, lengths: Sequence[int] | None = None, mask: np.ndarray | None = None
+) -> None:
+    """Raise ValueError if the argument ``mask`` of ``forward`` does not fit a valid configuration and valid x."""
+    if mask is None:
+        return
+    require(lengths is None, "lengths", "None beside a mask", lengths)
+    came = mask.dtype.name if isinstance(mask, np.ndarray) else type(mask).__name__
+    require(came == "bool", "mask", "an array of dtype bool", came)
+    require(mask.shape == x.shape[:-1], "mask", f"shape {x.shape[:-1]}, a boolean for each step", mask.shape)
 
 
 def check_cell_inputs(

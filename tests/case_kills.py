@@ -52,10 +52,12 @@ OF_MEMORY = {
     "cotangent-written",
 }  # fmt: skip
 BEYOND = (
-    "it needs what a case does not have: thousands of numbers, exchanged parameters, further layers between calls, or "
-    "gradients of cells and of training calls"
+    "it needs what a case does not have: thousands of numbers, exchanged parameters, further layers between calls, "
+    "gradients of cells and of training calls, or an optional method that PyTorch's layers do not have"
 )
-FAMILIES_BEYOND = {"loading", "gradients of cells", "gradients of training calls"}
+FAMILIES_BEYOND = {
+    "loading", "gradients of cells", "gradients of training calls", "reverse direction alone", "masks", "kept states",
+}  # fmt: skip
 FAULTS_BEYOND = {
     "units-past-1024-zero", "samples-past-1024-zero", "samples-past-65535-zero", "steps-counted-in-16-bits",
     "layers-past-the-fourth-like-it", "gradients-of-the-first-512-samples", "cell-units-past-512-zero",
@@ -64,7 +66,7 @@ FAULTS_BEYOND = {
 }  # fmt: skip
 OF_CLAIMS = {
     "ignores-what-it-does-not-claim", "trains-though-it-does-not-claim-to", "initial-values-though-not-claimed",
-    "other-kinds-and-dtypes-halved",
+    "other-kinds-and-dtypes-halved", "unclaimed-cotangent-ignored",
 }  # fmt: skip
 
 

@@ -99,7 +99,8 @@ class SharedStream(Stream):
 
     def trial(self, plan):
         subject = self.subject
-        key = plan, subject.kind, subject.dtype, subject.arithmetic
+        claimed = subject.features.gradients, subject.features.cell_gradients
+        key = plan, subject.kind, subject.dtype, subject.arithmetic, claimed
         if key not in KNOWN:
             KNOWN[key] = plan.build(subject.kind, subject.dtype), {}, {}
         call, allowed, right = KNOWN[key]
@@ -160,7 +161,7 @@ def dtype_of(fault: Fault) -> str:
 def built(fault: Fault, kinds: Iterable[str] | None = None):
     """Build a fault in one dtype, for ``kinds`` or all its kinds; it has gradients only if these decide it."""
     backend = fault.build()
-    gradients = backend.features.gradients and CATALOGUE[fault.requirement].area == "gradients"
+    gradients = backend.features.gradients and "gradients" in CATALOGUE[fault.requirement].needs
     backend.features = replace(
         backend.features, kinds=kinds or fault.kinds, dtypes={dtype_of(fault)}, gradients=gradients
     )

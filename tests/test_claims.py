@@ -10,7 +10,8 @@ from conformance import Features, Unsupported, run
 from conformance.backends.oracle import OracleBackend
 from conformance.engine.drawing import Plans
 from conformance.specifications.torch_nn import TORCH_NN
-from conformance.specifications.torch_nn.strategies import cells, gradient_calls, layers
+from conformance.specifications.torch_nn.gradient_strategies import gradient_calls
+from conformance.specifications.torch_nn.strategies import cells, layers
 from tests.harness import all_checks, subject_of, verdict_of
 
 CLAIMS = replace(OracleBackend.features, kinds={"gru"}, dtypes={"float32"})

@@ -20,7 +20,7 @@ right, built = OracleBackend(), {{}}
 FEATURES = {{
     "kinds": ["gru"], "cells": True, "parameters": True, "gradients": True, "dropout": True, "cell_gradients": True,
     "parameters_set": True, "training_gradients": True, "by_kind": {{"gru": {{"unbatched": False}}}},
-    "input_sizes": [3, 4], "boundaries": [20],
+    "input_sizes": [3, 4], "boundaries": [20], "reverse_alone": True, "masks": True, "stateful": True,
 }}
 
 
@@ -37,8 +37,8 @@ def plain(value):
 def answer(method, handle=None, config=None, **given):
     if method == "hello":
         return {{"protocol": 1, "name": "program", "version": "1", "features": FEATURES}}
-    if method in ("layer", "cell"):
-        made = LayerConfig(**config) if method == "layer" else CellConfig(**config)
+    if method in ("layer", "reverse_layer", "cell"):
+        made = CellConfig(**config) if method == "cell" else LayerConfig(**config)
         built[len(built) + 1] = getattr(right, method)(made, given["parameters"])
         return {{"handle": len(built)}}
     if method == "release":
@@ -50,6 +50,16 @@ def answer(method, handle=None, config=None, **given):
         raise ValueError("a size that is not taken")
     if method != "load" and given.get("x") is not None and np.ndim(given["x"]) == (1 if hasattr(one, "step") else 2):
         raise Unsupported("unbatched")
+    if method == "forward_masked":
+        mask = np.array(given.pop("mask"), bool)
+        return arrays(one.forward_masked(**given, mask=~mask if MISTAKE else mask)._asdict())
+    if method == "forward_stateful":
+        if MISTAKE:
+            one.reset()
+        return arrays(one.forward_stateful(**given)._asdict())
+    if method == "reset":
+        one.reset()
+        return {{}}
     if method == "load":
         if not MISTAKE:
             one.load(given["parameters"])
@@ -69,6 +79,8 @@ def answer(method, handle=None, config=None, **given):
             d = one.gradients(**{{name: value for name, value in given.items() if name != "seed"}})
         return arrays(result._asdict()) | {{"gradients": arrays(d)}}
     if method in ("forward", "forward_training"):
+        if MISTAKE and type(one).__name__ == "OracleReverseLayer":
+            given["x"] = given["x"][::-1]
         return arrays(getattr(one, method)(**given)._asdict())
     raise Unsupported(method)
 
@@ -92,7 +104,8 @@ def test_every_feature_crosses(tmp_path, pytestconfig, mistake):
     path.write_text(PROGRAM.format(root=str(pytestconfig.rootpath), mistake=mistake))
     report = run(f"exec:{sys.executable} {path}", profile="smoke", processes=1, diagnosis="off")
     found = {finding.requirement: finding.status for finding in report.findings}
-    features = {"LOAD-EVERY", "CELL-GRADIENT-EQUATION", "TRAINING-GRADIENT-EQUATION"}
+    features = {"LOAD-EVERY", "CELL-GRADIENT-EQUATION", "TRAINING-GRADIENT-EQUATION", "REVERSE-ALONE-EQUATION"}
+    features |= {"MASK-EQUATION", "STATEFUL-CONTINUES"}
     assert features | {"UNCLAIMED-UNBATCHED"} <= set(found)
     if mistake:
         assert features <= {finding.requirement for finding in report.failures}

@@ -20,7 +20,8 @@ from conformance.engine.subject import Subject
 from conformance.runs.known_failures import BrokenFile, read
 from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.catalogue import CATALOGUE
-from conformance.specifications.torch_nn.strategies import cells, gradient_calls, layers
+from conformance.specifications.torch_nn.gradient_strategies import gradient_calls
+from conformance.specifications.torch_nn.strategies import cells, layers
 from tests.harness import PLANS, verdict_of
 from tests.test_plugin import QUICK, run
 

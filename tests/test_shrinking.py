@@ -13,7 +13,8 @@ from conformance.engine.profiles import PROFILES
 from conformance.specifications.torch_nn import TORCH_NN, cuts
 from conformance.specifications.torch_nn.faults import BANK
 from conformance.specifications.torch_nn.faults.changed import Change, Changed, samples_of, steps_of
-from conformance.specifications.torch_nn.strategies import gradient_calls, large_batches, layers, long_layers
+from conformance.specifications.torch_nn.gradient_strategies import gradient_calls
+from conformance.specifications.torch_nn.strategies import large_batches, layers, long_layers
 from tests.harness import PLANS, all_checks, subject_of
 
 QUICK = PROFILES["quick"]

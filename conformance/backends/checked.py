@@ -14,8 +14,10 @@ import ml_dtypes
 import numpy as np
 
 from conformance.backend import Backend, Cell, CellConfig, Features, Layer, LayerConfig, Result, Unsupported
+from conformance.backwards import COTANGENTS, refused_cotangent
 from conformance.layouts import Weights, join, split
-from reference.layers import check_cell_inputs, check_inputs
+from reference.config import require
+from reference.layers import check_cell_inputs, check_inputs, check_mask
 
 
 class CheckedBackend(Backend):
@@ -23,12 +25,25 @@ class CheckedBackend(Backend):
 
     layer_class: type[CheckedLayer]
     cell_class: type[CheckedCell] | None = None
+    reverse_class: type[CheckedLayer] | None = None
+    """The class of the layers that ``reverse_layer`` builds, if ``reverse_alone`` is claimed."""
 
     def layer(self, config, parameters):
         config.validate()
         weights = split(config, parameters)
         self.refuse_unclaimed(config)
         return self.layer_class(self.features.of(config.kind), config, weights)
+
+    def reverse_layer(self, config, parameters):
+        config.validate()
+        weights = split(config, parameters)
+        require(not config.bidirectional, "bidirectional", "False for the reverse direction alone", True)
+        self.refuse_unclaimed(config)
+        claims = self.features.of(config.kind)
+        refuse(claims, "reverse_alone", True)
+        if self.reverse_class is None:
+            return super().reverse_layer(config, parameters)
+        return self.reverse_class(claims, config, weights)
 
     def cell(self, config, parameters):
         if self.cell_class is None:
@@ -82,21 +97,33 @@ class CheckedLayer(Layer):
     def forward(self, x, h_0=None, c_0=None, lengths=None):
         return self.compute(*self._checked(x, h_0, c_0, lengths))
 
+    def forward_masked(self, x, h_0=None, c_0=None, mask=None):
+        refuse(self.features, "masks", True)
+        check_mask(self.config, x, None, mask)
+        x, h_0, c_0, _ = self._checked(x, h_0, c_0, None)
+        return self.compute(x, h_0, c_0, None) if mask is None else self.compute_masked(x, h_0, c_0, mask)
+
+    def compute_masked(self, x, h_0, c_0, mask) -> Result:
+        """Compute ``forward_masked`` for valid arguments; mask is an array of booleans."""
+        raise Unsupported("masks are not taken")
+
     def differentiate(self, x, h_0, c_0, lengths, cotangents: Result) -> tuple[dict[str, np.ndarray], list[Weights]]:
         """Return the gradients of x and the given states, by name, and of the weights, for valid arguments.
 
-        Cotangents that the caller omitted are zeros.
+        Cotangents that the caller omitted are zeros. Gradients that are not claimed may be missing, of weights None.
         """
         raise Unsupported("gradients are not computed")
 
     def gradients(self, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n):
         arguments = self._checked(x, h_0, c_0, lengths)
         given = (d_output, d_h_n, d_c_n)
+        if said := refused_cotangent(self.features, self.config.kind, dict(zip(COTANGENTS, given, strict=True))):
+            raise Unsupported(said)
         zeros = (None if shape is None else np.zeros(shape, x.dtype) for shape in self._result_shapes(x))
         filled = (z if d is None else d for z, d in zip(zeros, given, strict=True))
         cotangents = Result(*filled)  # type: ignore[arg-type]  # only c_n has no shape
         of_arguments, of_weights = self.differentiate(*arguments, cotangents)
-        return of_arguments | join(self.config, of_weights)
+        return of_arguments | join(self.config, of_weights, partial=not isinstance(self.features.gradients, bool))
 
     def _checked(
         self, x: np.ndarray, h_0: np.ndarray | None, c_0: np.ndarray | None, lengths: Sequence[int] | None

@@ -216,9 +216,14 @@ class ExecLayer(Layer):
     """A layer in the program."""
 
     def __init__(
-        self, program: Program, claims: Features, config: LayerConfig, parameters: dict[str, np.ndarray]
+        self,
+        program: Program,
+        claims: Features,
+        config: LayerConfig,
+        parameters: dict[str, np.ndarray],
+        method: str = "layer",
     ) -> None:
-        self.claims, self.there = claims, Handle(program, "layer", config, parameters)
+        self.claims, self.there = claims, Handle(program, method, config, parameters)
 
     def forward(self, x, h_0=None, c_0=None, lengths=None):
         return self._result(self.there.ask("forward", x=x, h_0=h_0, c_0=c_0, lengths=lengths))
@@ -244,6 +249,21 @@ class ExecLayer(Layer):
         cotangents = {"d_output": d_output, "d_h_n": d_h_n, "d_c_n": d_c_n}
         answer = self.there.ask("gradients_training", **arguments, **cotangents, seed=seed)
         return self._result(answer), self.there.arrays(answer.get("gradients"))
+
+    # A program need not know these methods.
+
+    def forward_masked(self, x, h_0=None, c_0=None, mask=None):
+        refuse(self.claims, "masks", True)
+        rows = None if mask is None else np.asarray(mask).tolist()
+        return self._result(self.there.ask("forward_masked", x=x, h_0=h_0, c_0=c_0, mask=rows))
+
+    def forward_stateful(self, x, lengths=None):
+        refuse(self.claims, "stateful", True)
+        return self._result(self.there.ask("forward_stateful", x=x, lengths=lengths))
+
+    def reset(self):
+        refuse(self.claims, "stateful", True)
+        self.there.ask("reset")
 
     def load(self, parameters):
         refuse(self.claims, "parameters_set", True)  # a program need not know this method
@@ -293,6 +313,11 @@ class ExecBackend(Backend):
 
     def layer(self, config, parameters):
         return ExecLayer(self.program, self.features.of(config.kind), config, parameters)
+
+    def reverse_layer(self, config, parameters):
+        claims = self.features.of(config.kind)
+        refuse(claims, "reverse_alone", True)
+        return ExecLayer(self.program, claims, config, parameters, "reverse_layer")
 
     def cell(self, config, parameters):
         return ExecCell(self.program, self.features.of(config.kind), config, parameters)

@@ -11,7 +11,9 @@ import numpy as np
 import reference
 from conformance.backend import Backend, Cell, Features, Layer, Result
 from conformance.version import __version__
+from reference.config import require
 from reference.gradients import cell_gradients, gradients
+from reference.layers import forward
 from reference.parameters import check_parameters, parameter_shapes
 
 GRADIENT_ARGUMENTS = ("x", "h_0", "c_0", "lengths", "d_output", "d_h_n", "d_c_n")
@@ -40,6 +42,7 @@ class OracleLayer(Layer):
         self.config = config
         self.dtype = reference.numpy_dtype(config.dtype)
         self._parameters = {name: parameters[name].copy() for name in parameter_shapes(config)}
+        self._states: tuple = (None, None)  # of the last call of forward_stateful
 
     def forward(self, x, h_0=None, c_0=None, lengths=None):
         return self._rounded(reference.forward(self.config, self._parameters, x, h_0, c_0, lengths))
@@ -60,6 +63,18 @@ class OracleLayer(Layer):
         return Result(
             output.astype(self.dtype), h_n.astype(self.dtype), None if c_n is None else c_n.astype(self.dtype)
         )
+
+    def forward_masked(self, x, h_0=None, c_0=None, mask=None):
+        return self._rounded(forward(self.config, self._parameters, x, h_0, c_0, mask=mask))
+
+    def forward_stateful(self, x, lengths=None):
+        h, c = self._states
+        found = self.forward(x, h, c, lengths)
+        self._states = found.h_n, found.c_n
+        return found
+
+    def reset(self):
+        self._states = None, None
 
     def gradients(self, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n):
         d = gradients(self.config, self._parameters, x, h_0, c_0, lengths, d_output, d_h_n, d_c_n)
@@ -96,6 +111,17 @@ class OracleLayer(Layer):
         return found
 
 
+class OracleReverseLayer(OracleLayer):
+    """A layer that goes from the last step to the first."""
+
+    def __init__(self, config, parameters):
+        super().__init__(config, parameters)
+        require(not config.bidirectional, "bidirectional", "False for the reverse direction alone", True)
+
+    def forward(self, x, h_0=None, c_0=None, lengths=None):
+        return self._rounded(forward(self.config, self._parameters, x, h_0, c_0, lengths, reverse=True))
+
+
 class OracleCell(Cell):
     """A cell that calls ``reference.step``."""
 
@@ -122,11 +148,15 @@ class OracleBackend(Backend):
     version = __version__
     features = Features(
         dtypes=reference.DTYPES, cells=True, parameters=True, gradients=True, dropout=True, initialization=True,
-        cell_gradients=True, parameters_set=True, training_gradients=True,
+        cell_gradients=True, parameters_set=True, training_gradients=True, reverse_alone=True, masks=True,
+        stateful=True,
     )  # fmt: skip
 
     def layer(self, config, parameters):
         return OracleLayer(config, parameters)
+
+    def reverse_layer(self, config, parameters):
+        return OracleReverseLayer(config, parameters)
 
     def cell(self, config, parameters):
         return OracleCell(config, parameters)

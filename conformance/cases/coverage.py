@@ -5,8 +5,8 @@ from __future__ import annotations
 RANDOM = "What is drawn is random: no number can be stored for it."
 MEMORY = "It is about the memory, the layout or the threads of a call, not about its numbers."
 BEYOND = (
-    "It needs what a case does not have: thousands of numbers, exchanged parameters, further layers between calls, or "
-    "gradients of cells and of training calls."
+    "It needs what a case does not have: thousands of numbers, exchanged parameters, further layers between calls, "
+    "gradients of cells and of training calls, or an optional method that PyTorch's layers do not have."
 )
 NOT_YET = "No case of the pool has it yet."
 SHOWN_BY_OTHERS = "The cases of a requirement that it builds on show it."
@@ -39,7 +39,8 @@ NOT_CARRIED: dict[str, str] = {
             "UNCLAIMED-UNBATCHED", "UNCLAIMED-PROJECTION", "UNCLAIMED-INITIAL-STATE", "UNCLAIMED-LENGTHS",
             "UNCLAIMED-CELLS", "UNCLAIMED-PARAMETERS", "UNCLAIMED-GRADIENTS", "UNCLAIMED-DROPOUT",
             "UNCLAIMED-INITIALIZATION", "UNCLAIMED-KIND", "UNCLAIMED-DTYPE", "UNCLAIMED-CELL-GRADIENTS",
-            "UNCLAIMED-TRAINING-GRADIENTS",
+            "UNCLAIMED-TRAINING-GRADIENTS", "UNCLAIMED-COTANGENTS", "UNCLAIMED-CELL-COTANGENTS",
+            "UNCLAIMED-TRAINING-COTANGENTS", "UNCLAIMED-REVERSE-ALONE", "UNCLAIMED-MASKS", "UNCLAIMED-STATEFUL",
         ),
         CLAIMS,
     ),
@@ -49,7 +50,10 @@ NOT_CARRIED: dict[str, str] = {
             "LOAD-OWN", "LOAD-GRADIENTS", "REFUSE-LOAD", "LARGE-STEPS", "LARGE-SAMPLES", "LARGE-UNITS", "LARGE-DEPTH",
             "LARGE-GRADIENTS", "CELL-LARGE", "CELL-GRADIENT-EQUATION", "CELL-GRADIENT-NAMES",
             "CELL-GRADIENT-NONE-ZEROS", "CELL-GRADIENT-REPEATED-CALL", "CELL-GRADIENT-ARGUMENTS-UNTOUCHED",
-            "TRAINING-GRADIENT-EQUATION", "TRAINING-GRADIENT-RESULT",
+            "TRAINING-GRADIENT-EQUATION", "TRAINING-GRADIENT-RESULT", "REVERSE-ALONE-EQUATION", "REVERSE-ALONE-HALF",
+            "REVERSE-ALONE-LENGTHS", "MASK-EQUATION", "MASK-EMPTY", "MASK-ALL", "MASK-LENGTHS", "MASK-IGNORED",
+            "STATEFUL-FIRST", "STATEFUL-CONTINUES", "STATEFUL-RESET", "STATEFUL-APART", "REFUSE-MASK-SHAPE",
+            "REFUSE-STATEFUL-SAMPLES",
         ),
         BEYOND,
     ),

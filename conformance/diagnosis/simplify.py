@@ -50,7 +50,7 @@ def simplified(check: Any, subject: Subject, call: Any, attempts: int) -> tuple[
 
 def changes(call: Any) -> Iterator[Callable[[Any], Any]]:
     """Yield functions that simplify a call, the boldest first: all arrays together, one by one, then by element."""
-    first, *others = [name for name, a in call.arguments.items() if isinstance(a, np.ndarray)]
+    first, *others = [n for n, a in call.arguments.items() if isinstance(a, np.ndarray) and a.dtype != bool]
     arrays = [*others, *(n for n in call.parameters if "bias" in n), first]
     arrays += [name for name in call.parameters if "bias" not in name]
     for simpler in (_whole, _one_digit, _two_digits):

@@ -28,12 +28,19 @@ class Listener:
 
     It has the name and the claims of ``claimed``, whose ``missing`` results are not recorded. It also records the calls
     of objects that methods in ``builders`` return. Gradients are recorded in the ``order`` of the call's names,
-    whatever order they come in.
+    whatever order they come in, and only those that ``wants`` says are looked at.
     """
 
     def __init__(
-        self, inner: Any, claimed: Any, builders: frozenset[str], noise: Noise | None = None, order: Sequence[str] = ()
+        self,
+        inner: Any,
+        claimed: Any,
+        builders: frozenset[str],
+        noise: Noise | None = None,
+        order: Sequence[str] = (),
+        wants: Callable[[str], bool] = lambda name: True,
     ) -> None:
+        self.wants = wants
         self.inner, self.builders, self.noise, self.order = inner, builders, noise, order
         self.name, self.version, self.features = claimed.name, claimed.version, claimed.features
         self.missing = frozenset(getattr(claimed, "missing", ()))
@@ -61,6 +68,7 @@ class Listener:
         if what != "building":
             named = [(name, value) for name, value in _named(returned) if name not in self.missing]
             if what in UNORDERED:
+                named = [item for item in named if self.wants(item[0])]
                 named.sort(key=lambda item: self.order.index(item[0]) if item[0] in self.order else len(self.order))
             self.heard += [(f"{what}: {name}", _number(value)) for name, value in named]
         if not self.noise and [_bits(a) for a in arguments] != before:
@@ -117,7 +125,8 @@ def transcript(backend: Any, subject: Subject, law: Law, call: Any, noise: Noise
     """Return the transcript of a law on a call, with another backend in place of the subject's backend."""
     builders = frozenset(form.build for form in subject.specification.forms)
     order = (*call.arguments, *call.parameters)
-    listener = Listener(backend, subject.backend, builders, noise, order)
+    wants = getattr(trial_of(subject, call).call, "wants", lambda name: True)
+    listener = Listener(backend, subject.backend, builders, noise, order, wants)
     rehearsal = Subject(subject.specification, listener, subject.kind, subject.dtype, watch=subject.watch)
     rehearsal.compares, rehearsal.deadline = False, subject.deadline
     ended = "as it should"

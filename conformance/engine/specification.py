@@ -64,7 +64,7 @@ def every_claim(features: Any) -> Hashable:
     return features
 
 
-def to_every(claims: Any, requirement: Requirement) -> bool:
+def to_every(claims: Any, requirement: Requirement, kind: str) -> bool:
     """Return True."""
     return True
 
@@ -124,8 +124,9 @@ class Specification:
     """Other classes of backends that it can be put to."""
     adapt: Callable[[Any], Any] = as_it_is
     """Returns a view of a backend with the methods that the forms call and with claims of the class ``features``."""
-    speaks_to: Callable[[Any, Requirement], bool] = to_every
-    """Returns whether a requirement speaks to a backend with these claims, which have the features that it needs."""
+    speaks_to: Callable[[Any, Requirement, str], bool] = to_every
+    """Returns whether a requirement speaks to a backend with these claims, which have the features that it needs, for
+    a kind."""
     faults: Callable[[str], Sequence[KnownFault]] = no_faults
     """Returns the known faults that touch a kind."""
     compose: Callable[[KnownFault, KnownFault], Any] = no_composition
@@ -225,17 +226,18 @@ class Specification:
         found = []
         for kind in (kind for kind in requirement.kinds if (kind in features.kinds) != (unless == "kinds")):
             claims = claims_of(features, kind)
-            if not self.applies(claims, requirement):
+            if not self.applies(claims, requirement, kind):
                 continue
             dtypes = [dtype for dtype in self.dtypes if (dtype in claims.dtypes) != (unless == "dtypes")]
             every = requirement.every_dtype or unless == "dtypes"
             found += [(kind, dtype) for dtype in (dtypes if every else dtypes[:1])]
         return found
 
-    def applies(self, claims: Claims, requirement: Requirement) -> bool:
-        """Return whether a requirement is put to a backend with these claims for the kind in question."""
+    def applies(self, claims: Claims, requirement: Requirement, kind: str) -> bool:
+        """Return whether a requirement is put to a backend with these claims for a kind."""
         unless, most_steps = requirement.unless, getattr(claims, "most_steps", None)
-        if not all(claims.claims(need) for need in requirement.needs) or not self.speaks_to(claims, requirement):
+        needed = all(claims.claims(need) for need in requirement.needs)
+        if not needed or not self.speaks_to(claims, requirement, kind):
             return False
         if most_steps is not None and requirement.steps > most_steps:
             return False

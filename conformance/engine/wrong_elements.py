@@ -28,7 +28,7 @@ def judged(trial: Trial) -> Judged | None:
     for replicas in (REPLICAS, *REPLICAS_ON_FAILURE[:1]):
         limits = trial.named(trial.allowed(replicas))
         margins = {name: margin(given, want[name], limits[name], largest) for name, given in numbers.items()}  # type: ignore[arg-type]  # arrays where got has one
-        worst = max(float(np.max(m, initial=0.0)) for m in margins.values())
+        worst = max((float(np.max(m, initial=0.0)) for m in margins.values()), default=0.0)
         if worst <= NEAR_MARGIN or worst > CERTAIN_MARGIN:
             break
     return {name: (given, margins[name] > 1) for name, given in numbers.items()}

@@ -44,16 +44,18 @@ def split(config: LayerConfig | CellConfig, parameters: Mapping[str, np.ndarray]
     ]
 
 
-def join(config: LayerConfig | CellConfig, weights: Sequence[Weights]) -> dict[str, np.ndarray]:
+def join(
+    config: LayerConfig | CellConfig, weights: Sequence[Weights], *, partial: bool = False
+) -> dict[str, np.ndarray]:
     """Return the documented parameters, or gradients of them, by name and in their order: the inverse of ``split``.
 
-    Leaves biases out under bias=False. Raises ValueError if the number of Weights or a shape does not fit the
-    configuration.
+    Leaves biases out under bias=False, and under ``partial`` what is None. Raises ValueError if the number of Weights
+    or a shape does not fit the configuration.
     """
     suffixes = _suffixes(config)
     require(len(weights) == len(suffixes), "weights", f"{len(suffixes)} of them", len(weights))
     named = {f"{name}{s}": a for s, w in zip(suffixes, weights, strict=True) for name, a in w._asdict().items()}
-    shapes = parameter_shapes(config)
+    shapes = {n: s for n, s in parameter_shapes(config).items() if not (partial and named[n] is None)}
     for name, shape in shapes.items():
         require(np.shape(named[name]) == shape, name, f"shape {shape}", np.shape(named[name]))
     return {name: named[name] for name in shapes}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from conformance.backend import CellConfig, LayerConfig
+from conformance.backwards import CELL_COTANGENTS, COTANGENTS, cotangents, gives
 from conformance.engine.subject import Broken, copied
 from conformance.start.arrays import (
     LAYOUTS,
@@ -196,8 +198,8 @@ class Uses(Hand):
         layer = self.built("layer", config, remedy)
         given = arguments_of(config, states)
         shapes = {name: wanted[0] for name, wanted in layer_results(config, given["x"].shape).items() if wanted}
-        d = {f"d_{name}": drawn(shape, config.dtype, 31) for name, shape in shapes.items()}
-        d.setdefault("d_c_n", None)  # type: ignore[arg-type]  # no c_n
+        d: dict[str, Any] = {f"d_{name}": drawn(shape, config.dtype, 31) for name, shape in shapes.items()}
+        d = {name: d[name] if name in d and name in self.cotangents(config) else None for name in COTANGENTS}
         self.gradient(layer, config, dict(given) | d, remedy)
         for name in (n for n, a in d.items() if a is not None):
             self.what = f"{name}=None"
@@ -225,11 +227,21 @@ class Uses(Hand):
         self.unchanged("gradients", {n: a for n, a in arguments.items() if n != "lengths"}, given)
         if not isinstance(returned, Mapping):
             self.stop("gradients mapping", f"gradients returns {kind_of(returned)}: return a dict of arrays by name.")
+        claim = "gradients" if isinstance(config, LayerConfig) else "cell_gradients"
+        claimed = partial(gives, self.backend.features.of(config.kind), claim)
         expected = {name: given[name].shape for name in names if given[name] is not None}
-        documented = gradient_results(expected, parameter_shapes(config))
+        documented = {
+            name: r for name, r in gradient_results(expected, parameter_shapes(config)).items() if claimed(name)
+        }
+        returned = {name: a for name, a in returned.items() if claimed(str(name))}
         self.named_all("gradients", returned, documented)
         self.results("gradients", returned, documented, config.dtype, arguments)
         return dict(returned)
+
+    def cotangents(self, config: LayerConfig | CellConfig) -> Sequence[str]:
+        """Return the claimed cotangents of a layer's or a cell's results."""
+        of = COTANGENTS if isinstance(config, LayerConfig) else CELL_COTANGENTS
+        return cotangents(self.backend.features.of(config.kind), config.kind, of)
 
     # --- cells ------------------------------------------------------------------------------------------
 
@@ -270,9 +282,8 @@ class Uses(Hand):
         cell = self.built("cell", config, remedy)
         given = cell_arguments(config, states, False)
         shapes = {name: wanted[0] for name, wanted in cell_results(config, given["x"].shape).items() if wanted}
-        d: dict[str, Any] = {"d_h": None, "d_c": None} | {
-            f"d_{n}": drawn(s, config.dtype, 31) for n, s in shapes.items()
-        }
+        d: dict[str, Any] = {f"d_{n}": drawn(s, config.dtype, 31) for n, s in shapes.items()}
+        d = {name: d[name] if name in d and name in self.cotangents(config) else None for name in CELL_COTANGENTS}
         for none in ("", *(name for name, a in d.items() if a is not None)):
             asked = given | d | ({none: None} if none else {})
             self.what = f"{none}=None" if none else self.what

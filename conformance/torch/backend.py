@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from conformance.backend import Backend, CellConfig, Features, LayerConfig, Unsupported
+from conformance.backwards import has_part, refused_cotangent
 from conformance.torch.cells import TorchCell
 from conformance.torch.environment import Environment
 from conformance.torch.layers import TorchLayer
@@ -121,7 +122,8 @@ class TorchBackend(Backend):
             "initial_state": forward.states,
             "unbatched": "unbatched" in self.given or tried.takes_unbatched(),
             "lengths": "lengths" in self.given or tried.takes_lengths(),
-            **dict.fromkeys(("dropout", "training_gradients"), dropout),
+            "dropout": dropout,
+            "training_gradients": dropout and self.given.get("gradients", True),
             "parameters": not bound.shared,
             "gradients": True,
             "parameters_set": True,
@@ -215,6 +217,15 @@ class TorchBackend(Backend):
         """Raise Unsupported for an unclaimed feature if the call uses it."""
         if asked and not self.features.of(kind).claims(feature):
             raise Unsupported(f"{feature} is not claimed")
+
+    def refuse_cotangents(self, kind: str, given: Mapping[str, Any]) -> None:
+        """Raise Unsupported for a given cotangent that is not claimed."""
+        if said := refused_cotangent(self.features.of(kind), kind, given):
+            raise Unsupported(said)
+
+    def differentiates(self, claim: str, kind: str, name: str) -> bool:
+        """Return whether the gradient of that name is claimed, by a claim of ``conformance.backwards.GRADIENTS``."""
+        return has_part(self.features.of(kind), claim, name)
 
     def refuse_unclaimed(self, config: Config) -> None:
         """Raise Unsupported for a configuration that is not claimed, ValueError for one that nobody else refuses.

@@ -59,8 +59,15 @@ class TorchCell(Cell):
         """Return the gradients of sum(d_h * h') + sum(d_c * c') that autograd finds."""
         self.backend.refuse("cell_gradients", self.config.kind)
         self._check(x, h, c)
+        backend, kind = self.backend, self.config.kind
+        backend.refuse_cotangents(kind, {"d_h": d_h, "d_c": d_c})
         arguments = {"x": self._tensor(x), "h": self._tensor(h), "c": self._tensor(c)}
-        given = {name: a.requires_grad_() for name, a in arguments.items() if a is not None}
+        of = (name for name, a in arguments.items() if a is not None)
+        given = {
+            name: arguments[name].requires_grad_()
+            for name in of
+            if backend.differentiates("cell_gradients", kind, name)
+        }
         with torch.enable_grad():
             with self._watched(x, ", with gradients"):
                 states = self._called(*arguments.values())

@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 import reference.gradients
 from conformance.backend import Layer, LayerConfig, Result
+from conformance.backwards import COTANGENTS
 from conformance.torch.behaviors import EXPERIMENTS, Bench
 from conformance.torch.names import Bound
 from conformance.torch.returned import STATE, Parts, last_of, parts_of
@@ -260,8 +261,9 @@ class TorchLayer(Layer):
         d_c_n: np.ndarray | None,
     ) -> Arrays:
         """Return the gradients that autograd finds; the oracle adds the part of missing results."""
-        self.backend.refuse("gradients", self.config.kind)
-        return self._differentiated(*self._undropping, x, h_0, c_0, lengths, (d_output, d_h_n, d_c_n))[1]
+        claim, cotangents = "gradients", (d_output, d_h_n, d_c_n)
+        self.backend.refuse(claim, self.config.kind)
+        return self._differentiated(claim, *self._undropping, x, h_0, c_0, lengths, cotangents)[1]
 
     def gradients_training(
         self,
@@ -276,25 +278,31 @@ class TorchLayer(Layer):
         seed: int,
     ) -> tuple[Result, Arrays]:
         """Return the result of a call in training mode and its gradients, under masks drawn from the seed."""
-        self.backend.refuse("training_gradients", self.config.kind)
+        claim, cotangents = "training_gradients", (d_output, d_h_n, d_c_n)
+        self.backend.refuse(claim, self.config.kind)
         with self.backend.environment.seeded(seed):
             self.module.train()
             try:
-                cotangents = (d_output, d_h_n, d_c_n)
-                return self._differentiated(self.module, self.bound, x, h_0, c_0, lengths, cotangents)
+                return self._differentiated(claim, self.module, self.bound, x, h_0, c_0, lengths, cotangents)
             finally:
                 self.module.eval()
 
     def _differentiated(
-        self, module: Any, bound: Bound, x: Any, h_0: Any, c_0: Any, lengths: Any, cotangents: Sequence[Any]
+        self, claim: str, module: Any, bound: Bound, x: Any, h_0: Any, c_0: Any, lengths: Any, cotangents: Sequence[Any]
     ) -> tuple[Result, Arrays]:
+        backend, kind = self.backend, self.config.kind
         self._check(x, h_0, c_0, lengths)
+        backend.refuse_cotangents(kind, dict(zip(COTANGENTS, cotangents, strict=True)))
         arguments = {"x": self._tensor(x), "h_0": self._tensor(h_0), "c_0": self._tensor(c_0)}
-        given = {name: a.requires_grad_() for name, a in arguments.items() if a is not None}
+        given = {
+            name: a for name, a in arguments.items() if a is not None and backend.differentiates(claim, kind, name)
+        }
+        for a in given.values():
+            a.requires_grad_()
         with torch.enable_grad():
             with self._watched(x, lengths, ", with gradients"):
                 parts = self._called(module, list(arguments.values()), lengths)
-            gradients = gradients_of(parts, cotangents, given, bound, self.backend.environment)
+            gradients = gradients_of(parts, cotangents, given, bound, backend.environment)
         gradients = self._with_missing(gradients, parts, cotangents, x, h_0, c_0, lengths)
         with torch.no_grad():
             return self._filled(parts, x, h_0, c_0, lengths), gradients

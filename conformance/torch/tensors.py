@@ -41,8 +41,8 @@ def gradients_of(
 ) -> dict[str, np.ndarray]:
     """Return the gradients of the given tensors by their names and of the bound parameters by the documented names.
 
-    A result or a cotangent that is None does not count. Tensors that the results do not depend on have gradients of
-    zeros.
+    A result or a cotangent that is None does not count. Tensors that the results do not depend on, and parameters that
+    do not require gradients, have gradients of zeros.
     """
     pairs = [
         (y, to_torch(d, environment.device))
@@ -50,11 +50,14 @@ def gradients_of(
         if y is not None and d is not None
     ]
     wanted = [*given.values(), *bound.tensors]
+    found = [torch.zeros_like(a) for a in wanted]
+    places = [place for place, a in enumerate(wanted) if a.requires_grad]
     with environment.entered():
-        if pairs:
+        if pairs and places:
             outputs, d = zip(*pairs, strict=True)
-            found = torch.autograd.grad(outputs, wanted, d, allow_unused=True, materialize_grads=True)
-        else:
-            found = [torch.zeros_like(a) for a in wanted]
+            of = [wanted[place] for place in places]
+            d_of = torch.autograd.grad(outputs, of, d, allow_unused=True, materialize_grads=True)
+            for place, a in zip(places, d_of, strict=True):
+                found[place] = a
     named = dict(zip(given, found, strict=False)) | bound.gradients(found[len(given) :])
     return {name: to_numpy(a) for name, a in named.items()}

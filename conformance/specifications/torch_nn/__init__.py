@@ -15,6 +15,8 @@ from conformance.specifications.torch_nn.calls import CALL_FEATURES
 from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from conformance.specifications.torch_nn.forms import FORMS
 from conformance.specifications.torch_nn.large import LISTS
+from conformance.specifications.torch_nn.optional_forms import OPTIONAL_FORMS
+from conformance.specifications.torch_nn.partial import speaks
 from conformance.specifications.torch_nn.plans import planned
 from conformance.specifications.torch_nn.strategies import FLAGS
 from reference.catalogue import Requirement
@@ -36,15 +38,16 @@ def _compose(a: Any, b: Any) -> Backend:
 def _drawn_from(features: Features) -> Hashable:
     claims = tuple(features.claims(name) for name in sorted(CALL_FEATURES))
     limits = features.configurations, features.fixed_shapes, features.most_steps
-    return claims, limits, (features.hidden_sizes, features.input_sizes, features.boundaries)
+    sizes = features.hidden_sizes, features.input_sizes, features.boundaries
+    return claims, limits, sizes, features.cotangents
 
 
-def _applies(claims: Features, requirement: Requirement) -> bool:
+def _applies(claims: Features, requirement: Requirement, kind: str) -> bool:
     of_cells = "cells" in requirement.needs or requirement.unless == "cells"
     calls = LISTS.get(requirement.id)
     if requirement.id == "STATE-FLAGS-INDEPENDENT" and not any(map(claims.claims, FLAGS)):
         return False
-    return (of_cells or claims.layers) and (calls is None or bool(calls(claims)))
+    return (of_cells or claims.layers) and (calls is None or bool(calls(claims))) and speaks(claims, requirement, kind)
 
 
 SPECIFICATION = TORCH_NN = Specification(
@@ -54,7 +57,7 @@ SPECIFICATION = TORCH_NN = Specification(
     dtypes=DTYPES,
     features=Features,
     call_features=CALL_FEATURES,
-    forms=FORMS,
+    forms=FORMS + OPTIONAL_FORMS,
     suite=f"{__name__}.suite",
     adapter=Backend,
     bridges=(Bridge(OnnxRuntime, OnnxFeatures, layers_of),),

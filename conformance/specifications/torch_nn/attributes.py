@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from conformance.backwards import CELL_COTANGENTS, COTANGENTS
 from conformance.engine.form import first_element
 from conformance.engine.wrong_elements import Judged, judged
 from conformance.specifications.torch_nn.calls import (
-    CELL_COTANGENTS,
-    COTANGENTS,
     CellCall,
     CellGradientCall,
     GradientCall,

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from conformance.backend import CellConfig, LayerConfig
+from conformance.backwards import CELL_COTANGENTS, COTANGENTS, base_name
 
 # The features that a single call can use; the others are claims about the backend as a whole.
 CALL_FEATURES = frozenset(
@@ -88,10 +89,6 @@ class LayerCall:
         return f"{describe(self.config)}, x {self.x.shape}{lengths}, states {states}{self.values}"
 
 
-COTANGENTS = ("d_output", "d_h_n", "d_c_n")
-CELL_COTANGENTS = ("d_h", "d_c")
-
-
 class WithCotangents:
     """The cotangents, and the results by name, of calls for the gradients of layers and of cells."""
 
@@ -99,6 +96,8 @@ class WithCotangents:
     differentiated: ClassVar[tuple[str, ...]]
     """The names of the arguments that have gradients."""
     parameters: dict[str, np.ndarray]
+    wanted: tuple[str, ...] | None
+    """The gradients that are looked at, parameters without a layer's suffix; None for all. Claims decide it."""
 
     @property
     def cotangents(self) -> dict[str, np.ndarray]:
@@ -111,7 +110,12 @@ class WithCotangents:
         """The shape of each gradient by name, equal to its argument's shape; omitted states are left out."""
         given = {name: getattr(self, name) for name in self.differentiated}
         shapes = {name: a.shape for name, a in given.items() if a is not None}
-        return shapes | {name: a.shape for name, a in self.parameters.items()}
+        shapes |= {name: a.shape for name, a in self.parameters.items()}
+        return {name: shape for name, shape in shapes.items() if self.wants(name)}
+
+    def wants(self, name: str) -> bool:
+        """Return whether a gradient is looked at."""
+        return self.wanted is None or base_name(str(name)) in self.wanted
 
     def __repr__(self) -> str:
         return f"{super().__repr__()}; cotangents of {', '.join(name[2:] for name in self.cotangents) or 'nothing'}"
@@ -127,6 +131,7 @@ class GradientCall(WithCotangents, LayerCall):
     d_output: np.ndarray | None = None
     d_h_n: np.ndarray | None = None
     d_c_n: np.ndarray | None = None
+    wanted: tuple[str, ...] | None = None
 
     @property
     def forward(self) -> LayerCall:
@@ -193,6 +198,7 @@ class CellGradientCall(WithCotangents, CellCall):
 
     d_h: np.ndarray | None = None
     d_c: np.ndarray | None = None
+    wanted: tuple[str, ...] | None = None
 
     @property
     def arguments(self) -> dict[str, Any]:

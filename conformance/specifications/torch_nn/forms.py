@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from conformance.backend import CellConfig, LayerConfig, Result
+from conformance.backwards import CELL_COTANGENTS, COTANGENTS
 from conformance.engine.form import Form
 from conformance.specifications.torch_nn import attributes, locate
 from conformance.specifications.torch_nn.calls import (
-    CELL_COTANGENTS,
-    COTANGENTS,
     CellCall,
     CellGradientCall,
     GradientCall,
     LayerCall,
     describe,
 )
-from conformance.specifications.torch_nn.strategies import cell_gradient_calls, cells, gradient_calls, layers
+from conformance.specifications.torch_nn.gradient_strategies import cell_gradient_calls, gradient_calls
+from conformance.specifications.torch_nn.strategies import cells, layers
 from conformance.specifications.torch_nn.trials import (
     CellGradientTrial,
     CellResult,
@@ -30,6 +30,11 @@ from conformance.specifications.torch_nn.trials import (
 from reference.gradients import evaluate_cell_gradients, evaluate_gradients
 from reference.layers import evaluate, evaluate_cell
 from reference.parameters import check_parameters
+
+
+def _wanted(call: Any, d: dict[str, Any]) -> dict[str, Any]:
+    """Return the gradients that are looked at."""
+    return {name: a for name, a in d.items() if call.wants(name)}
 
 
 def _validate(call: Any) -> None:
@@ -73,7 +78,9 @@ GRADIENTS = Form(
     ask="gradients",
     receive=as_gradients,
     parts=lambda returned: tuple(returned.values()),
-    oracle=lambda call, parameters, **given: evaluate_gradients(call.config, parameters, **given, masks=call.masks),
+    oracle=lambda call, parameters, **given: _wanted(
+        call, evaluate_gradients(call.config, parameters, **given, masks=call.masks)
+    ),
     arrays=("x", "h_0", "c_0", *COTANGENTS),
     integers=("lengths",),
     validate=_validate,
@@ -115,7 +122,7 @@ CELL_GRADIENTS = Form(
     ask="gradients",
     receive=as_gradients,
     parts=lambda returned: tuple(returned.values()),
-    oracle=lambda call, parameters, **given: evaluate_cell_gradients(call.config, parameters, **given),
+    oracle=lambda call, parameters, **given: _wanted(call, evaluate_cell_gradients(call.config, parameters, **given)),
     arrays=("x", "h", "c", *CELL_COTANGENTS),
     validate=_validate,
     locate=lambda call: locate.cell_gradient_place(call.config),

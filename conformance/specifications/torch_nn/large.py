@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from conformance.backend import CellConfig, Features, LayerConfig
-from conformance.specifications.torch_nn.calls import COTANGENTS
+from conformance.backwards import cotangents
 from conformance.specifications.torch_nn.plans import CellPlan, GradientPlan, LayerPlan
 from conformance.specifications.torch_nn.strategies import POOL, at_boundaries, pooled
 
@@ -64,7 +64,7 @@ def gradients(features: Features) -> Sequence[GradientPlan]:
         *(plan for N in (*FEW_OF_GRADIENTS, *_beside(features, "samples")) for plan in _layers(features, T=3, N=N)),
         *(_layers(features, H=4, num_layers=LAYERS[0]) if features.multilayer else ()),
     ]
-    return [GradientPlan(plan, COTANGENTS) for plan in plans]
+    return [GradientPlan(plan, cotangents(features), cotangents(features, kind="")) for plan in plans]
 
 
 def cells(features: Features) -> Sequence[CellPlan]:

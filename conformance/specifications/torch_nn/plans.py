@@ -14,10 +14,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from conformance.backend import CellConfig, LayerConfig
+from conformance.backwards import CELL_COTANGENTS, COTANGENTS, cotangents
 from conformance.specifications.torch_nn import cuts
 from conformance.specifications.torch_nn.calls import (
-    CELL_COTANGENTS,
-    COTANGENTS,
     CellCall,
     CellGradientCall,
     GradientCall,
@@ -139,6 +138,8 @@ class GradientPlan:
 
     layer: LayerPlan
     given: tuple[str, ...]
+    instead: tuple[str, ...] = COTANGENTS
+    """The claimed cotangents: the last one stands in for a lone d_c_n of a kind without c_n."""
 
     def build(self, kind: str, dtype: str) -> GradientCall:
         """Build the call; fill its arrays from the seed and the cotangents from another seed."""
@@ -146,14 +147,14 @@ class GradientPlan:
         fill = Fill(call.config, self.layer.regime, self.layer.seed + 2**16)
         shapes = dict(zip(COTANGENTS, call.result_shapes, strict=True))
         cotangents = {name: None if shape is None else fill.array(shape) for name, shape in shapes.items()}
-        # without c_n, d_h_n stands in for a lone d_c_n
-        names = self.given if shapes["d_c_n"] else tuple(n for n in self.given if n != "d_c_n") or ("d_h_n",)
+        instead = [name for name in self.instead if shapes[name] is not None]
+        names = tuple(name for name in self.given if shapes[name] is not None) or tuple(instead[-1:])
         given: dict[str, Any] = {name: cotangents[name] for name in names}
         return GradientCall(call.config, call.parameters, **call.arguments, values=call.values, **given)
 
     def cuts(self, features: Any) -> list[cuts.Cut]:
         """Return functions that yield smaller plans: of a smaller layer's plan, or with fewer cotangents."""
-        return _cuts_with_cotangents("layer", self.layer.cuts(features), COTANGENTS)
+        return _cuts_with_cotangents("layer", self.layer.cuts(features), cotangents(features))
 
     def others(self) -> Iterator[GradientPlan]:
         """Yield the plan with other numbers."""
@@ -199,20 +200,22 @@ class CellGradientPlan:
 
     cell: CellPlan
     given: tuple[str, ...]
+    instead: tuple[str, ...] = CELL_COTANGENTS
+    """The cotangents of which d_h stands in for a lone d_c of a kind without c'."""
 
     def build(self, kind: str, dtype: str) -> CellGradientCall:
         """Build the call; fill its arrays from the seed and the cotangents from another seed."""
         call = self.cell.build(kind, dtype)
         fill = Fill(call.config, self.cell.regime, self.cell.seed + 2**16)
         both = {name: fill.array((*call.x.shape[:-1], call.config.hidden_size)) for name in CELL_COTANGENTS}
-        # without c, d_h stands in for a lone d_c
-        names = self.given if kind == "lstm" else tuple(n for n in self.given if n != "d_c") or ("d_h",)
+        lacking = () if kind == "lstm" else ("d_c",)
+        names = tuple(n for n in self.given if n not in lacking) or tuple(n for n in self.instead if n not in lacking)
         given: dict[str, Any] = {name: both[name] for name in names}
         return CellGradientCall(call.config, call.parameters, **call.arguments, values=call.values, **given)
 
     def cuts(self, features: Any) -> list[cuts.Cut]:
         """Return functions that yield smaller plans: of a smaller cell's plan, or with fewer cotangents."""
-        return _cuts_with_cotangents("cell", self.cell.cuts(features), CELL_COTANGENTS)
+        return _cuts_with_cotangents("cell", self.cell.cuts(features), cotangents(features, of=CELL_COTANGENTS))
 
     def others(self) -> Iterator[CellGradientPlan]:
         """Yield the plan with other numbers."""

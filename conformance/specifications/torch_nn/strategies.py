@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 from conformance.backend import CellConfig, Features, LayerConfig
-from conformance.specifications.torch_nn.calls import CELL_COTANGENTS, COTANGENTS
-from conformance.specifications.torch_nn.plans import REGIMES, CellGradientPlan, CellPlan, GradientPlan, LayerPlan
+from conformance.specifications.torch_nn.plans import REGIMES, CellPlan, LayerPlan
 
 SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16, 17)
 MODERATE = SIZES[:8]
@@ -102,7 +101,7 @@ def _freely(draw: st.DrawFn) -> Choose:
 
 
 @st.composite
-def _layers(draw: st.DrawFn, features: Features, reaches: tuple[str, ...]) -> LayerPlan:
+def layers_reaching(draw: st.DrawFn, features: Features, reaches: tuple[str, ...]) -> LayerPlan:
     def flag(feature: str, odds: tuple[bool, ...], choose: Choose) -> bool:
         return features.claims(feature) and choose(odds, feature)
 
@@ -174,7 +173,7 @@ def _evenly(draw: st.DrawFn, options: Sequence[Any]) -> Any:
     return random.Random(draw(st.integers(0, 2**16 - 1))).choice(options)
 
 
-def _with_boundaries(features: Features, reaches: tuple[str, ...]) -> tuple[str, ...]:
+def with_boundaries(features: Features, reaches: tuple[str, ...]) -> tuple[str, ...]:
     """Return the reaches of calls, a third more of them at the backend's boundaries if it declares some."""
     return reaches + (BOUNDARY,) * (-(-len(reaches) // 3)) if at_boundaries(features) else reaches
 
@@ -191,66 +190,34 @@ def layers(features: Features) -> st.SearchStrategy[LayerPlan]:
     With configurations from the pool only the number of samples is large: other large calls would need more layers.
     """
     reaches = ("small",) * 15 + (("many",) if pooled(features) else ("long", "many", "wide"))
-    return _layers(features, _with_boundaries(features, reaches))
+    return layers_reaching(features, with_boundaries(features, reaches))
 
 
 def long_layers(features: Features) -> st.SearchStrategy[LayerPlan]:
     """Draw calls of more than 32 steps."""
-    return _layers(features, ("long",))
+    return layers_reaching(features, ("long",))
 
 
 def very_long_layers(features: Features) -> st.SearchStrategy[LayerPlan]:
     """Draw calls of a thousand steps and more."""
-    return _layers(features, ("very long",))
+    return layers_reaching(features, ("very long",))
 
 
 def large_batches(features: Features) -> st.SearchStrategy[LayerPlan]:
     """Draw calls of more than 32 samples."""
-    return _layers(features, ("many",))
+    return layers_reaching(features, ("many",))
 
 
 def wide_layers(features: Features) -> st.SearchStrategy[LayerPlan]:
     """Draw calls of layers of more than 64 units."""
-    return _layers(features, ("wide",))
+    return layers_reaching(features, ("wide",))
 
 
 def plain_layers(features: Features) -> st.SearchStrategy[LayerPlan]:
     """Draw small calls of one layer in one direction, without projection or lengths, time before batch."""
     left_out = ("multilayer", "bidirectional", "batch_first", "unbatched", "projection", "lengths")
     plain: dict[str, Any] = dict.fromkeys(left_out, False)
-    return _layers(replace(features, **plain), ("small",))
-
-
-# The names of the given cotangents. Shrinking ends at the first.
-GIVEN = (
-    ("d_output",),
-    ("d_h_n",),
-    ("d_c_n",),
-    ("d_output", "d_h_n"),
-    ("d_h_n", "d_c_n"),
-    *[COTANGENTS] * 3,
-)
-
-
-def _gradient_calls(features: Features, reaches: tuple[str, ...]) -> st.SearchStrategy[GradientPlan]:
-    return st.builds(GradientPlan, _layers(features, reaches), st.sampled_from(GIVEN))
-
-
-def gradient_calls(features: Features) -> st.SearchStrategy[GradientPlan]:
-    """Draw calls for gradients that use claimed features only; smaller ones, because gradients cost more."""
-    return _gradient_calls(features, _with_boundaries(features, ("moderate",) * 19 + ("many",)))
-
-
-def stateful_gradient_calls(features: Features) -> st.SearchStrategy[GradientPlan]:
-    """Draw calls for gradients with states where the backend takes them."""
-    given = features.initial_state and not features.fixed_shapes
-    with_states: dict[str, Any] = {"with_states": True} if given else {}
-    return gradient_calls(features).map(lambda plan: replace(plan, layer=replace(plan.layer, **with_states)))
-
-
-def long_gradient_calls(features: Features) -> st.SearchStrategy[GradientPlan]:
-    """Draw calls for gradients through more than 32 steps."""
-    return _gradient_calls(features, ("long",))
+    return layers_reaching(replace(features, **plain), ("small",))
 
 
 ACTING_ON_STATES = ("f", "r", "z")
@@ -301,14 +268,6 @@ def cells(draw: st.DrawFn, features: Features) -> CellPlan:
     return CellPlan(config, None if unbatched else N, with_states, regime, seed)
 
 
-CELLS_GIVEN = (("d_h",), ("d_c",), CELL_COTANGENTS, CELL_COTANGENTS)
-
-
-def cell_gradient_calls(features: Features) -> st.SearchStrategy[CellGradientPlan]:
-    """Draw calls for gradients of cells that use claimed features only."""
-    return st.builds(CellGradientPlan, cells(features), st.sampled_from(CELLS_GIVEN))
-
-
 RATES = (0.5, 0.25, 0.1, 0.3, 0.75, 0.9)
 UNEVEN_RATES = (0.3, 0.2, 0.7, 0.75)  # without 0.5, which is its own complement
 
@@ -328,11 +287,6 @@ def dropping(rates: tuple[float, ...] = RATES, upper: str = "") -> Callable[[Fea
 
     draw.__name__ = f"dropping_{upper or 'any'}_{len(rates)}"
     return draw
-
-
-def dropping_gradients(features: Features) -> st.SearchStrategy[GradientPlan]:
-    """Draw calls for gradients of a training call whose output shows the masks."""
-    return st.builds(GradientPlan, dropping(upper="awake")(features), st.sampled_from(GIVEN))
 
 
 @st.composite
@@ -383,7 +337,7 @@ def asking_for(feature: str) -> Callable[[Features], st.SearchStrategy[LayerPlan
 
     def draw(features: Features) -> st.SearchStrategy[LayerPlan]:
         claimed: dict[str, Any] = {feature: True}
-        return _layers(replace(features, **claimed), ("small",))
+        return layers_reaching(replace(features, **claimed), ("small",))
 
     draw.__name__ = f"asking_for_{feature}"
     return draw

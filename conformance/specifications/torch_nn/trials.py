@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from conformance.backend import Result
+from conformance.backwards import GRADIENTS, base_name, differentiated
 from conformance.engine.compare import Failed, told
 from conformance.engine.form import Arrays
 from conformance.engine.subject import copied, own_array
 from conformance.engine.trial import Trial, trial_of
 from conformance.specifications.torch_nn.calls import CellCall
 from reference.tangents import evaluate_second
+
+NAMES = {name for names in GRADIENTS.values() for name in names}
 
 
 class CellResult(NamedTuple):
@@ -56,7 +59,8 @@ class LayerTrial(Trial):
         if not (isinstance(came, tuple) and len(came) == 2):
             raise Failed(f"{what} returned {type(came).__name__}, expected a tuple (Result, gradients by name)")
         result = trial_of(self.subject, self.call.forward).shaped(as_result(came[0]), self.call.forward)
-        return result, self.shaped(as_gradients(came[1]), self.call)
+        under = wanting(self.subject, self.call, "training_gradients")
+        return result, self.shaped(as_gradients(looked_at(under, came[1])), under)
 
     def initial_parameters(self, seed: int) -> dict[str, np.ndarray | None]:
         """Return the backend's initial parameters for a layer of the call's configuration."""
@@ -83,8 +87,39 @@ class LayerTrial(Trial):
         self.steps = margins.max(others, initial=0.0).tolist()
 
 
-class GradientTrial(LayerTrial):
+def wanting(subject: Any, call: Any, claim: str) -> Any:
+    """Return a call for gradients of which those are looked at that the subject claims, all if it claims none."""
+    claimed = getattr(subject.features, claim)
+    return call.replace(
+        wanted=differentiated(subject.features, claim, call.config.kind) if claimed else GRADIENTS[claim]
+    )
+
+
+def looked_at(call: Any, returned: Any) -> Any:
+    """Return an adapter's gradients without those that are not looked at, whatever they are."""
+    if call.wanted is None or not isinstance(returned, Mapping):
+        return returned
+    return {name: a for name, a in returned.items() if call.wants(name) or base_name(str(name)) not in NAMES}
+
+
+class OfGradients(Trial):
+    """A trial of a call for gradients. Where a part of them is claimed, no other is looked at."""
+
+    claim: str
+
+    def __init__(self, subject: Any, call: Any) -> None:
+        partial = not isinstance(getattr(subject.features, self.claim), bool)
+        super().__init__(subject, wanting(subject, call, self.claim) if partial and call.wanted is None else call)
+
+    def use(self, built: Any, arguments: Any) -> Any:
+        """Call the method and return what is looked at of its value."""
+        return looked_at(self.call, super().use(built, arguments))
+
+
+class GradientTrial(OfGradients, LayerTrial):
     """A call of a layer's gradients. Its results are mappings by the names in ``result_shapes``."""
+
+    claim = "gradients"
 
     def formed(self, arrays: Arrays) -> Any:
         """Return the mapping."""
@@ -123,8 +158,10 @@ class CellTrial(Trial):
         return self.built
 
 
-class CellGradientTrial(CellTrial):
+class CellGradientTrial(OfGradients, CellTrial):
     """A call of a cell's gradients. Its results are mappings by the names in ``result_shapes``."""
+
+    claim = "cell_gradients"
 
     def formed(self, arrays: Arrays) -> Any:
         """Return the mapping."""

@@ -30,11 +30,12 @@ from conformance.specifications.torch_nn.faults import (  # isort: skip  the ord
     caches,
     loading,
     further_gradients,
+    optional,
 )
 
 FAMILIES = (
     gates, equations, parameters, states, recurrence, layouts, lengths, narrow, extents, precision,
-    gradients, backward, dropout, initialization, acceptance, calls, caches, loading, further_gradients,
+    gradients, backward, dropout, initialization, acceptance, calls, caches, loading, further_gradients, optional,
 )  # fmt: skip
 BANK: dict[str, Fault] = {fault.id: fault for module in FAMILIES for fault in module.FAULTS}
 """Every fault by its id, in a fixed order."""

@@ -315,6 +315,19 @@ def trains_though_it_does_not_claim_to():
 
 
 @family(
+    "UNCLAIMED-COTANGENTS",
+    "gradients that leave out the cotangent of h_n, which is not claimed and not refused",
+    "an argument that is ignored",
+    numeric=False,
+    features={"gradients"},
+    cotangents={"d_output"},
+    refuse=False,
+)
+def unclaimed_cotangent_ignored():
+    return {"gradients": lambda layer, arguments: layer.backward(arguments | {"d_h_n": None})}
+
+
+@family(
     "UNCLAIMED-INITIALIZATION",
     "initial values that are off by one, where initialization is not claimed",
     "a default of the framework that was passed on",

@@ -12,7 +12,8 @@ import numpy as np
 
 import reference
 from conformance.backend import Features, Result, Unsupported
-from conformance.backends.oracle import OracleBackend, OracleCell, OracleLayer
+from conformance.backends.oracle import OracleBackend, OracleCell, OracleLayer, OracleReverseLayer
+from conformance.backwards import refused_cotangent
 from reference import cells, gradients, layers
 
 EXCHANGING = RLock()  # held while a part of the oracle is exchanged, so that other threads wait
@@ -45,6 +46,10 @@ class Change:
     accept: Callable | None = None  # (config, parameters) -> valid ones
     renew: Callable | None = None  # (layer, parameters): exchange the parameters; may call ``layer.plain_load``
     cell_gradients: Callable | None = None  # (cell, arguments by name) -> gradients by name
+    reversed: Callable | None = None  # (layer, x, h_0, c_0, lengths) -> Result of the reverse direction alone
+    masked: Callable | None = None  # (layer, x, h_0, c_0, mask) -> Result
+    stateful: Callable | None = None  # (layer, x, lengths) -> Result
+    reset: Callable | None = None  # (layer): forget the states
     train_gradients: Callable | None = None  # (layer, arguments by name, seed) -> (Result, gradients by name)
 
     def __post_init__(self) -> None:
@@ -62,7 +67,7 @@ class Change:
     def differentiated(self) -> bool:
         """Whether the gradients match the changed function, or are themselves the changed part."""
         others = {"adjoint", "cotangents", "step", "read", "kept", "renew", "cell_gradients", "train_gradients"}
-        forwards = self.parts - others
+        forwards = self.parts - others - {"reversed", "masked", "stateful", "reset"}
         return (
             "gradients" in forwards or forwards <= {"equation"} or (forwards == {"load"} and self.adjoint is not None)
         )
@@ -84,6 +89,12 @@ class Changed(OracleBackend):
         if self.change.accept:
             config, parameters = self.change.accept(config, parameters)
         return ChangedLayer(self, config, parameters)
+
+    def reverse_layer(self, config, parameters):
+        if self.refuse and not self.features.of(config.kind).reverse_alone:
+            raise Unsupported("there is no reverse direction alone")
+        self._refuse_unclaimed(config)
+        return ChangedReverseLayer(self, config, parameters)
 
     def cell(self, config, parameters):
         self._refuse_unclaimed(config)
@@ -108,6 +119,11 @@ class Changed(OracleBackend):
         unclaimed = [name for name, used in asked.items() if used and not claims.claims(name)]
         if self.refuse and (unclaimed or config.kind not in claims.kinds or config.dtype not in claims.dtypes):
             raise Unsupported(f"not claimed: {config}")
+
+    def refuse_cotangents(self, kind, given):
+        """Raise Unsupported for a cotangent that is not claimed."""
+        if self.refuse and (said := refused_cotangent(self.features.of(kind), kind, given)):
+            raise Unsupported(said)
 
     @contextmanager
     def exchanged(self, backwards=False):
@@ -177,6 +193,7 @@ class ChangedLayer(OracleLayer):
         arguments = {"x": x} | states | {"lengths": lengths} | cotangents
         if self.backend.refuse and not self.claims.gradients:
             raise Unsupported("gradients are not computed")
+        self.backend.refuse_cotangents(self.config.kind, cotangents)
         if self.backend.change.gradients:
             return self.backend.change.gradients(self, arguments)
         d = self.backward(arguments)
@@ -207,6 +224,33 @@ class ChangedLayer(OracleLayer):
         read = change.read(read) if change.read else read
         return change.kept(self, read) if change.kept else read
 
+    def plain_masked(self, x, h_0, c_0, mask):
+        """Compute ``forward_masked`` without the changed ``masked``."""
+        with self.backend.exchanged():
+            return self._rounded(layers.forward(self.config, self.given, x, h_0, c_0, mask=mask))
+
+    def forward_masked(self, x, h_0=None, c_0=None, mask=None):
+        if self.backend.refuse and not self.claims.masks:
+            raise Unsupported("masks are not taken")
+        return (self.backend.change.masked or ChangedLayer.plain_masked)(self, x, h_0, c_0, mask)
+
+    def plain_stateful(self, x, lengths=None):
+        """Compute ``forward_stateful`` without the changed ``stateful``."""
+        found = self.plain(x, *self.memory.get("states", (None, None)), lengths)
+        self.memory["states"] = found.h_n, found.c_n
+        return found
+
+    def forward_stateful(self, x, lengths=None):
+        if self.backend.refuse and not self.claims.stateful:
+            raise Unsupported("no states are kept")
+        return (self.backend.change.stateful or ChangedLayer.plain_stateful)(self, x, lengths)
+
+    def reset(self):
+        if self.backend.change.reset:
+            self.backend.change.reset(self)
+        else:
+            self.memory.pop("states", None)
+
     def plain_load(self, parameters):
         """Exchange the parameters without the changed ``renew``."""
         super().load(parameters)
@@ -231,9 +275,32 @@ class ChangedLayer(OracleLayer):
         if self.backend.refuse and not self.claims.training_gradients:
             raise Unsupported("gradients of training calls are not computed")
         arguments = {"x": x, "h_0": h_0, "c_0": c_0, "lengths": lengths}
-        arguments |= {"d_output": d_output, "d_h_n": d_h_n, "d_c_n": d_c_n}
+        cotangents = {"d_output": d_output, "d_h_n": d_h_n, "d_c_n": d_c_n}
+        self.backend.refuse_cotangents(self.config.kind, cotangents)
+        arguments |= cotangents
         changed = self.backend.change.train_gradients or ChangedLayer.plain_gradients_training
         return changed(self, arguments, seed)
+
+
+class ChangedReverseLayer(OracleReverseLayer):
+    """The reverse direction alone of a changed oracle."""
+
+    def __init__(self, backend, config, parameters):
+        super().__init__(config, parameters)
+        load = backend.change.load
+        self.backend, self.given = backend, load(config, self._parameters) if load else self._parameters
+
+    def plain(self, x, h_0=None, c_0=None, lengths=None, reverse=True):
+        """Compute the forward pass without the changed ``reversed``; with ``reverse=False`` in the other direction."""
+        with self.backend.exchanged():
+            return self._rounded(layers.forward(self.config, self.given, x, h_0, c_0, lengths, reverse=reverse))
+
+    def forward(self, x, h_0=None, c_0=None, lengths=None):
+        change, claims = self.backend.change.reversed, self.backend.features.of(self.config.kind)
+        asked = {"unbatched": x.ndim == 2, "initial_state": h_0 is not None, "lengths": lengths is not None}
+        if self.backend.refuse and any(used and not claims.claims(name) for name, used in asked.items()):
+            raise Unsupported(f"not claimed: {asked}")
+        return (change or ChangedReverseLayer.plain)(self, x, h_0, c_0, lengths)
 
 
 class ChangedCell(OracleCell):
@@ -265,7 +332,9 @@ class ChangedCell(OracleCell):
     def gradients(self, x, h, c, d_h, d_c):
         if self.backend.refuse and not self.backend.features.of(self.config.kind).cell_gradients:
             raise Unsupported("gradients of cells are not computed")
-        arguments = {"x": x, "h": h, "c": c, "d_h": d_h, "d_c": d_c}
+        cotangents = {"d_h": d_h, "d_c": d_c}
+        self.backend.refuse_cotangents(self.config.kind, cotangents)
+        arguments = {"x": x, "h": h, "c": c} | cotangents
         change = self.backend.change.cell_gradients
         return change(self, arguments) if change else self.plain_gradients(**arguments)
 

@@ -155,6 +155,29 @@ def training_gradient_with_a_result_of_inference():
     return {"train_gradients": gradients}
 
 
+@cell(
+    "UNCLAIMED-CELL-COTANGENTS",
+    "gradients of a cell that leave out the cotangent of c', which is not claimed and not refused",
+    "an argument that is ignored",
+    kinds=("lstm",),
+    cotangents={"d_h"},
+    refuse=False,
+)
+def unclaimed_cotangent_of_a_cell_ignored():
+    return {"cell_gradients": lambda cell, given: cell.plain_gradients(**given | {"d_c": None})}
+
+
+@training(
+    "UNCLAIMED-TRAINING-COTANGENTS",
+    "gradients of a training call that leave out the cotangent of h_n, which is not claimed and not refused",
+    "an argument that is ignored",
+    cotangents={"d_output"},
+    refuse=False,
+)
+def unclaimed_cotangent_of_training_ignored():
+    return {"train_gradients": lambda layer, given, seed: layer.plain_gradients_training(given | {"d_h_n": None}, seed)}
+
+
 @training(
     "UNCLAIMED-TRAINING-GRADIENTS",
     "gradients of a training call that are not claimed, not refused, and those of inference",

@@ -1,5 +1,8 @@
 """The cases of ``cases/``, from real use and generated: each replayed on the backend, one requirement a case."""
 
+from functools import partial
+
+from conformance.backwards import COTANGENTS, base_name, gives
 from conformance.cases import Case, CaseError, check, check_read_back, default_directory, load_cases, replay
 from conformance.engine.cause import NO_EXCUSE
 from conformance.engine.compare import Failed
@@ -21,7 +24,7 @@ class CaseCheck:
             statement=f"{case.description}.",
             source=case.source,
             kinds=tuple(sorted(case.kinds)),
-            needs=case.features | ({"layers"} if case.layers else set()),
+            needs=case.features | ({"layers"} if case.layers else set()) | needed_parts(case),
             every_dtype=not case.refuses_only,
             steps=case.steps,
             sizes=case.sizes,
@@ -49,7 +52,8 @@ class CaseCheck:
         backend, claims, case = subject.backend, subject.features, self.case.within(subject.dtype)
         try:
             with subject.calling(f"case {case.id}"):
-                results = replay(case, subject.dtype, backend.layer, backend.cell)
+                given = partial(gives, claims, "gradients")
+                results = replay(case, subject.dtype, backend.layer, backend.cell, given)
             with subject.clock("tolerance"):
                 verdict.margin = check(case, results, subject.arithmetic, claims.deterministic)
             if claims.claims("parameters"):
@@ -58,6 +62,15 @@ class CaseCheck:
         except Failed as failed:
             return failed
         return None
+
+
+def needed_parts(case: Case) -> set[str]:
+    """Return the gradients and cotangents that a case needs, as parts of these claims."""
+    steps = [step for step in case.program if step["op"] == "gradients"]
+    given = {name for step in steps for name in step["from"] if name in COTANGENTS}
+    return {f"cotangents.{name}" for name in given} | {
+        f"gradients.{base_name(name)}" for step in steps for name in step["to"]
+    }
 
 
 def path_of(case: Case) -> str:

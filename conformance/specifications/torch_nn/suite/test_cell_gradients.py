@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from conformance.backwards import CELL_COTANGENTS
 from conformance.engine.compare import Failed
-from conformance.engine.subject import copied
-from conformance.specifications.torch_nn.calls import CELL_COTANGENTS
 from conformance.specifications.torch_nn.decides import decides
-from conformance.specifications.torch_nn.strategies import cell_gradient_calls
-from conformance.specifications.torch_nn.suite.test_unclaimed import asked_for, judging
-from conformance.specifications.torch_nn.trials import as_gradients
+from conformance.specifications.torch_nn.gradient_strategies import (
+    cell_calls_of_unclaimed_cotangents,
+    cell_gradient_calls,
+)
+from conformance.specifications.torch_nn.suite.test_unclaimed import refused_or_right, said_cotangents
 
 
 def gradient(requirement, **options):
@@ -41,7 +42,9 @@ def test_an_omitted_cotangent_is_zeros(trial):
 
 @gradient("UNCLAIMED-CELL-GRADIENTS")
 def test_unclaimed_gradients_of_a_cell(trial):
-    came = asked_for(trial, "cell_gradients", lambda cell: cell.gradients(*copied(trial.call.arguments).values()))
-    if came is not None:
-        with judging(trial, "cell_gradients"):
-            trial.agrees(trial.shaped(as_gradients(came), trial.call))
+    refused_or_right(trial, "cell_gradients")
+
+
+@gradient("UNCLAIMED-CELL-COTANGENTS", draw=cell_calls_of_unclaimed_cotangents)
+def test_unclaimed_cotangents_of_a_cell(trial):
+    refused_or_right(trial, said_cotangents(trial))

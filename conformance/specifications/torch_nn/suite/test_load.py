@@ -4,7 +4,7 @@ import numpy as np
 
 from conformance.engine.compare import Failed
 from conformance.specifications.torch_nn.decides import decides
-from conformance.specifications.torch_nn.strategies import gradient_calls
+from conformance.specifications.torch_nn.gradient_strategies import gradient_calls
 
 
 def after_loading(trial, parameters):

@@ -6,7 +6,7 @@ from conformance.engine.compare import Failed
 from conformance.engine.trial import trial_of
 from conformance.specifications.torch_nn.calls import COTANGENTS
 from conformance.specifications.torch_nn.decides import decides
-from conformance.specifications.torch_nn.strategies import gradient_calls, stateful_gradient_calls
+from conformance.specifications.torch_nn.gradient_strategies import gradient_calls, stateful_gradient_calls
 from conformance.specifications.torch_nn.suite.test_load import others
 from conformance.specifications.torch_nn.trials import SecondTrial
 from reference.precision import ARITHMETICS

@@ -8,9 +8,13 @@ import numpy as np
 
 from conformance.engine.subject import copied
 from conformance.specifications.torch_nn.decides import decides
-from conformance.specifications.torch_nn.strategies import dropping_gradients
+from conformance.specifications.torch_nn.gradient_strategies import (
+    dropping_gradients,
+    training_calls_of_unclaimed_cotangents,
+)
 from conformance.specifications.torch_nn.suite.test_dropout import expect_trained, read_masks, seed_of
-from conformance.specifications.torch_nn.suite.test_unclaimed import asked_for, judging
+from conformance.specifications.torch_nn.suite.test_unclaimed import asked_for, judging, said_cotangents
+from conformance.specifications.torch_nn.trials import wanting
 
 SEEDS = 4  # to try for certain masks
 
@@ -40,7 +44,7 @@ def test_gradients_under_the_masks(trial):
         result, d = trial.train_backwards(seed)
         masks, told = read_masks(of_forward(trial), result)
         if all(certain[running(trial.call)].all() for certain in told):
-            under = trial.other(trial.call.replace(masks=masks))
+            under = trial.other(wanting(trial.subject, trial.call, "training_gradients").replace(masks=masks))
             under.agrees(d)
             trial.margin = under.margin
             return
@@ -59,11 +63,19 @@ def test_the_result_of_a_training_call(trial):
     trial.margin = forward.margin
 
 
+def refused_or_right(trial, what):
+    """Require that a training call's gradients are refused, or those under the masks."""
+    arguments, seed = copied(trial.call.arguments).values(), seed_of(trial)
+    if asked_for(trial, what, lambda layer: layer.gradients_training(*arguments, seed=seed)) is not None:
+        with judging(trial, what):
+            test_gradients_under_the_masks(trial)
+
+
 @decides("UNCLAIMED-TRAINING-GRADIENTS", draw=dropping_gradients, when=two_layers)
 def test_unclaimed_gradients_of_training(trial):
-    arguments, seed = copied(trial.call.arguments).values(), seed_of(trial)
-    # in a tuple: an answer of None is an answer
-    asked = asked_for(trial, "training_gradients", lambda layer: (layer.gradients_training(*arguments, seed=seed),))
-    if asked is not None:
-        with judging(trial, "training_gradients"):
-            test_gradients_under_the_masks(trial)
+    refused_or_right(trial, "training_gradients")
+
+
+@decides("UNCLAIMED-TRAINING-COTANGENTS", draw=training_calls_of_unclaimed_cotangents, when=two_layers)
+def test_unclaimed_cotangents_of_training(trial):
+    refused_or_right(trial, said_cotangents(trial))

@@ -11,10 +11,11 @@ from conformance.engine.subject import copied
 from conformance.engine.text import one_line
 from conformance.engine.trial import describe_returned
 from conformance.specifications.torch_nn.decides import decides
-from conformance.specifications.torch_nn.strategies import asking_for, cells, dropping, gradient_calls
+from conformance.specifications.torch_nn.gradient_strategies import calls_of_unclaimed_cotangents, gradient_calls
+from conformance.specifications.torch_nn.strategies import asking_for, cells, dropping
 from conformance.specifications.torch_nn.suite.test_dropout import expect_trained, read_masks, seed_of
 from conformance.specifications.torch_nn.suite.test_initialization import documented_names, expect_within_bounds
-from conformance.specifications.torch_nn.trials import as_gradients, as_result
+from conformance.specifications.torch_nn.trials import as_result
 from reference.config import numpy_dtype
 
 
@@ -75,10 +76,10 @@ def test_an_unclaimed_dtype(trial):
 
 
 def asked_for(trial, what, ask):
-    """Ask for an unclaimed feature; return the adapter's answer, or None if it raises Unsupported."""
+    """Ask for an unclaimed feature; return a tuple of the adapter's answer, or None if it raises Unsupported."""
     try:
         with trial.subject.at_work(what):
-            return ask(trial.build())
+            return (ask(trial.build()),)
     except Unsupported:
         return None
     except Failed:
@@ -101,9 +102,10 @@ def judging(trial, what):
 
 @decides("UNCLAIMED-PARAMETERS")
 def test_unclaimed_parameters(trial):
-    came = asked_for(trial, "parameters", lambda layer: layer.parameters())
-    if came is None:
+    asked = asked_for(trial, "parameters", lambda layer: layer.parameters())
+    if asked is None:
         return
+    (came,) = asked
     with judging(trial, "parameters"):
         expected = trial.call.parameters
         if not isinstance(came, Mapping) or list(came) != list(expected):
@@ -114,28 +116,43 @@ def test_unclaimed_parameters(trial):
                 raise Failed(f"{name} was read back with other values")
 
 
+def refused_or_right(trial, what):
+    """Require that the trial's call is refused with Unsupported, or right; ``what`` is not claimed."""
+    asked = asked_for(trial, what, lambda built: trial.use(built, copied(trial.call.arguments).values()))
+    if asked is not None:
+        with judging(trial, what):
+            trial.agrees(trial.shaped(trial.form.receive(*asked), trial.call))
+
+
+def said_cotangents(trial):
+    """Return the words for given cotangents that are not all claimed."""
+    return f"one of the cotangents {', '.join(trial.call.cotangents)}"
+
+
 @decides("UNCLAIMED-GRADIENTS", draw=gradient_calls)
 def test_unclaimed_gradients(trial):
-    came = asked_for(trial, "gradients", lambda layer: layer.gradients(*copied(trial.call.arguments).values()))
-    if came is not None:
-        with judging(trial, "gradients"):
-            trial.agrees(trial.shaped(as_gradients(came), trial.call))
+    refused_or_right(trial, "gradients")
+
+
+@decides("UNCLAIMED-COTANGENTS", draw=calls_of_unclaimed_cotangents)
+def test_unclaimed_cotangents(trial):
+    refused_or_right(trial, said_cotangents(trial))
 
 
 @decides("UNCLAIMED-DROPOUT", draw=dropping(upper="showing"), when=uses("multilayer"))
 def test_unclaimed_dropout(trial):
     arguments, seed = copied(trial.call.arguments).values(), seed_of(trial)
-    came = asked_for(trial, "dropout", lambda layer: layer.forward_training(*arguments, seed=seed))
-    if came is not None:
+    asked = asked_for(trial, "dropout", lambda layer: layer.forward_training(*arguments, seed=seed))
+    if asked is not None:
         with judging(trial, "dropout"):
-            got = trial.shaped(as_result(came), trial.call)
+            got = trial.shaped(as_result(*asked), trial.call)
             expect_trained(trial, got, read_masks(trial, got)[0])
 
 
 @decides("UNCLAIMED-INITIALIZATION")
 def test_unclaimed_initialization(trial):
     backend, config = trial.subject.backend, trial.call.config
-    came = asked_for(trial, "initialization", lambda _: backend.initial_parameters(config, seed=0))
-    if came is not None:
+    asked = asked_for(trial, "initialization", lambda _: backend.initial_parameters(config, seed=0))
+    if asked is not None:
         with judging(trial, "initialization"):
-            expect_within_bounds(config, documented_names(came, config))
+            expect_within_bounds(config, documented_names(asked[0], config))

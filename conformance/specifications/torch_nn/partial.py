@@ -1,0 +1,48 @@
+"""Which requirements on gradients speak to a backend that claims a part of the gradients or of the cotangents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from conformance.backend import Features
+from conformance.backwards import (
+    CELL_COTANGENTS,
+    COTANGENTS,
+    GRADIENTS,
+    cotangents,
+    differentiated,
+    unclaimed_cotangents,
+)
+from reference.catalogue import Requirement
+
+STATES = {"h_0", "c_0"}
+OF = {"gradients": COTANGENTS, "training_gradients": COTANGENTS, "cell_gradients": CELL_COTANGENTS}
+"""The cotangents of the gradients of each claim."""
+
+
+def _chains(claims: Features, kind: str) -> bool:
+    """Return whether the gradients of all states can be given as cotangents of the last ones."""
+    states = ("h", "c") if kind == "lstm" else ("h",)
+    return {f"{s}_0" for s in states} <= {*differentiated(claims, "gradients", kind)} and {
+        f"d_{s}_n" for s in states
+    } <= {*cotangents(claims, kind)}
+
+
+SPEAKS: dict[str, Callable[[Features, str], bool]] = {
+    "GRADIENT-CHUNKED": _chains,
+    "GRADIENT-NONE-ZEROS": lambda claims, kind: len(cotangents(claims, kind)) > 1,
+    "GRADIENT-OMITTED-ZEROS": lambda claims, kind: not {*differentiated(claims, "gradients", kind)} <= STATES,
+    "UNCLAIMED-COTANGENTS": lambda claims, kind: bool(unclaimed_cotangents(claims, kind)),
+    "UNCLAIMED-TRAINING-COTANGENTS": lambda claims, kind: bool(unclaimed_cotangents(claims, kind)),
+    "UNCLAIMED-CELL-COTANGENTS": lambda claims, kind: bool(unclaimed_cotangents(claims, kind, CELL_COTANGENTS)),
+}
+
+
+def speaks(claims: Features, requirement: Requirement, kind: str) -> bool:
+    """Return whether the claimed gradients and cotangents of a kind are enough for a requirement to say something."""
+    for claim in GRADIENTS:
+        if claim in requirement.needs:
+            given = cotangents(claims, kind, OF[claim])
+            if not given or not differentiated(claims, claim, kind):
+                return False
+    return requirement.id not in SPEAKS or SPEAKS[requirement.id](claims, kind)
