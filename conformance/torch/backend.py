@@ -127,9 +127,14 @@ class TorchBackend(Backend):
             "parameters": not bound.shared,
             "gradients": True,
             "parameters_set": True,
-            "torch_behaviors": not isinstance(module, torch.jit.ScriptModule),
+            "torch_behaviors": not isinstance(module, torch.jit.ScriptModule) and not self._claims_a_part,
             "float32_arithmetic": self._arithmetic(module),
         }
+
+    @property
+    def _claims_a_part(self) -> bool:
+        """Whether the gradients of some tensors or some cotangents alone are claimed."""
+        return "cotangents" in self.given or not isinstance(self.given.get("gradients", True), bool)
 
     def _claims_of_cells(self, alone: bool) -> dict[str, Any]:
         config = self._config(CellConfig)
