@@ -21,7 +21,8 @@ from reference.config import DTYPES
 def _faults(kind: str) -> Sequence[Any]:
     from conformance.specifications.onnx_operators.faults import faults  # needed only after a failure
 
-    return faults(kind)
+    # A fault that ignores silently what it does not claim has the numbers of the one that claims and ignores it.
+    return [fault for fault in faults(kind) if not fault.id.startswith("onnx-silent-")]
 
 
 def _compose(a: Any, b: Any) -> NodeBackend:

@@ -8,7 +8,7 @@ from conformance.engine.compare import Failed
 from conformance.engine.trial import describe_returned
 from conformance.onnx.features import ACTIVATIONS, ATTRIBUTES, DIRECTIONS, INPUTS
 from conformance.specifications.onnx_operators.decides import decides
-from conformance.specifications.onnx_operators.strategies import NEVER, asking_for, broadly
+from conformance.specifications.onnx_operators.strategies import NEVER, asking_for, broadly, plain_nodes
 from reference.config import numpy_dtype
 
 small = broadly(activations=NEVER)
@@ -202,11 +202,11 @@ for _name in (*ATTRIBUTES, *INPUTS, *DIRECTIONS, *ACTIVATIONS):
     globals()[f"test_unclaimed_{_name.lower()}"] = unclaimed_decides(_name)
 
 
-@decides("ONNX-UNCLAIMED-OPERATOR", draw=small)
+@decides("ONNX-UNCLAIMED-OPERATOR", draw=plain_nodes)
 def test_an_unclaimed_operator(trial):
     expect_refused(trial, f"the operator {trial.subject.kind}")
 
 
-@decides("ONNX-UNCLAIMED-DTYPE", draw=small)
+@decides("ONNX-UNCLAIMED-DTYPE", draw=plain_nodes)
 def test_an_unclaimed_type(trial):
     expect_refused(trial, f"the type {trial.subject.dtype}")
