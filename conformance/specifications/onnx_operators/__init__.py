@@ -13,9 +13,10 @@ from conformance.onnx.runtime import OnnxRuntime
 from conformance.specifications.onnx_operators.calls import CALL_FEATURES
 from conformance.specifications.onnx_operators.catalogue import CATALOGUE
 from conformance.specifications.onnx_operators.forms import FORMS
-from conformance.specifications.onnx_operators.plans import NEEDING, planned
+from conformance.specifications.onnx_operators.plans import planned
 from reference.catalogue import Requirement
 from reference.config import DTYPES
+from reference.onnx.activations import WITHOUT_DEFAULT
 
 
 def _faults(kind: str) -> Sequence[Any]:
@@ -51,7 +52,7 @@ def _speaks_to(claims: OnnxFeatures, requirement: Requirement) -> bool:
         return False
     if requirement.id == "ONNX-OPSETS":
         return len(claims.opsets_for()) > 1
-    if requirement.unless in NEEDING:
+    if requirement.unless in WITHOUT_DEFAULT:
         return claims.claims("activation_alpha") and claims.claims("activation_beta")
     if "ThresholdedRelu" in requirement.needs and not {"float32", "float64"} & set(claims.dtypes):
         return False

@@ -17,13 +17,12 @@ from conformance.specifications.onnx_operators import cuts, weights
 from conformance.specifications.onnx_operators.calls import NodeCall
 from conformance.specifications.torch_nn.plans import Fill, drawn_lengths
 from reference.config import DTYPES
-from reference.onnx.activations import DEFAULTS, has
+from reference.onnx.activations import DEFAULTS, WITHOUT_DEFAULT, has
 from reference.onnx.attributes import DEFAULT_ACTIVATIONS
 
 WRITTEN = "default"
 STATES = ("initial_h", "initial_c")
 COARSE = DTYPES[2:]  # float16, bfloat16
-NEEDING = ("Affine", "ScaledTanh")  # functions whose alpha and beta have no default
 UNBOUNDED = ("Relu", "Affine", "LeakyRelu", "ThresholdedRelu", "Elu", "Softplus")
 MOST_STEPS_UNBOUNDED = 4  # of gates without a bound, which multiply the state in every step
 # The range of each function's alpha and beta, and whether the sign varies.
@@ -126,7 +125,7 @@ class NodePlan:
         found: list[list[float] | None] = []
         for place, ranges in enumerate((ALPHAS, BETAS)):
             having = [name for name in names if has(name)[place]]
-            needed = max((k + 1 for k, name in enumerate(having) if name in NEEDING), default=0)
+            needed = max((k + 1 for k, name in enumerate(having) if name in WITHOUT_DEFAULT), default=0)
             if self.numbers == WRITTEN:
                 found.append([number for name in having if (number := DEFAULTS[name][place]) is not None] or None)
                 continue

@@ -14,7 +14,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from conformance.onnx.features import ACTIVATIONS, ATTRIBUTES, INPUTS, LAYOUT_OPSET, OnnxFeatures
-from conformance.specifications.onnx_operators.plans import NEEDING, NodePlan
+from conformance.specifications.onnx_operators.plans import NodePlan
 from conformance.specifications.torch_nn.plans import REGIMES
 from conformance.specifications.torch_nn.strategies import (
     BOUNDARY,
@@ -29,6 +29,7 @@ from conformance.specifications.torch_nn.strategies import (
     taken,
     with_boundaries,
 )
+from reference.onnx.activations import WITHOUT_DEFAULT
 
 Draw = Callable[[OnnxFeatures], st.SearchStrategy[NodePlan]]
 Odds = Any
@@ -113,7 +114,7 @@ def takes_numbers(features: OnnxFeatures) -> bool:
 
 def drawable(features: OnnxFeatures) -> list[str]:
     """Return the claimed functions; those that need alpha and beta if these are claimed too."""
-    return [n for n in ACTIVATIONS if features.claims(n) and (n not in NEEDING or takes_numbers(features))]
+    return [n for n in ACTIVATIONS if features.claims(n) and (n not in WITHOUT_DEFAULT or takes_numbers(features))]
 
 
 def nodes(features: OnnxFeatures) -> st.SearchStrategy[NodePlan]:

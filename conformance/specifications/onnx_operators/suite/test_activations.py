@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from conformance.onnx.features import ACTIVATIONS
 from conformance.specifications.onnx_operators.decides import decides
-from conformance.specifications.onnx_operators.plans import NEEDING, WRITTEN
+from conformance.specifications.onnx_operators.plans import WRITTEN
 from conformance.specifications.onnx_operators.strategies import with_function, with_functions
-from reference.onnx.activations import DEFAULTS, has
+from reference.onnx.activations import DEFAULTS, WITHOUT_DEFAULT, has
 
 BOTH = ("bidirectional",)
 SMOOTH = ("Tanh", "Sigmoid")
@@ -32,7 +32,7 @@ def default_decides(name):
 for _name in ACTIVATIONS:
     globals()[f"test_function_{_name.lower()}"] = function_decides(_name)
 for _name in DEFAULTS:
-    if _name not in NEEDING:
+    if _name not in WITHOUT_DEFAULT:
         globals()[f"test_default_of_{_name.lower()}"] = default_decides(_name)
 
 
