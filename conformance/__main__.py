@@ -6,7 +6,10 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+import reference
+from conformance import specifications
 from conformance.cases import command as cases
 from conformance.dumps import command as dumps
 from conformance.engine.specification import Specification
@@ -16,15 +19,22 @@ from conformance.runs import shards
 from conformance.specifications.torch_nn import TORCH_NN
 from conformance.start import check, init
 
+ROOT = Path(reference.__file__).parents[1]
+
 
 def requirements_page(specification: Specification = TORCH_NN) -> Iterator[str]:
-    """Yield the lines of docs/requirements.md."""
+    """Yield the lines of docs/requirements.md, or of docs/requirements-onnx.md."""
     catalogue = specification.catalogue
-    yield "# Requirements"
+    others, path = specification is not TORCH_NN, catalogue.path
+    file = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
+    option, cases = (
+        (f" {specification.name}", "") if others else ("", " Each case of `cases/` is one more requirement.")
+    )
+    yield f"# Requirements of {specification.name}" if others else "# Requirements"
     yield ""
     yield (
-        f"The {len(catalogue)} entries of `reference/requirements.toml`, version {catalogue.version}, written by "
-        "`python -m conformance requirements`. Each case of `cases/` is one more requirement. *Needs* are the features "
+        f"The {len(catalogue)} entries of `{file}`, version {catalogue.version}, "
+        f"written by `python -m conformance requirements{option}`.{cases} *Needs* are the features "
         "without which an entry is not claimed; *dtypes* says whether it is checked in every claimed dtype or in one."
     )
     for area in specification.areas:
@@ -49,7 +59,7 @@ def requirements_page(specification: Specification = TORCH_NN) -> Iterator[str]:
 
 def print_requirements(arguments: argparse.Namespace) -> None:
     """Run the command ``requirements``."""
-    for line in requirements_page():
+    for line in requirements_page(specifications.named(arguments.specification)):
         print(line)
 
 
@@ -58,6 +68,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m conformance", description="conformance of recurrent layers")
     commands = parser.add_subparsers(required=True)
     requirements = commands.add_parser("requirements", help="print the catalogue of requirements as Markdown")
+    names = list(specifications.every())
+    requirements.add_argument("specification", nargs="?", default=names[0], choices=names, help=f"default: {names[0]}")
     requirements.set_defaults(run=print_requirements)
     command.add_to(commands)
     baseline.add_to(commands)

@@ -24,6 +24,7 @@ from reference.config import KINDS
 GROUP = "rnn_conformance.backends"
 BUILT_IN: dict[str, tuple[str, tuple[str, ...], str]] = {
     "reference": ("conformance.backends.oracle:OracleBackend", (), ""),
+    "onnx-oracle": ("conformance.backends.onnx_oracle:OnnxOracle", (), ""),
     "torch-cpu": ("conformance.backends.torch_eager:TorchCPU", ("torch",), "torch"),
     "torch-cpu-native": ("conformance.backends.torch_eager:TorchCPUNative", ("torch",), "torch"),
     "torch-script": ("conformance.backends.torch_script:TorchScript", ("torch",), "torch"),

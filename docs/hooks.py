@@ -29,7 +29,12 @@ SOURCES = {page: source for source, page in PAGES.items()}
 LANGUAGES = {".py": "python", ".mjs": "javascript", ".toml": "toml", ".yml": "yaml", ".json": "json", ".md": "markdown"}
 WIDE = "---\nhide:\n  - navigation\n---\n"  # the start page is a section without other pages
 MAX_SHOWN_BYTES = 200_000
-OF_THE_CATALOGUE = {"requirements.md", "kill-matrix.md"}  # its statements have (T, N, D*O) and __init__ in plain text
+OF_THE_CATALOGUE = {
+    "requirements.md",
+    "requirements-onnx.md",
+    "kill-matrix.md",
+    "kill-matrix-operators.md",
+}  # its statements have (T, N, D*O) and __init__ in plain text
 RESULTS = "site/index.html"
 FENCED = re.compile(r"^(?P<fence>```+|~~~+).*?^(?P=fence)\s*$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"(?<=\]\()(?P<path>[^)\s#:]+)(?P<fragment>#[^)\s]*)?(?=\))")

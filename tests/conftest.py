@@ -49,6 +49,7 @@ MARKERS = {
     "test_onnx_ops": "onnx",
     "test_onnx_oracle": "fast onnx",
     "test_onnx_runtime": "onnx",
+    "test_onnx_specification": "onnx",
     "test_optional_features": "torch",
     "test_oracle": "torch",
     "test_partial_claims": "slow torch",

@@ -25,20 +25,19 @@ from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from conformance.specifications.torch_nn.faults import Fault
 from reference import cells, layers
-from reference.config import DTYPES, KINDS
 
 QUICK, STANDARD = (Profile(f"{n} without shrinking", PROFILES[n].examples, 0) for n in ("quick", "standard"))
 PLANS = Plans(0)
 
 
-def all_checks() -> list[Check]:
-    """Return every check in the suite's modules, without the cases."""
-    return [check for check in TORCH_NN.checks if isinstance(check, Check)]
+def all_checks(specification=TORCH_NN) -> list[Check]:
+    """Return every check in a specification's modules, without the cases."""
+    return [check for check in specification.checks if isinstance(check, Check)]
 
 
-def subject_of(backend, kind, dtype="float32") -> Subject:
-    """Return a backend as a subject of torch.nn."""
-    return Subject(TORCH_NN, backend, kind, dtype)
+def subject_of(backend, kind, dtype="float32", specification=TORCH_NN) -> Subject:
+    """Return a backend as a subject of a specification."""
+    return Subject(specification, backend, kind, dtype)
 
 
 def verdict_of(check, backend, kind, dtype="float32", profile=PROFILES["quick"]) -> Verdict:
@@ -129,15 +128,17 @@ class SharedStreams(Streams):
             stream.keep()
 
 
-def verdicts(backend, profile=QUICK, checks=None) -> Iterator[tuple[str, str, str, Verdict, float]]:
+def verdicts(
+    backend, profile=QUICK, checks=None, specification=TORCH_NN
+) -> Iterator[tuple[str, str, str, Verdict, float]]:
     """Yield (requirement, kind, dtype, verdict, processor seconds) for every check of a backend."""
     with warnings.catch_warnings(), remembered():
         warnings.simplefilter("ignore")
-        for kind in KINDS:
-            for dtype in DTYPES:
-                streams = SharedStreams(subject_of(backend, kind, dtype), PLANS)
-                for check in all_checks() if checks is None else checks:
-                    if (kind, dtype) in TORCH_NN.combinations(backend.features, check.entry):
+        for kind in specification.kinds:
+            for dtype in specification.dtypes:
+                streams = SharedStreams(subject_of(backend, kind, dtype, specification), PLANS)
+                for check in all_checks(specification) if checks is None else checks:
+                    if (kind, dtype) in specification.combinations(backend.features, check.entry):
                         started = time.process_time()
                         verdict, _ = check.run(streams, profile)
                         yield check.requirement, kind, dtype, verdict, time.process_time() - started

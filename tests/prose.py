@@ -23,7 +23,17 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 CODE = ("conformance", "reference", "cases", "benchmarks", "tests", "examples", "conftest.py")
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "RELEASING.md", "docs/*.md", "docs/*/*.md")
-GENERATED = {f"docs/{name}.md" for name in ("requirements", "kill-matrix", "adapters-results", "performance")}
+GENERATED = {
+    f"docs/{name}.md"
+    for name in (
+        "requirements",
+        "requirements-onnx",
+        "kill-matrix",
+        "kill-matrix-operators",
+        "adapters-results",
+        "performance",
+    )
+}
 
 START = r"(?:\A|(?<=[.!?:;])\s+|(?<=[.!?:;]\))\s+|\n\n\s*|\n *[-*] +|\| +)"
 """The start of a sentence, a paragraph, an item of a list or a cell of a table."""

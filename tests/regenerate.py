@@ -44,10 +44,12 @@ class Generated:
 
 
 def requirements() -> Files:
-    """Make the page of the catalogue."""
+    """Make the pages of the catalogues."""
     from conformance.__main__ import requirements_page
+    from conformance.specifications.onnx_operators import ONNX
 
     yield DOCS / "requirements.md", _lines(requirements_page())
+    yield DOCS / "requirements-onnx.md", _lines(requirements_page(ONNX))
 
 
 def adapters_results() -> Files:
@@ -58,10 +60,11 @@ def adapters_results() -> Files:
 
 
 def kill_matrix() -> Files:
-    """Make the page of the kill matrix from its measurements."""
-    from tests import kill_matrix
+    """Make the pages of the kill matrices from their measurements."""
+    from tests import kill_matrix, onnx_kill_matrix
 
     yield kill_matrix.PAGE, _lines(kill_matrix.page(_read(kill_matrix.MATRIX)))
+    yield onnx_kill_matrix.PAGE, _lines(onnx_kill_matrix.page(_read(onnx_kill_matrix.MATRIX)))
 
 
 def cases() -> Files:

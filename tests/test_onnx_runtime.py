@@ -133,7 +133,9 @@ def test_the_guides_runtime_conforms_where_onnxruntime_is_right(project):
     status, printed, report = suite(project, "my_runtime:MyRuntime")
     assert status == 0, printed
     assert report["backend"]["name"] == "my-runtime"
-    assert {row["specification"] for row in report["requirements"]} == {"torch.nn"}
+    assert {row["specification"] for row in report["requirements"]} == {"torch.nn", "onnx"}
+    assert "torch.nn" in report["backend"]["claims"]
+    assert report["backend"]["features"] == report["backend"]["claims"]["torch.nn"]
     assert {row["id"] for row in report["requirements"] if row["status"] == "passed"} >= {"FORWARD-EQUATION"}
 
 

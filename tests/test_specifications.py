@@ -92,7 +92,7 @@ def test_known_failures_speak_of_it(tmp_path):
     (tmp_path / "known.toml").write_text(KNOWN.replace("toy.scale", "toy.shear"))
     status, printed, _ = suite(tmp_path, "toy_scale.backends:Right", "--known-failures", tmp_path / "known.toml")
     assert status == 4
-    assert "there is no specification 'toy.shear'; the known ones are torch.nn, toy.scale." in printed
+    assert "there is no specification 'toy.shear'; the known ones are torch.nn, onnx, toy.scale." in printed
 
 
 def test_it_can_be_chosen_and_left_out(tmp_path):
@@ -102,7 +102,7 @@ def test_it_can_be_chosen_and_left_out(tmp_path):
     assert "backend 'right' speaks none of the specifications that are asked for (torch.nn)." in printed
     status, printed, _ = suite(tmp_path, "toy_scale.backends:Right", "--specification", "toy.shear")
     assert status == 4
-    assert "specification 'toy.shear' is unknown: give one of torch.nn, toy.scale." in printed
+    assert "specification 'toy.shear' is unknown: give one of torch.nn, onnx, toy.scale." in printed
 
 
 def test_shards_are_merged(tmp_path):

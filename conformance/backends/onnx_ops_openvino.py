@@ -25,10 +25,23 @@ class OnnxOpsOpenVINO(OnnxRuntime):
     features = OnnxFeatures(
         opsets={22},
         attributes=set(ATTRIBUTES) - {"layout"},
+        activations={"Relu", "Tanh", "Sigmoid"},
         checks_inputs=True,
         parameters="inputs",
         configurations=12,
     )
+
+    script = """
+import openvino
+
+core = openvino.Core()
+compiled = core.compile_model(core.read_model(model), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+request = compiled.create_infer_request()
+for name, array in inputs.items():
+    request.set_tensor(name, openvino.Tensor(array))
+request.infer()
+outputs = {output.any_name: request.get_tensor(output).data.copy() for output in compiled.outputs}
+"""
 
     def __init__(self):
         self._core = openvino.Core()

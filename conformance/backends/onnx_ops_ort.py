@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnxruntime
 
-from conformance.onnx.features import ATTRIBUTES, OnnxFeatures
+from conformance.onnx.features import ACTIVATIONS, ATTRIBUTES, VERSIONS, OnnxFeatures
 from conformance.onnx.runtime import OnnxRuntime
 
 
@@ -13,14 +13,25 @@ class OnnxOpsOrt(OnnxRuntime):
 
     name, version = "onnx-ops-ort", f"onnxruntime {onnxruntime.__version__}"
     features = OnnxFeatures(
-        opsets={22},
+        opsets=VERSIONS,
         dtypes={"float32", "float16"},
         attributes=set(ATTRIBUTES) - {"layout"},
+        activations=ACTIVATIONS,
         checks_inputs=True,
         parameters="inputs",
         # The GRU kernel approximates tanh and the reset gate by polynomials, with errors up to 11 u: docs/findings.md.
         float32_arithmetic={"GRU": "approximate-activations"},
     )
+
+    script = """
+import onnxruntime
+
+options = onnxruntime.SessionOptions()
+options.log_severity_level = 4
+session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+names = [name for name in outputs if name]
+outputs = dict(zip(names, session.run(names, inputs)))
+"""
 
     def prepare(self, model):
         options = onnxruntime.SessionOptions()

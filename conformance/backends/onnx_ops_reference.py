@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
-from conformance.onnx.features import ATTRIBUTES, OnnxFeatures
+from conformance.onnx.features import ATTRIBUTES, VERSIONS, OnnxFeatures
 from conformance.onnx.runtime import OnnxRuntime
 
 
@@ -18,11 +18,18 @@ class OnnxOpsReference(OnnxRuntime):
 
     name, version = "onnx-ops-reference", f"onnx {onnx.__version__}"
     features = OnnxFeatures(
-        opsets={22},
+        opsets=VERSIONS,
         dtypes={"float32", "float64"},
         attributes=set(ATTRIBUTES) - {"activations", "activation_alpha", "activation_beta"},
         parameters="inputs",
     )
+
+    script = """
+from onnx.reference import ReferenceEvaluator
+
+evaluator = ReferenceEvaluator(onnx.load_model_from_string(model))
+outputs = dict(zip(evaluator.output_names, evaluator.run(None, inputs)))
+"""
 
     def prepare(self, model):
         evaluator = ReferenceEvaluator(onnx.load_model_from_string(model))

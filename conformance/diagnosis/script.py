@@ -48,7 +48,7 @@ def compute():
 
     dtype = numpy_dtype(config["dtype"])
     loaded = {{name: array(value).astype(dtype) for name, value in parameters.items()}}
-    given = {{n: a if a is None or n == "lengths" else array(a).astype(dtype) for n, a in arguments.items()}}
+    given = {{n: a if a is None or n in {integers!r} else array(a).astype(dtype) for n, a in arguments.items()}}
     {built} = {backend}.{built}({config_class}(**config), loaded)
     {use}
 """
@@ -148,6 +148,7 @@ def _numeric_body(subject: Subject, call: Any, expected: Example, tolerance: Exa
         registry="conformance.registry import backend" if direct else "conformance.specifications import view",
         backend="backend(BACKEND)" if direct else f"view(BACKEND, {subject.specification.name!r})",
         config_class=config_class.__name__,
+        integers=form.integers,
         built=form.build,
         use=form.snippet,
     )

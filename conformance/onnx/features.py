@@ -43,6 +43,9 @@ ACTIVATIONS = (
 INPUTS = ("B", "sequence_lens", "initial_h", "initial_c", "P")
 NEEDED_INPUTS = ("X", "W", "R")
 """Inputs of every node. They need no claim."""
+WEIGHTS = ("W", "R", "B", "P")
+"""The inputs that are a model's parameters."""
+OUTPUTS = ("Y", "Y_h", "Y_c")
 DIRECTIONS = ("forward", "reverse", "bidirectional")
 PARAMETERS = ("initializers", "inputs")
 
@@ -203,6 +206,16 @@ class OnnxFeatures:
             return bool(getattr(self, feature))
         claimed = (self.attributes, self.inputs, self.directions, self.activations)
         return any(feature in names for names in claimed)
+
+    def fixes(self, extent: str) -> bool:
+        """Return whether each model has one number of steps or samples; ``extent`` is one of EXTENTS."""
+        fixed = self.fixed_shapes
+        return fixed if isinstance(fixed, bool) else extent in fixed
+
+    def takes(self, input_size: int, hidden_size: int) -> bool:
+        """Return whether the runtime takes these sizes."""
+        claimed = (self.input_sizes, self.hidden_sizes)
+        return all(some is None or size in some for some, size in zip(claimed, (input_size, hidden_size), strict=True))
 
     def opsets_for(self, dtype: str = "float32", attributes: Iterable[str] = ()) -> list[int]:
         """Return the claimed opsets that have a dtype and attributes, oldest first."""

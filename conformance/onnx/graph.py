@@ -22,6 +22,8 @@ from conformance.onnx.features import (
     LAYOUT_OPSET,
     OLDEST_OPSET,
     OPERATORS,
+    OUTPUTS,
+    WEIGHTS,
 )
 from reference.config import DTYPES, is_integer, require
 
@@ -34,10 +36,9 @@ TYPES = {
 GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
 ORDER = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
 """The inputs in the order of the operators; RNN and GRU end at initial_h."""
-PARAMETERS: tuple[str, ...] = ("W", "R", "B", "P")
+PARAMETERS = WEIGHTS
 SHARED = ("X", "sequence_lens")
 """The inputs that a stack has once; the others it has for each layer."""
-OUTPUTS = ("Y", "Y_h", "Y_c")
 ALONE = {"input_forget": "LSTM", "linear_before_reset": "GRU", "initial_c": "LSTM", "P": "LSTM", "Y_c": "LSTM"}
 """The operator of an attribute, input or output that only one has."""
 OLDEST_IR = 4  # initializers that are no inputs
@@ -128,6 +129,7 @@ def build_model(
     steps: int | str = "T",
     samples: int | str = "N",
     constants: Mapping[str, np.ndarray] = MappingProxyType({}),
+    shapes: Mapping[str, Sequence[int]] = MappingProxyType({}),
 ) -> ModelProto:
     """Return the model of a node, or of a stack of nodes of which each has the Y of the one before as its X.
 
@@ -136,7 +138,8 @@ def build_model(
     the directions: (T, D, N, H) becomes (T, N, D*H).
 
     ``steps`` and ``samples`` are numbers, which fix the extents, or names of free extents. ``constants`` are arrays by
-    the graph's names: they become initializers, and the other inputs stay inputs.
+    the graph's names: they become initializers, and the other inputs stay inputs. ``shapes`` replace documented shapes
+    of inputs, for models that a runtime must reject.
     Raises ValueError for nodes that do not fit each other, an unknown dtype, an opset that does not have it or that
     onnx does not know, and constants of other names or shapes.
     """
@@ -151,15 +154,16 @@ def build_model(
     for k, node in enumerate(stack):
         last = k == L - 1
         names = {name: name_in(k, L, name) for name in (*node.input_names, *node.output_names)}
-        shapes = {names[name]: node.shape(name, steps, samples) for name in names}
-        inputs |= {names[name]: shapes[names[name]] for name in node.input_names if name != "X" or k == 0}
-        outputs |= {names[n]: shapes[names[n]] for n in node.output_names if n != "Y" or last}
+        documented = {names[name]: node.shape(name, steps, samples) for name in names}
+        inputs |= {names[name]: documented[names[name]] for name in node.input_names if name != "X" or k == 0}
+        outputs |= {names[n]: documented[names[n]] for n in node.output_names if n != "Y" or last}
         results = names if last else {**names, "Y": f"Y_l{k}"}
         protos.append(_proto(node, {**names, "X": x}, results))
         if not last:
             x = f"X_l{k + 1}"
             protos += _joined(node, f"Y_l{k}", x)
             initializers[f"Y_l{k}_joined"] = np.array([0, 0, node.directions * node.hidden_size])
+    inputs |= {name: list(shape) for name, shape in shapes.items()}
     for name, array in constants.items():
         require(name in inputs, "constants", f"some of {', '.join(inputs)}", name)
         extents = zip(np.shape(array), inputs[name], strict=False)

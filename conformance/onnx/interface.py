@@ -15,10 +15,11 @@ from onnx import load_model_from_string
 
 from conformance.backend import Unsupported
 from conformance.engine.text import one_line
-from conformance.onnx.features import ATTRIBUTES, DIRECTIONS, INPUTS, OPERATORS, VERSIONS, OnnxFeatures
+from conformance.onnx.features import ACTIVATIONS, ATTRIBUTES, DIRECTIONS, INPUTS, OPERATORS, VERSIONS, OnnxFeatures
 from conformance.onnx.graph import ALONE, PARAMETERS, Node, build_model
 from conformance.onnx.runtime import OnnxRuntime, Prepared
 from reference.config import DTYPES, numpy_dtype
+from reference.onnx.activations import WITHOUT_DEFAULT
 
 T, N, I, H = 3, 2, 3, 2  # of the models that are tried
 VALUES: dict[str, Any] = {"activation_alpha": 0.5, "activation_beta": 0.5, "clip": 2.0, "layout": 1, "input_forget": 1}
@@ -59,8 +60,8 @@ def interface_runtime(
 ) -> Callable[[], OnnxRuntime]:
     """Return a function that makes an OnnxRuntime of a module or class with ONNX's backend interface.
 
-    Without ``features`` the suite tries every operator, opset, dtype, attribute, optional input and direction once, and
-    claims the working ones. Given ``features`` must work.
+    Without ``features`` the suite tries every operator, opset, dtype, attribute, function, optional input and direction
+    once, and claims the working ones. Given ``features`` must work.
     """
 
     def build() -> OnnxRuntime:
@@ -99,7 +100,7 @@ def tried(prepare: Callable[[bytes], Prepared], name: str) -> OnnxFeatures:
         "attributes": [name for name in ATTRIBUTES if runs(operators, opset=newest, attribute=name)],
         "inputs": [name for name in INPUTS if runs(operators, opset=newest, inputs={name})],
         "directions": [name for name in DIRECTIONS if runs(operators, opset=newest, direction=name)],
-        "activations": [name for name in ("Relu", "Tanh", "Sigmoid") if runs(operators, opset=newest, activation=name)],
+        "activations": [name for name in ACTIVATIONS if runs(operators, opset=newest, activation=name)],
     }
     return replace(
         plain, operators=operators, opsets=opsets, checks_inputs=_checks(prepare, operators, newest), **names
@@ -126,6 +127,8 @@ def _call(
     attributes: dict[str, Any] = {}
     if activation or attribute.startswith("activation"):
         attributes["activations"] = [activation or "Relu", *["Tanh"] * (number - 1)]
+    if activation in WITHOUT_DEFAULT:
+        attributes |= {name: [VALUES[name]] for name in ("activation_alpha", "activation_beta")}
     if attribute in ("activation_alpha", "activation_beta"):
         attributes["activations"][0] = "HardSigmoid"
         attributes[attribute] = [VALUES[attribute]]

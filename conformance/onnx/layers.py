@@ -10,11 +10,9 @@ A runtime that does not take B computes the biases of RNN and LSTM as two more c
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +20,8 @@ import numpy as np
 from conformance.backend import Backend, Features, Layer, LayerConfig, Result, Unsupported
 from conformance.layouts import split, to_onnx
 from conformance.onnx.features import OnnxFeatures
-from conformance.onnx.runtime import OnnxRuntime, Prepared, described
+from conformance.onnx.prepared import PreparedModels, extents
+from conformance.onnx.runtime import OnnxRuntime, Prepared, output_of
 from reference.config import KINDS, require
 from reference.layers import check_inputs
 
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from conformance.onnx.graph import Node
 
 OPERATOR_OF = {"rnn_tanh": "RNN", "rnn_relu": "RNN", "lstm": "LSTM", "gru": "GRU"}
-KEPT = 256  # prepared models
 ADDED = 2  # columns of W for the biases, without B
 Arrays = dict[str, np.ndarray]
 
@@ -195,28 +193,15 @@ class OnnxLayer(Layer):
         from conformance.onnx.graph import name_in
 
         config, L = self.config, self.config.num_layers
-        y = _output(came, "Y", 4)
+        y = output_of(came, "Y", 4)
         if not config.batch_first:
             y = y.transpose(0, 2, 1, 3)  # (T, D, N, H) to (T, N, D, H)
         output = y.reshape(*y.shape[:2], y.shape[2] * y.shape[3])
         states = []
         for letter in state_letters(config):
-            last = [_output(came, name_in(k, L, f"Y_{letter}"), 3) for k in range(L)]
+            last = [output_of(came, name_in(k, L, f"Y_{letter}"), 3) for k in range(L)]
             states.append(np.concatenate([np.swapaxes(s, 0, 1) if config.batch_first else s for s in last]))
         return Result(output, *states)
-
-
-def _output(came: Any, name: str, axes: int) -> np.ndarray:
-    if not isinstance(came, Mapping):
-        raise TypeError(f"the prepared model returned {described(came)}, not a dict of its outputs by name")
-    if name not in came:
-        raise ValueError(f"the prepared model returned {', '.join(map(str, came)) or 'nothing'}, without {name}")
-    array = came[name]
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"the prepared model returned {name} {described(array)}, not as a NumPy array")
-    if array.ndim != axes:
-        raise ValueError(f"the prepared model returned {name} of shape {array.shape}: expected {axes} axes")
-    return array
 
 
 def _without_biases(config: LayerConfig, parameters: Mapping[str, np.ndarray]) -> Arrays:
@@ -240,7 +225,7 @@ class OnnxLayers(Backend):
         self.runtime, self.features, self.claimed = runtime, features, runtime.features
         self.name, self.version, self.forks = runtime.name, runtime.version, runtime.forks
         self.asked_as = runtime.asked_as
-        self._prepared: OrderedDict[tuple[Any, ...], Prepared] = OrderedDict()
+        self._prepared = PreparedModels(runtime)
 
     def layer(self, config: LayerConfig, parameters: dict[str, np.ndarray]) -> OnnxLayer:
         """Build a layer; its models are prepared when it is called."""
@@ -282,37 +267,21 @@ class OnnxLayers(Backend):
         self, config: LayerConfig, native: Arrays, inputs: frozenset[str], steps: int, samples: int
     ) -> Prepared:
         """Return the prepared model of a configuration and form of call, prepared at its first use."""
-        fixed = {"steps": steps, "samples": samples}
         claimed = self.claims_of(config)
-        fixes = {"steps", "samples"} if claimed.fixed_shapes is True else claimed.fixed_shapes or set()
-        extents = {name: extent for name, extent in fixed.items() if name in fixes}
+        fixed = extents(claimed, steps, samples)
         constants = native if claimed.parameters == "initializers" else {}
-        digest = blake2b()
-        for array in constants.values():
-            digest.update(array.tobytes())
-        key = config, inputs, *extents.items(), digest.digest()
-        if key in self._prepared:
-            self._prepared.move_to_end(key)
-            return self._prepared[key]
-        from conformance.onnx.graph import build_model
 
-        opsets = self._opsets(config)
-        spread = config.input_size + config.hidden_size + config.num_layers + config.directions
-        model = build_model(
-            nodes_of(config, inputs),
-            opset=opsets[spread % len(opsets)],
-            dtype=config.dtype,
-            constants=constants,
-            **extents,
-        )
+        def model() -> bytes:
+            from conformance.onnx.graph import build_model
+
+            opsets = self._opsets(config)
+            spread = config.input_size + config.hidden_size + config.num_layers + config.directions
+            opset = opsets[spread % len(opsets)]
+            nodes = nodes_of(config, inputs)
+            return build_model(nodes, opset=opset, dtype=config.dtype, constants=constants, **fixed).SerializeToString()
+
         with self.refusing(config, inputs):
-            run = self.runtime.prepare(model.SerializeToString())
-        if not callable(run):
-            raise TypeError(f"prepare returned {described(run)}, not a function from inputs to outputs")
-        self._prepared[key] = run
-        if len(self._prepared) > KEPT:
-            self._prepared.popitem(last=False)
-        return run
+            return self._prepared.get((config, inputs, *fixed.items()), constants, model)
 
 
 def layers_of(runtime: OnnxRuntime) -> OnnxLayers | None:

@@ -24,6 +24,9 @@ class OnnxRuntime:
     """The runtime's claims."""
     asked_as: str = ""
     """The NAME after --backend, which the registry sets."""
+    script: str = ""
+    """Lines of Python for reproducers: they run the serialized model ``model`` on the dict ``inputs`` with the
+    runtime's public library alone, and set ``outputs``, a dict by name. Without them a reproducer calls ``prepare``."""
     forks: bool = True
     """True if the imported runtime works in a forked process, as in ``conformance.Backend``."""
 
@@ -45,3 +48,17 @@ def described(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape} and dtype {value.dtype}"
     return f"of type {type(value).__name__}"
+
+
+def output_of(came: Any, name: str, axes: int) -> np.ndarray:
+    """Return an output of a prepared model. Raises TypeError or ValueError, one sentence, unless it is an array."""
+    if not isinstance(came, Mapping):
+        raise TypeError(f"the prepared model returned {described(came)}, not a dict of its outputs by name")
+    if name not in came:
+        raise ValueError(f"the prepared model returned {', '.join(map(str, came)) or 'nothing'}, without {name}")
+    array = came[name]
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"the prepared model returned {name} {described(array)}, not as a NumPy array")
+    if array.ndim != axes:
+        raise ValueError(f"the prepared model returned {name} of shape {array.shape}: expected {axes} axes")
+    return array

@@ -67,7 +67,8 @@ class Session:
             self.baseline = self._baseline()
             self.known = self._known_failures()
             whole = keys_of(self.speakers)
-            self.unmatched = [str(entry) for entry in self.known if not any(entry.matches(key) for key in whole)]
+            asked_for = [entry for entry in self.known if self._asks_for(entry)]
+            self.unmatched = [str(entry) for entry in asked_for if not any(entry.matches(key) for key in whole)]
             self.keys = self._part(whole)
         except BaseException:
             self.close()
@@ -152,6 +153,11 @@ class Session:
         except BrokenFile as error:
             raise UsageError(f"{error}") from None
         return known
+
+    def _asks_for(self, entry: KnownFailure) -> bool:
+        """Return whether an entry speaks of a specification that the settings ask for."""
+        named = (s for s in self.settings.specifications if entry.specification in (None, s.name))
+        return any(entry.requirement in s.requirements for s in named)
 
     def _part(self, keys: list[Key]) -> list[Key]:
         shard = self.settings.shard

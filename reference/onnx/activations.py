@@ -95,6 +95,9 @@ DEFAULTS: dict[str, tuple[float | None, float | None]] = {
 }
 """The default alpha and beta of the functions with such numbers; None where the function has no such number."""
 
+WITHOUT_DEFAULT = ("Affine", "ScaledTanh")
+"""The functions that need both numbers."""
+
 
 def has(name: str) -> tuple[bool, bool]:
     """Return whether a function has an alpha and a beta."""

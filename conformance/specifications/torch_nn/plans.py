@@ -50,14 +50,14 @@ class Fill:
         parameters = {}
         for name, shape in parameter_shapes(self.config).items():
             value = self.array(shape, self.gain / np.sqrt(shape[-1]) if len(shape) == 2 else 0.6)
-            parameters[name] = _contracting(value) if self.config.kind == "rnn_relu" and len(shape) == 2 else value
+            parameters[name] = contracting(value) if self.config.kind == "rnn_relu" and len(shape) == 2 else value
         return parameters
 
     def input(self, shape: tuple[int, ...]) -> np.ndarray:
         return self.array(shape, 40.0 if self.regime == "saturating" else 1.0)
 
 
-def _contracting(weight: np.ndarray) -> np.ndarray:
+def contracting(weight: np.ndarray) -> np.ndarray:
     """Halve a matrix until it makes no vector larger: relu has no bound, and float16 ends at 65504."""
     largest = float(np.abs(weight.astype(np.float64)).sum(axis=1).max())
     halvings = max(0, int(np.ceil(np.log2(largest / 0.75))))
@@ -104,7 +104,7 @@ class LayerPlan:
             fill.input((*steps, config.input_size)),
             fill.array((rows, *batch, config.output_size), 0.8) if self.with_states else None,
             fill.array((rows, *batch, config.hidden_size)) if self.with_states and kind == "lstm" else None,
-            _lengths(fill.rng, T, N) if self.with_lengths and N is not None else None,
+            drawn_lengths(fill.rng, T, N) if self.with_lengths and N is not None else None,
             f"; values {self.regime!r}, seed {self.seed}",
         )
         if self.isolated:
@@ -222,7 +222,7 @@ class CellGradientPlan:
         return (replace(self, cell=other) for other in self.cell.others())
 
 
-def _lengths(rng: np.random.Generator, T: int, N: int) -> tuple[int, ...]:
+def drawn_lengths(rng: np.random.Generator, T: int, N: int) -> tuple[int, ...]:
     """Draw the lengths of N samples in any order; in three of four cases one is T, otherwise all are smaller."""
     lengths = rng.integers(1, T + 1, N)
     if rng.integers(4):

@@ -109,10 +109,10 @@ def layers_reaching(draw: st.DrawFn, features: Features, reaches: tuple[str, ...
     reach = freely(reaches)
     sizes = {"small": SIZES, "moderate": MODERATE}.get(reach, FEW)
     choose = _chooser(draw, features, large=reach in ("long", "very long", "wide"))
-    extent, number = _evenly(draw, at_boundaries(features)) if reach == BOUNDARY else ("", 0)
-    I = choose(_taken(sizes, features.input_sizes), "input_size")
+    extent, number = evenly(draw, at_boundaries(features)) if reach == BOUNDARY else ("", 0)
+    I = choose(taken(sizes, features.input_sizes), "input_size")
     H = choose(
-        _taken(WIDE if reach == "wide" else sizes, features.hidden_sizes), "" if reach == "wide" else "hidden_size"
+        taken(WIDE if reach == "wide" else sizes, features.hidden_sizes), "" if reach == "wide" else "hidden_size"
     )
     if extent == "units":
         H = number
@@ -132,7 +132,7 @@ def layers_reaching(draw: st.DrawFn, features: Features, reaches: tuple[str, ...
     of_steps, of_samples = (choose if features.fixes(extent) else freely for extent in ("steps", "samples"))
     form = choose if features.fixed_shapes else freely
     longer = {"long": LONG, "very long": VERY_LONG}.get(reach)
-    T = of_steps(_bearable(longer, features)) if longer else of_steps(sizes, "T")
+    T = of_steps(bearable(longer, features)) if longer else of_steps(sizes, "T")
     N = of_samples(MANY) if reach == "many" else of_samples(sizes, "N")
     T, N = (number if extent == name else size for name, size in (("steps", T), ("samples", N)))
     unbatched = reach != "many" and extent != "samples" and flag("unbatched", (False,) * 5 + (True,), form)
@@ -145,7 +145,7 @@ def layers_reaching(draw: st.DrawFn, features: Features, reaches: tuple[str, ...
     return LayerPlan(config, T, None if unbatched else N, with_lengths, with_states, regime, seed)
 
 
-def _taken(sizes: tuple[int, ...], claimed: Iterable[int] | None) -> tuple[int, ...]:
+def taken(sizes: tuple[int, ...], claimed: Iterable[int] | None) -> tuple[int, ...]:
     """Return the sizes to choose from: the given ones, or of a backend that takes some only the smallest of these.
 
     The given ones decide where they are wide: then it is the largest that the backend takes.
@@ -168,7 +168,7 @@ def at_boundaries(features: Features) -> tuple[tuple[str, int], ...]:
     return tuple((extent, n) for n in reversed(numbers) for extent, allowed in possible.items() if allowed(n))
 
 
-def _evenly(draw: st.DrawFn, options: Sequence[Any]) -> Any:
+def evenly(draw: st.DrawFn, options: Sequence[Any]) -> Any:
     """Return one of the options, each as often as the others: Hypothesis prefers some."""
     return random.Random(draw(st.integers(0, 2**16 - 1))).choice(options)
 
@@ -178,7 +178,7 @@ def with_boundaries(features: Features, reaches: tuple[str, ...]) -> tuple[str, 
     return reaches + (BOUNDARY,) * (-(-len(reaches) // 3)) if at_boundaries(features) else reaches
 
 
-def _bearable(steps: tuple[int, ...], features: Features) -> tuple[int, ...]:
+def bearable(steps: tuple[int, ...], features: Features) -> tuple[int, ...]:
     """Return the numbers of steps within the backend's limit, or the limit if there is no such number."""
     most = features.most_steps
     return steps if most is None else tuple(n for n in steps if n <= most) or (most,)
@@ -248,13 +248,13 @@ def cells(draw: st.DrawFn, features: Features) -> CellPlan:
 
     freely, choose = _freely(draw), _chooser(draw, features)
     beside = tuple((extent, n) for extent, n in at_boundaries(features) if extent != "steps")
-    extent, number = _evenly(draw, beside) if beside and freely((False,) * 3 + (True,)) else ("", 0)
+    extent, number = evenly(draw, beside) if beside and freely((False,) * 3 + (True,)) else ("", 0)
     config = CellConfig(
         "lstm",
-        input_size=choose(_taken(SIZES, features.input_sizes), "input_size"),
+        input_size=choose(taken(SIZES, features.input_sizes), "input_size"),
         hidden_size=number
         if extent == "units"
-        else choose(_taken((*SIZES, WIDE[0]), features.hidden_sizes), "hidden_size"),
+        else choose(taken((*SIZES, WIDE[0]), features.hidden_sizes), "hidden_size"),
         bias=not flag("no_bias", (False, False, True), choose),
     )
     form = choose if features.fixed_shapes else freely
@@ -296,11 +296,11 @@ def many_masked(draw: st.DrawFn, features: Features) -> LayerPlan:
     def flag(feature: str) -> bool:
         return features.claims(feature) and draw(st.booleans())
 
-    H = draw(st.sampled_from(_taken((12, 16, 9), features.hidden_sizes)))
+    H = draw(st.sampled_from(taken((12, 16, 9), features.hidden_sizes)))
     bidirectional = features.bidirectional and draw(st.sampled_from((True, False)))
     config = LayerConfig(
         "lstm",
-        input_size=draw(st.sampled_from(_taken((5, 3), features.input_sizes))),
+        input_size=draw(st.sampled_from(taken((5, 3), features.input_sizes))),
         hidden_size=H,
         num_layers=draw(st.sampled_from((3, 2))),
         batch_first=flag("batch_first"),
