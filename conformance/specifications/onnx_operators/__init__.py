@@ -46,7 +46,7 @@ def _drawn_from(features: OnnxFeatures) -> Hashable:
     return sets, limits, (features.hidden_sizes, features.input_sizes, features.boundaries)
 
 
-def _speaks_to(claims: OnnxFeatures, requirement: Requirement) -> bool:
+def _speaks_to(claims: OnnxFeatures, requirement: Requirement, operator: str) -> bool:
     """Return whether the claims leave a call that the requirement speaks of."""
     if not all(map(claims.claims, FURTHER.get(requirement.id, ()))):
         return False
