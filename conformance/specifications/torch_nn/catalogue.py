@@ -21,7 +21,7 @@ AREAS = (
     "initialization",
     "refusals",
     "robustness",
-    "torch",
     "cases",
+    "torch",
 )
 CATALOGUE = Catalogue(Path(reference.__file__).with_name("requirements.toml"), KINDS, AREAS)
