@@ -98,7 +98,7 @@ class SharedStream(Stream):
 
     def trial(self, plan):
         subject = self.subject
-        claimed = subject.features.gradients, subject.features.cell_gradients
+        claimed = tuple(getattr(subject.features, name, None) for name in ("gradients", "cell_gradients"))
         key = plan, subject.kind, subject.dtype, subject.arithmetic, claimed
         if key not in KNOWN:
             KNOWN[key] = plan.build(subject.kind, subject.dtype), {}, {}
