@@ -24,7 +24,6 @@ from reference.config import KINDS
 GROUP = "rnn_conformance.backends"
 BUILT_IN: dict[str, tuple[str, tuple[str, ...], str]] = {
     "reference": ("conformance.backends.oracle:OracleBackend", (), ""),
-    "onnx-oracle": ("conformance.backends.onnx_oracle:OnnxOracle", (), ""),
     "torch-cpu": ("conformance.backends.torch_eager:TorchCPU", ("torch",), "torch"),
     "torch-cpu-native": ("conformance.backends.torch_eager:TorchCPUNative", ("torch",), "torch"),
     "torch-script": ("conformance.backends.torch_script:TorchScript", ("torch",), "torch"),
@@ -52,6 +51,7 @@ BUILT_IN: dict[str, tuple[str, tuple[str, ...], str]] = {
     "flax-nnx": ("conformance.backends.flax_nnx:NNX", ("flax", "jax"), "flax"),
     "mlx": ("conformance.backends.mlx_layers:MLX", ("mlx",), "mlx"),
     "paddle": ("conformance.backends.paddle_layers:Paddle", ("paddle",), "paddle"),
+    "onnx-oracle": ("conformance.backends.onnx_oracle:OnnxOracle", (), ""),
 }
 """The adapter's module:attribute, the packages that it imports and the extra that installs them, by name."""
 DEFAULT = ("torch-cpu", "onnxruntime")

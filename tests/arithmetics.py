@@ -171,6 +171,9 @@ class InArithmetic(Backend):
     def layer(self, config, parameters):
         return self._computing(config, self.inner.layer(config, parameters))
 
+    def reverse_layer(self, config, parameters):
+        return self._computing(config, self.inner.reverse_layer(config, parameters))
+
     def cell(self, config, parameters):
         return self._computing(config, self.inner.cell(config, parameters))
 

@@ -71,7 +71,7 @@ MASKED = replace(
     integers=("mask",),
     first_wrong=first_element,
     controls=lambda features: False,
-    snippet='given["mask"] = given["mask"].astype(bool)\n    '
+    snippet='given["mask"] = array(given["mask"]).astype(bool)\n    '
     + LAYER.snippet.replace("layer.forward(", "layer.forward_masked("),
 )
 OPTIONAL_FORMS: tuple[Form, ...] = (REVERSE, MASKED)
