@@ -57,6 +57,13 @@ def requirements_page(specification: Specification = TORCH_NN) -> Iterator[str]:
             yield "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
 
+def operator_vectors(directory: Path) -> Iterator[object]:
+    """Write the vectors of ONNX's operators into a folder."""
+    from conformance.specifications.onnx_operators.vectors import export  # needs onnx
+
+    return export(directory)
+
+
 def print_requirements(arguments: argparse.Namespace) -> None:
     """Run the command ``requirements``."""
     for line in requirements_page(specifications.named(arguments.specification)):
@@ -74,7 +81,7 @@ def main() -> None:
     command.add_to(commands)
     baseline.add_to(commands)
     shards.add_to(commands)
-    cases.add_to(commands, TORCH_NN.catalogue)
+    cases.add_to(commands, TORCH_NN.catalogue, {"onnx": operator_vectors})
     check.add_to(commands)
     dumps.add_to(commands)
     init.add_to(commands)

@@ -18,6 +18,7 @@ from onnx.backend.test import loader, runner  # noqa: E402
 
 from conformance.cases import default_directory, load_cases  # noqa: E402
 from conformance.cases.onnx_export import export, onnx_model, why_not  # noqa: E402
+from conformance.specifications.onnx_operators.vectors import vectors  # noqa: E402
 
 CASES = {case.id: case for case in load_cases() if not why_not(case)}
 # onnxruntime has no kernel for layout=1, and drops NaN in x: docs/findings.md
@@ -185,3 +186,22 @@ def test_importing_conformance_imports_no_onnx():
     code = "import sys, conformance, conformance.cases, conformance.__main__; print('onnx' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def is_wrong_in_onnxruntime(call):
+    """Return whether a vector shows a departure of onnxruntime that docs/findings.md has, or layout=1."""
+    functions = call.config.activations or ()
+    threshold_by_default = "ThresholdedRelu" in functions and call.config.activation_alpha is None
+    return bool(call.config.layout) or 0 in call.lengths or threshold_by_default
+
+
+def test_the_vectors_of_the_operators_are_right_and_notice_wrong_gates(tmp_path):
+    command = [sys.executable, "-m", "conformance", "cases", "export", "--specification", "onnx"]
+    done = subprocess.run([*command, "--onnx", tmp_path / "vectors"], capture_output=True, text=True, check=True)
+    tests = loader.load_model_tests(str(tmp_path), "vectors")
+    assert done.stdout == f"{len(tests)} vectors written to {tmp_path / 'vectors'}\n"
+    assert len(tests) == 56
+    wrong = {f"test_{v.name.replace('-', '_')}" for v in vectors() if is_wrong_in_onnxruntime(v.call)}
+    assert outcome(tests)[1] == wrong
+    of_lstm = {test.name for test in tests if "lstm" in test.name}
+    assert outcome(tests, "ifoc")[1] >= of_lstm

@@ -208,7 +208,7 @@ def test_an_unknown_profile_is_refused():
 def test_the_same_run_gives_the_same_report(tmp_path):
     def once(name):
         file = tmp_path / name
-        run(*backend("weight-hh-transposed"), *QUICK, "-k", "lstm", "--conformance-report", file)
+        run(*backend("weight-hh-transposed"), *QUICK, "-k", "lstm", "--diagnosis", "60", "--conformance-report", file)
         report = json.loads(file.read_text())
         return [{**row, "seconds": 0, "reproducer": None} for row in report["requirements"]]
 
