@@ -122,7 +122,6 @@ class _Noise:
         self._at = self._passes = 0
         self._norms: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._weights: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self._shifts = np.empty((2, 0))
 
     def __call__(self, shape: tuple[int, ...]) -> np.ndarray:
         size = math.prod(shape)
@@ -144,11 +143,9 @@ class _Noise:
     def quantized(self, x: np.ndarray, w: np.ndarray, grids: str) -> tuple[np.ndarray, np.ndarray]:
         """Return the data x (K, ..., n) and the weights w (n, m) or (K, n, m) on the grids of each replica."""
         replicas = x.shape[0]
-        if self._shifts.shape[1] != replicas:
-            self._shifts = np.random.Generator(np.random.SFC64(30103)).random((2, replicas))
-        shifts = self._shifts
+        shifts = _drawn_shifts(replicas)
         known = self._weights.get(id(w))
-        if known is None or known[1].shape[0] > replicas:
+        if known is None:
             sets = replicas if replicas * w.size <= MOST_QUANTIZED or w.ndim > 2 else min(replicas, REPLICAS)
             largest = np.max(np.abs(w), axis=-2 if grids == "row" else (-2, -1), keepdims=True, initial=0)
             grid = _on_grid(w, 2 * largest / WEIGHT_STEPS, shifts[0, :sets, None, None])
@@ -158,6 +155,12 @@ class _Noise:
         low, high = (f(finite, axis=axes, keepdims=True, initial=0) for f in (np.min, np.max))
         grid = _on_grid(finite, (high - low) / DATA_STEPS, shift)
         return (grid if finite is x else np.where(np.isfinite(x), grid, x)), known[1]
+
+
+@cache
+def _drawn_shifts(replicas: int) -> np.ndarray:
+    """Return each replica's shift of the grids of weights and of data, in steps: (2, K)."""
+    return np.random.Generator(np.random.SFC64(30103)).random((2, replicas))
 
 
 def _on_grid(values: np.ndarray, step: np.ndarray, shift: np.ndarray) -> np.ndarray:

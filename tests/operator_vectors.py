@@ -17,13 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from conformance.backends.onnx_oracle import OnnxOracle
+from conformance.cases.onnx_export import BOUND
 from conformance.engine.drawing import Plans
 from conformance.onnx.nodes import NodeBackend
 from conformance.specifications.onnx_operators import ONNX
 from conformance.specifications.onnx_operators.calls import NodeCall
 from conformance.specifications.onnx_operators.faults import BANK, faults
 from conformance.specifications.onnx_operators.plans import NodePlan
-from conformance.specifications.onnx_operators.vectors import BOUND, CHANGES, DTYPE, FILE, Vector, vectors, wanted
+from conformance.specifications.onnx_operators.vectors import CHANGES, DTYPE, FILE, Vector, vectors, wanted
 from reference.onnx import OPERATORS
 from tests.harness import all_checks
 

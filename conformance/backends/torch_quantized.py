@@ -1,9 +1,9 @@
 """``torch-quantized``: torch.nn's modules after torch.ao.quantization.quantize_dynamic, on the CPU.
 
 The weights are 8-bit integers with one step for each matrix; x and h are quantized in every call. Biases, gates and c
-stay float32. torch quantizes LSTM, GRU and every cell, but no RNN layer. The quantized modules
-take no unbatched input, projection or bias=False, have no gradients, and give back other parameters than they were
-given: none of it is claimed.
+stay float32. torch quantizes LSTM, GRU and every cell, but no RNN layer. The quantized modules take no unbatched
+input, projection or bias=False. They have no gradients, and give back other parameters than they were given. None of
+this is claimed.
 """
 
 from __future__ import annotations

@@ -140,7 +140,7 @@ def export(cases: Iterable[Case], directory: Path) -> tuple[list[str], dict[str,
             left_out.setdefault(reason, []).append(case.id)
             continue
         made, inputs, outputs = onnx_model(case)
-        written.append(write(directory, case.id, made, inputs, outputs, BOUND))
+        written.append(write(directory, case.id, made, inputs, outputs))
     return written, left_out
 
 
@@ -150,14 +150,13 @@ def write(
     model: ModelProto,
     inputs: dict[str, np.ndarray],
     outputs: dict[str, np.ndarray],
-    bound: float,
 ) -> str:
     """Write one test of ONNX's layout; return the name of its folder. Inputs and outputs are in the graph's order."""
     folder = directory / f"test_{name.replace('-', '_')}"
     data = folder / "test_data_set_0"
     data.mkdir(parents=True, exist_ok=True)
     save_model(model, folder / "model.onnx")
-    (folder / "data.json").write_text(json.dumps({"rtol": bound, "atol": bound}) + "\n", "utf-8")
+    (folder / "data.json").write_text(json.dumps({"rtol": BOUND, "atol": BOUND}) + "\n", "utf-8")
     for kind, arrays in (("input", inputs), ("output", outputs)):
         for k, (tensor, array) in enumerate(arrays.items()):
             (data / f"{kind}_{k}.pb").write_bytes(numpy_helper.from_array(array, tensor).SerializeToString())
