@@ -55,7 +55,7 @@ MARKERS = {
     "test_partial_claims": "slow torch",
     "test_plugin": "slow",
     "test_prose": "fast",
-    "test_quantized": "slow",
+    "test_quantized": "slow torch",
     "test_readme": "slow",
     "test_regenerate": "fast",
     "test_reproducer": "slow torch",
