@@ -32,6 +32,7 @@ MARKERS = {
     "test_exec_features": "slow",
     "test_explanation_time": "",
     "test_explain": "",
+    "test_explain_nodes": "onnx",
     "test_faults": "fast",
     "test_function": "slow",
     "test_gate": "slow",

@@ -342,7 +342,7 @@ def test_what_is_not_claimed_is_reported_and_an_exit_fails(tmp_path):
     assert status == 1, printed
     report = json.loads(file.read_text())
     rows = report["requirements"]
-    # This adapter ends the process for unclaimed features, which is no refusal; Backend and Layer themselves refuse these.
+    # This adapter ends the process for unclaimed features, which is no refusal; the base classes refuse these.
     passed = {row["id"] for row in rows if row["status"] == "passed"}
     refused = ("PARAMETERS", "INITIALIZATION", "CELLS", "GRADIENTS", "REVERSE-ALONE", "MASKS", "STATEFUL")
     assert passed == {f"UNCLAIMED-{name}" for name in refused}

@@ -13,14 +13,16 @@ import numpy as np
 
 from conformance.claims import FLOAT32_ARITHMETICS
 from conformance.diagnosis.candidates import Explained
-from conformance.dumps import files
+from conformance.dumps import files, nodes
 from conformance.dumps.clues import clues
 from conformance.dumps.files import BrokenDump
 from conformance.dumps.further import Further, further
 from conformance.dumps.judging import Judged, fitted, judge
-from conformance.dumps.recorded import Recorded, as_dtype, recorded
+from conformance.dumps.onnx_folders import is_folder_of_a_test, read_folder
+from conformance.dumps.recorded import Recorded, as_dtype, recorded, recorded_layer
 from conformance.dumps.search import SECONDS, Found, Search
 from conformance.dumps.words import joined, lines
+from conformance.specifications.onnx_operators.calls import NodeCall
 from conformance.specifications.torch_nn.calls import CellCall
 from reference.precision import ARITHMETICS
 
@@ -96,7 +98,8 @@ def explain(
     """
     if isinstance(calls, (str, os.PathLike)):
         try:
-            return _explained(files.read(Path(calls)), seconds)
+            path = Path(calls)
+            return _explained(read_folder(path) if is_folder_of_a_test(path) else files.read(path), seconds)
         except BrokenDump as error:
             raise BrokenDump(f"{os.fspath(calls)}: {error}") from error
     if isinstance(calls, Mapping):
@@ -113,11 +116,18 @@ def explain(
 
 ARGUMENTS_AND_RESULTS = frozenset(
     {"x", "h_0", "c_0", "h0", "c0", "h", "c", "lengths", "output", "h_n", "c_n", "hn", "cn", "h_1", "c_1"}
+    | {"X", "sequence_lens", "initial_h", "initial_c", "Y", "Y_h", "Y_c"}
 )
 
 
+def _read(values: Mapping[str, Any], label: str) -> Recorded:
+    return (nodes.recorded_node if nodes.is_node(values) else recorded_layer)(values, label)
+
+
 def _explained(values: Mapping[str, Any], seconds: float) -> Explanation:
-    calls = recorded(values)
+    calls = recorded(values, _read)
+    if len({isinstance(one.call, NodeCall) for one in calls}) > 1:
+        raise BrokenDump("some calls have op_type, a node's, and some have kind, a layer's; dump them in two files")
     judged = [_best_reading(one) for one in calls]
     unknown = [j for j in judged if any(_unfitted(j, name) for name in j.misshapen)]
     departures = [_of_reading(j) for j in judged if j.recorded.readings[0].id and not j.recorded.readings[0].named]
@@ -234,6 +244,9 @@ def _finite_numbers(first: dict[str, Any] | None) -> dict[str, Any] | None:
 def _of_right(judged: Sequence[Judged]) -> list[str]:
     """Return what these calls cannot show."""
     calls = [j.recorded.call for j in judged]
+    if isinstance(calls[0], NodeCall):
+        lacks = nodes.lacking(calls)
+        return [f"calls with {joined(lacks)} would show more"] if lacks else []
     lacks = []
     if all((c.h if isinstance(c, CellCall) else c.h_0) is None for c in calls):
         lacks.append("an initial state")

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from conformance.diagnosis.candidates import Candidate
+from conformance.dumps import nodes
+from conformance.dumps.judging import specification_of
 from conformance.dumps.recorded import Recorded
 from conformance.dumps.search import results_of
-from conformance.specifications.torch_nn import TORCH_NN
+from conformance.specifications.onnx_operators.calls import NodeCall
 from conformance.specifications.torch_nn.calls import CellCall, LayerCall
 from reference.parameters import parameter_shapes
 
@@ -27,7 +29,7 @@ class Further:
 
     give: tuple[str, ...]
     """The properties that the recorded calls lack, in words."""
-    call: LayerCall | CellCall
+    call: Any
     own_parameters: bool
     """Whether all parameters are new; otherwise only the biases may be."""
     element: tuple[str, tuple[int, ...]]
@@ -55,7 +57,7 @@ def further(recorded: Sequence[Recorded], candidates: Sequence[Candidate], over:
 
 def _told_apart(give: tuple[str, ...], call: Any, own: bool, candidates: Sequence[Candidate]) -> Further | None:
     results = [results_of(candidate.build(), call) for candidate in candidates]
-    right = results_of(TORCH_NN.oracle(), call)
+    right = results_of(specification_of(call).oracle(), call)
     if isinstance(right, str):
         return None
     groups: list[list[int]] = []
@@ -112,6 +114,9 @@ def _telling(right: dict[str, np.ndarray], results: Sequence[Any], firsts: Seque
 def _calls(recorded: Sequence[Recorded]) -> Iterator[tuple[tuple[str, ...], Any, bool]]:
     """Yield what a call adds to the recorded ones, in words, the call, and whether it has own parameters."""
     base = recorded[0].call
+    if isinstance(base, NodeCall):
+        yield from nodes.further_calls(base)
+        return
     sorts = _cell_sorts(base) if isinstance(base, CellCall) else _layer_sorts(base)
     had = _had(recorded)
     bias_zero = base.config.bias and all(
@@ -178,8 +183,8 @@ def _had(recorded: Sequence[Recorded]) -> set[str]:
         call = one.call
         cell = isinstance(call, CellCall)
         sort = {
-            "T": 0 if cell else call.T,  # type: ignore[union-attr]
-            "N": (0 if call.unbatched else len(call.x)) if cell else call.N,  # type: ignore[union-attr]
+            "T": 0 if cell else call.T,
+            "N": (0 if call.unbatched else len(call.x)) if cell else call.N,
             "states": (call.h if isinstance(call, CellCall) else call.h_0) is not None,
             "lengths": getattr(call, "lengths", None) is not None,
         }

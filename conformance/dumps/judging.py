@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from conformance.backends.oracle import OracleBackend
+from conformance.dumps import nodes
 from conformance.dumps.recorded import Recorded, as_dtype
 from conformance.dumps.settings import CELL_RESULTS, RESULTS
 from conformance.engine.compare import CERTAIN_MARGINS, NEAR_MARGIN, margin
+from conformance.engine.specification import Specification
 from conformance.engine.subject import Subject
-from conformance.engine.trial import Trial
+from conformance.engine.trial import Trial, trial_of
+from conformance.specifications.onnx_operators import ONNX
+from conformance.specifications.onnx_operators.calls import NodeCall
 from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.calls import CellCall, LayerCall
 from conformance.specifications.torch_nn.trials import CellTrial, LayerTrial
@@ -38,10 +41,18 @@ class RecordedCellTrial(CellTrial):
     """A recorded call of a cell."""
 
 
+def specification_of(call: Any) -> Specification:
+    """Return the specification that a recorded call belongs to."""
+    return ONNX if isinstance(call, NodeCall) else TORCH_NN
+
+
 def trial_of_recorded(recorded: Recorded, arithmetic: Arithmetic | None = None) -> Any:
     """Return a trial of the oracle that rounds as the recorded call does."""
-    subject = Subject(TORCH_NN, OracleBackend(), recorded.call.config.kind, "float64")
+    specification = specification_of(recorded.call)
+    subject = Subject(specification, specification.oracle(), recorded.call.config.kind, "float64")
     subject.arithmetic = arithmetic or recorded.arithmetic
+    if isinstance(recorded.call, NodeCall):
+        return trial_of(subject, recorded.call)
     cell = isinstance(recorded.call, CellCall)
     return (RecordedCellTrial if cell else RecordedTrial)(subject, recorded.call)
 
@@ -176,6 +187,9 @@ class Judged:
         for name, margins in self.margins.items():
             for found in np.argwhere(margins > 1):
                 index = tuple(int(i) for i in found)
+                if isinstance(call, NodeCall):
+                    yield nodes.order(call, name, index), name, index
+                    continue
                 if isinstance(call, CellCall):
                     yield (0, 0, 0, name, index), name, index
                     continue

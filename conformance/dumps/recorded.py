@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,7 +25,7 @@ from conformance.dumps.settings import (
     flag_of,
     kind_of,
 )
-from conformance.specifications.torch_nn.calls import CellCall, LayerCall, describe
+from conformance.specifications.torch_nn.calls import CellCall, describe
 from reference.config import DTYPES, numpy_dtype
 from reference.precision import ARITHMETICS, Arithmetic
 
@@ -40,8 +40,8 @@ class Recorded:
 
     label: str
     """The call's number and a slash, in messages; empty for a single call."""
-    call: LayerCall | CellCall
-    """The call in float64, which holds the numbers of every dtype."""
+    call: Any
+    """The call in float64, which holds the numbers of every dtype: of a layer, a cell or a node."""
     results: dict[str, np.ndarray]
     """The recorded results in float64, of any shape, by the names of the form's results."""
     names: dict[str, str]
@@ -80,8 +80,8 @@ class Recorded:
         return "; ".join(parts)
 
 
-def recorded(values: Mapping[str, Any]) -> list[Recorded]:
-    """Return the calls of a dump. Raises BrokenDump."""
+def recorded(values: Mapping[str, Any], read: Callable[[Mapping[str, Any], str], Recorded]) -> list[Recorded]:
+    """Return the calls of a dump, each read by ``read(values, label)``. Raises BrokenDump."""
     by_number: dict[int, dict[str, Any]] = {}
     shared: dict[str, Any] = {}
     for name, value in values.items():
@@ -95,24 +95,25 @@ def recorded(values: Mapping[str, Any]) -> list[Recorded]:
     if not values:
         raise BrokenDump("it holds nothing; dump kind, the parameters, x and output")
     if not by_number:
-        return [_recorded(shared, "")]
+        return [_labelled(read, shared, "")]
     if len(by_number) > MAX_CALLS:
         raise BrokenDump(f"it holds {len(by_number)} calls; dump at most {MAX_CALLS}")
-    loose = [name for name in shared if ALIASES.get(name, name) in RESULTS]
+    loose = [name for name in shared if ALIASES.get(name, name) in (*RESULTS, *foreign.ONNX_RESULTS)]
     if loose:
         raise BrokenDump(f"{loose[0]}: its call is not said where calls are numbered; name it 0/{loose[0]}")
-    return [_recorded({**shared, **by_number[number]}, f"{number}/") for number in sorted(by_number)]
+    return [_labelled(read, {**shared, **by_number[number]}, f"{number}/") for number in sorted(by_number)]
 
 
-def _recorded(values: Mapping[str, Any], label: str) -> Recorded:
+def _labelled(read: Callable[[Mapping[str, Any], str], Recorded], values: Mapping[str, Any], label: str) -> Recorded:
     try:
-        return _one(values, label)
+        return read(values, label)
     except BrokenDump as error:
         message = str(error)
         raise BrokenDump(message if not label or message.startswith(label) else f"{label}{message}") from error
 
 
-def _one(given: Mapping[str, Any], label: str) -> Recorded:
+def recorded_layer(given: Mapping[str, Any], label: str) -> Recorded:
+    """Return the call of a layer or a cell. Raises BrokenDump."""
     values, notes = foreign.renamed({name: value for name, value in given.items() if value is not None})
     for alias, name in ALIASES.items():
         if alias in values and name not in values:

@@ -14,11 +14,12 @@ from conformance.claims import BOOLEAN_FEATURES
 from conformance.diagnosis.candidates import Candidate, Explained, alone, best, together, with_another
 from conformance.diagnosis.probe import Match, Probe
 from conformance.diagnosis.transcript import Entry, alike, differ, plain
-from conformance.dumps.judging import Judged, trial_of_recorded
+from conformance.dumps.judging import Judged, specification_of, trial_of_recorded
 from conformance.dumps.mistakes import MISTAKES
 from conformance.dumps.recorded import Recorded
 from conformance.engine.noise import Noise
 from conformance.engine.subject import copied
+from conformance.specifications.onnx_operators.calls import NodeCall
 from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.calls import CellCall
 from conformance.specifications.torch_nn.faults.bank import COMPOSABLE
@@ -56,7 +57,7 @@ def combined(a: Any, b: Any) -> Any:
 
 
 COMBINING = replace(TORCH_NN, compose=combined)
-"""The specification, under which diagnosis makes pairs."""
+"""torch.nn, under which diagnosis makes pairs of mistakes."""
 
 
 class RecordedProbe(Probe):
@@ -97,13 +98,13 @@ class RecordedProbe(Probe):
         """Compare the numbers of a candidate with the recorded ones; None if it does not give them."""
         backend = build()
         if self.call.config.kind not in backend.features.kinds:
-            return super().match(TORCH_NN.oracle)
+            return super().match(specification_of(self.call).oracle)
         return super().match(build)
 
 
 def results_of(backend: Any, call: Any, noise: Noise | None = None) -> dict[str, np.ndarray] | str:
     """Return what a backend gives for a call, by name in float64; the name of the exception if it raises one."""
-    form = TORCH_NN.form_of(call)
+    form = specification_of(call).form_of(call)
     if call.config.dtype not in backend.features.dtypes:  # a fault of one dtype
         one = backend
         while one is not None and hasattr(one, "refuse"):
@@ -118,6 +119,9 @@ def results_of(backend: Any, call: Any, noise: Noise | None = None) -> dict[str,
             returned = getattr(built, form.ask)(*(spread(a) for a in copied(call.arguments).values()))
     except Exception as error:  # faults refuse what they do not touch, and some fail on what they misread
         return type(error).__name__
+    if isinstance(call, NodeCall):
+        outputs = zip(call.config.output_names, form.parts(returned), strict=False)
+        return {name: np.asarray(a, np.float64) for name, a in outputs if a is not None}
     names = ("h", "c") if isinstance(call, CellCall) else form.results
     parts = zip(names, form.parts(returned), strict=True)
     return {name: np.asarray(a, np.float64) for name, a in parts if a is not None}
@@ -135,15 +139,22 @@ class Found:
 
 def cost(call: Any) -> int:
     """Return the number of multiplications in a call's recurrent products."""
+    if isinstance(call, NodeCall):
+        return call.parameters["R"].size * call.T * call.N
     H, G = call.config.hidden_size, len(GATES[call.config.kind])
     return int(G * H * H) * (1 if isinstance(call, CellCall) else call.T * call.N * len(call.parameters) // 2)
+
+
+def _size(call: Any) -> int:
+    x = call.X if isinstance(call, NodeCall) else call.x
+    return int(x.size * call.config.hidden_size)
 
 
 def fewer_samples(judged: Judged) -> Recorded:
     """Return a large call cut to two of its samples, the first and a wrong one, where all shapes are documented."""
     recorded = judged.recorded
     call = recorded.call
-    if isinstance(call, CellCall) or call.unbatched or call.N <= 2 or judged.misshapen:
+    if isinstance(call, (CellCall, NodeCall)) or call.unbatched or call.N <= 2 or judged.misshapen:
         return recorded
     axes = {"x": 0 if call.config.batch_first else 1, "output": 0 if call.config.batch_first else 1}
     wrong = np.zeros(call.N, bool)
@@ -166,11 +177,13 @@ class Search:
     def __init__(self, judged: Sequence[Judged], seconds: float = SECONDS) -> None:
         self.judged = judged
         self.until = time.monotonic() + seconds
-        ordered = sorted(judged, key=lambda j: (j.right, j.recorded.call.x.size * j.recorded.call.config.hidden_size))
+        ordered = sorted(judged, key=lambda j: (j.right, _size(j.recorded.call)))
         self.probes = [
             RecordedProbe(fewer_samples(j) if cost(j.recorded.call) > LARGE else j.recorded) for j in ordered
         ]
         self.kind = ordered[0].recorded.call.config.kind
+        own = specification_of(ordered[0].recorded.call)
+        self.combining = COMBINING if own is TORCH_NN else own
         self.wrong = sum(j.wrong for j in judged)
         self.found = Found()
 
@@ -232,7 +245,7 @@ class Search:
                 if (count := self.probes[0].agreeing(fault)) >= max(MIN_AGREEING, PARTIAL_SHARE * self.wrong):
                     partial.append((count, fault))
         for _, fault in sorted(partial, key=lambda item: -item[0])[:MAX_PARTIAL]:
-            yield from with_another(COMBINING, fault, active)
+            yield from with_another(self.combining, fault, active)
 
         def rank(pair: tuple[int, int]) -> int:
             return sum(not active[k].common for k in pair)
@@ -240,7 +253,7 @@ class Search:
         for a, b in sorted(combinations(range(len(active)), 2), key=rank):
             if self.over():
                 return
-            if (pair := together(COMBINING, active[a], active[b])) is not None:
+            if (pair := together(self.combining, active[a], active[b])) is not None:
                 yield pair
 
 
@@ -263,6 +276,8 @@ def _rank(each: Explained) -> tuple[Any, ...]:
 
 def known_mistakes(kind: str, calls: Sequence[Any]) -> list[Any]:
     """Return the mistakes that touch a kind and can show in one of the calls, common ones first."""
+    if any(isinstance(call, NodeCall) for call in calls):
+        return sorted(specification_of(calls[0]).faults(kind), key=lambda fault: not fault.common)
     used = frozenset().union(*(call.uses | ({"cells"} if isinstance(call, CellCall) else set()) for call in calls))
     every: list[Any] = [*TORCH_NN.faults(kind), *(fault for fault in MISTAKES if kind in fault.kinds)]
     found = [fault for fault in every if fault.numeric and fault.features <= used]
