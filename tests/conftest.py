@@ -46,6 +46,7 @@ MARKERS = {
     "test_large_calls": "",
     "test_jax_ways": "",
     "test_layouts": "fast onnx",
+    "test_onnx_arithmetics": "",
     "test_onnx_cases": "onnx",
     "test_onnx_ops": "onnx",
     "test_onnx_oracle": "fast onnx",

@@ -3,7 +3,7 @@
 Candidates are small drawn calls of the suite. A vector notices a fault whose outputs differ by more than the vector's
 tolerance, or that raises. The script takes the candidate that notices most of what is left, until each operator's
 faults that any candidate shows are noticed, and writes conformance/specifications/onnx_operators/vectors.json and
-docs/operator-vectors.json.
+docs/operator-vectors.json and .md; ``--page`` writes the page alone.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from reference.onnx import OPERATORS
 from tests.harness import all_checks
 
 TABLE = Path(__file__).parents[1] / "docs" / "operator-vectors.json"
+PAGE = TABLE.with_suffix(".md")
 SEED, MOST_NUMBERS, OF_ONE_DRAW = 3, 160, 5
 EVERY = 4  # plans to one that is also changed
 SMALL = {"input_size": 2, "hidden_size": 2, "T": 3, "N": 3}
@@ -47,6 +48,16 @@ BY_HAND = (
         for seed in (1, 2)
     ),
 )
+SHOWN = 5  # departures in a row of the page
+HEAD = """# Vectors that ONNX's tests could have
+
+Each row is one of the vectors of `python -m conformance cases export --specification onnx --onnx DIR`
+([onnx.md](onnx.md#vectors-without-the-suite)), ready to be proposed upstream: a model of one node with free extents,
+whose parameters are inputs. The columns say how many known departures the vector notices, how many the vectors up to
+it notice together, and which it is the first to notice; [kill-matrix-operators.md](kill-matrix-operators.md) explains
+each. The order is that of use: the first three of each operator notice most. ONNX's own tests of these operators have
+no `activations`, alpha, beta, `clip`, `input_forget` nor `sequence_lens`, and constant weights.
+`python -m tests.operator_vectors --page` writes this page."""
 # What a vector cannot show: a refusal, a claim, the memory of the arrays, a second run.
 NOT_NUMBERS = {"refusals", "unclaimed", "robustness"}
 SECOND_RUN = {"onnx-runs-differ", "onnx-states-left-behind", "onnx-x-written"}
@@ -125,8 +136,27 @@ def chosen(kind: str) -> tuple[dict[str, dict], dict[str, list[str]], int]:
     return picked, noticed, len(bank)
 
 
+def page(table: dict) -> Iterator[str]:
+    """Yield the lines of the page that lists the vectors."""
+    calls = {vector.name: vector.call for vector in vectors()}
+    yield from HEAD.splitlines()
+    for kind, row in table.items():
+        yield from ("", f"## {kind}", "", "| vector | call | notices | first notices |", "| --- | --- | --- | --- |")
+        known: set[str] = set()
+        for name, noticed in row["vectors"].items():
+            new = [id_.removeprefix("onnx-") for id_ in noticed if id_ not in known]
+            known.update(noticed)
+            more = f" and {len(new) - SHOWN} more" if len(new) > SHOWN else ""
+            share = f"{len(known)} of {row['faults']}"
+            yield f"| {name} | {calls[name]!r} | {len(noticed)}; so far {share} | {', '.join(new[:SHOWN])}{more} |"
+        yield from ("", f"No vector notices: {', '.join(id_.removeprefix('onnx-') for id_ in row['missed'])}.")
+
+
 def main() -> None:
     """Run the command line."""
+    if sys.argv[1:] == ["--page"]:
+        PAGE.write_text("\n".join(page(json.loads(TABLE.read_text("utf-8")))) + "\n", "utf-8")
+        return
     stored, table = {}, {}
     for kind in OPERATORS:
         picked, noticed, most = chosen(kind)
@@ -136,6 +166,7 @@ def main() -> None:
         table[kind]["vectors"] = noticed
     FILE.write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
     TABLE.write_text(json.dumps(table, indent=1) + "\n", "utf-8")
+    PAGE.write_text("\n".join(page(table)) + "\n", "utf-8")
     for kind, row in table.items():
         print(f"{kind}: {len(row['vectors'])} vectors notice {row['noticed']} of {row['faults']}: {row['missed']}")
     assert len(vectors()) == len(stored)

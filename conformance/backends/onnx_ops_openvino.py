@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import openvino
 
-from conformance.onnx.features import ATTRIBUTES, OnnxFeatures
+from conformance.onnx.features import ATTRIBUTES, INPUTS, OnnxFeatures
 from conformance.onnx.runtime import OnnxRuntime
 
 PROPERTIES = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 2}
@@ -16,7 +16,8 @@ class OnnxOpsOpenVINO(OnnxRuntime):
     """ONNX's operators in OpenVINO, in float32 and two threads.
 
     The adapter sets the precision, because OpenVINO may choose a lower one, and two threads, because with one thread
-    arguments that do not fit raise no error (docs/findings.md). Not claimed is layout=1, which the importer ignores.
+    arguments that do not fit raise no error (docs/findings.md). Not claimed are layout=1 and P, which the importer
+    ignores: an input P is missing in the compiled model, so setting it is an error.
     Parameters are inputs of the graph: with constants and dynamic extents OpenVINO ignores sequence_lens
     (docs/findings.md), as OnnxOpsOpenVINOConstants shows.
     """
@@ -26,6 +27,7 @@ class OnnxOpsOpenVINO(OnnxRuntime):
         opsets={22},
         attributes=set(ATTRIBUTES) - {"layout"},
         activations={"Relu", "Tanh", "Sigmoid"},
+        inputs=set(INPUTS) - {"P"},
         checks_inputs=True,
         parameters="inputs",
         configurations=12,

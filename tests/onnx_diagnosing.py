@@ -1,0 +1,173 @@
+"""Diagnose each fault of the operators' bank as if it were an unknown runtime, in four arithmetics.
+
+``python -m tests.onnx_diagnosing [--every N] [--arithmetic NAME] [--only ID]`` prints a line for each fault that is not
+named first, and then a table with a row for each arithmetic.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from unittest import mock
+
+import numpy as np
+
+from conformance.diagnosis.diagnose import Diagnostician
+from conformance.diagnosis.explain import examined
+from conformance.diagnosis.transcript import alike, plain, transcript
+from conformance.engine.drawing import Streams
+from conformance.engine.profiles import PROFILES
+from conformance.onnx.nodes import NodeBackend
+from conformance.specifications.onnx_operators import ONNX
+from conformance.specifications.onnx_operators.faults import BANK, compose
+from conformance.specifications.onnx_operators.forms import NODE
+from reference.onnx import activations, nodes
+from tests.arithmetics import ARITHMETICS, is_numbers
+from tests.harness import PLANS, subject_of
+
+PLAIN_CALLS = 40  # on which faults that cannot be told apart give the same numbers
+
+
+class NodesIn(NodeBackend):
+    """A backend of the oracle's equations that computes float32 in another arithmetic."""
+
+    def __init__(self, inner, name):
+        self.inner, self.arithmetic = inner, ARITHMETICS[name]
+        self.name, self.version, self.features = f"{inner.name} in {name}", inner.version, inner.features
+
+    def node(self, config, parameters):
+        built = self.inner.node(config, parameters)
+        return built if self.arithmetic is None or config.dtype != "float32" else NodeIn(built, self.arithmetic)
+
+
+class NodeIn:
+    """A node that computes in an arithmetic."""
+
+    def __init__(self, inner, arithmetic):
+        self.inner, self.arithmetic = inner, arithmetic
+
+    def run(self, *given, **named):
+        with exchanged(self.arithmetic):
+            return self.inner.run(*given, **named)
+
+
+@contextmanager
+def exchanged(arithmetic):
+    """Exchange the arithmetic of the oracle of the operators inside this context."""
+    evaluate = nodes.evaluate
+
+    def computed(operator, *given, **named):
+        given = [arithmetic.of(a)[0] if is_numbers(a) else a for a in given]
+        named = {name: arithmetic.of(a)[0] if is_numbers(a) else a for name, a in named.items()}
+        came = evaluate(operator, *given, **named)
+        return type(came)(*(None if a is None else np.asarray(a, np.float64) for a in came))
+
+    def sigmoid(x, alpha, beta):
+        return arithmetic.sigmoid(x)
+
+    with (
+        mock.patch.object(nodes, "evaluate", computed),
+        mock.patch.dict(activations.FUNCTIONS, Sigmoid=sigmoid),
+        np.errstate(all="ignore"),
+    ):
+        yield
+
+
+def explained(fault, arithmetic):
+    """Return the verdict of the requirement that decides a fault, with its diagnosis, and the subject."""
+    kind = sorted(fault.kinds)[0]
+    backend = NodesIn(fault.build(), arithmetic)
+    dtype = "float32" if "float32" in backend.features.dtypes else sorted(backend.features.dtypes)[0]
+    subject = subject_of(backend, kind, dtype, specification=ONNX)
+    (check,) = ONNX.checks_of(fault.requirement)
+    return examined(check, Diagnostician(Streams(subject, PLANS)), PROFILES["standard"]), subject
+
+
+def made(name):
+    """Build a fault, or a pair of faults joined by ``+``."""
+    parts = [BANK[part] for part in name.split("+")]
+    return parts[0].build() if len(parts) == 1 else compose(*parts)
+
+
+def same_numbers(subject, *names):
+    """Return whether faults give the same numbers for plain calls, but for rounding."""
+    stream = Streams(subject, PLANS).of(NODE.draw)
+    calls = [trial.call for _, trial in stream.applicable(lambda call: True, PLAIN_CALLS)]
+    return all(_same(*(transcript(made(name), subject, plain, call) for name in names)) for call in calls)
+
+
+def _same(one, other):
+    arrays = [(a, b) for (_, a), (_, b) in zip(one, other, strict=False) if isinstance(a, np.ndarray)]
+    return alike(one, other) and all(np.allclose(a, b, rtol=1e-6, atol=1e-7, equal_nan=True) for a, b in arrays)
+
+
+@dataclass
+class Row:
+    """The counts of one arithmetic."""
+
+    arithmetic: str
+    faults: int = 0
+    first: int = 0
+    tied: int = 0
+    wrong: int = 0
+    none: int = 0
+    seconds: float = 0.0
+
+    def add(self, fault):
+        """Diagnose a fault, count the result, and return words if it is not named first."""
+        started = time.process_time()
+        verdict, subject = explained(fault, self.arithmetic)
+        self.seconds += time.process_time() - started
+        if verdict.passed:
+            return "not failed"
+        self.faults += 1
+        found = verdict.diagnosis or []
+        names = [entry["fault"] for entry in found]
+        if names[:1] == [fault.id]:
+            self.first += 1
+            return ""
+        if names and same_numbers(subject, names[0], fault.id):
+            self.tied += 1
+            return f"{names[0]} (the same numbers)"
+        self.none += not names
+        self.wrong += bool(names)
+        return ", ".join(names) or "none"
+
+    def cells(self):
+        """Return the cells of the row in the table."""
+        shares = [f"{count / max(1, self.faults):.1%}" for count in (self.first, self.tied, self.wrong, self.none)]
+        return [self.arithmetic, str(self.faults), *shares, f"{self.seconds / max(1, self.faults):.1f}"]
+
+
+HEADS = ("arithmetic", "faults", "named first", "another of the same numbers first", "a wrong name", "none", "s each")
+
+
+def main():
+    """Diagnose the bank and print the results."""
+    parser = argparse.ArgumentParser(prog="python -m tests.onnx_diagnosing", description=__doc__.splitlines()[0])
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="every Nth of the faults only")
+    parser.add_argument("--arithmetic", choices=ARITHMETICS, action="append", help="one of the four; repeatable")
+    parser.add_argument("--only", metavar="ID", action="append", help="one fault; repeatable")
+    options = parser.parse_args()
+    faults = [BANK[id_] for id_ in options.only] if options.only else list(numeric_faults())[:: options.every]
+    rows = [Row(name) for name in options.arithmetic or ARITHMETICS]
+    for row in rows:
+        for number, fault in enumerate(faults, 1):
+            if told := row.add(fault):
+                print(f"{number}/{len(faults)} {row.arithmetic} {fault.id}: {told}", flush=True)
+    for cells in (HEADS, ["---"] * len(HEADS), *(row.cells() for row in rows)):
+        print(f"| {' | '.join(cells)} |")
+
+
+def numeric_faults():
+    """Yield the faults whose requirement compares numbers: refusals and claims are decided without."""
+    for fault in BANK.values():
+        apart = ("ONNX-REFUSE-", "ONNX-UNCLAIMED-", "ONNX-OUTPUTS", "ONNX-STATIC")
+        if not fault.requirement.startswith(apart):
+            yield fault
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The operators in strangers' arithmetic: right nodes conform, wrong ones fail and are named; the page of vectors."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from conformance.backends.onnx_oracle import OnnxOracle
+from conformance.engine.profiles import PROFILES
+from conformance.specifications.onnx_operators import ONNX
+from conformance.specifications.onnx_operators.faults import BANK
+from conformance.specifications.onnx_operators.vectors import vectors
+from tests import operator_vectors
+from tests.arithmetics import ARITHMETICS
+from tests.harness import verdicts
+from tests.onnx_diagnosing import NodesIn, Row, explained, same_numbers
+
+FOREIGN = [name for name, arithmetic in ARITHMETICS.items() if arithmetic]
+SMOKE = replace(PROFILES["smoke"], shrink_attempts=0)
+
+
+@pytest.mark.parametrize(("name", "kind"), list(zip(FOREIGN, ("LSTM", "GRU", "RNN"), strict=True)))
+def test_right_nodes_conform_in_each_arithmetic(name, kind):
+    backend = NodesIn(OnnxOracle(), name)
+    backend.features = replace(backend.features, operators={kind}, dtypes={"float32"})
+    found = {r: v.failure for r, _, _, v, _ in verdicts(backend, SMOKE, None, ONNX) if not v.passed}
+    assert {r: failure for r, failure in found.items() if "no example could be drawn" not in failure} == {}
+
+
+def test_each_arithmetic_rounds_in_its_own_way():
+    call = next(vector.call for vector in vectors() if vector.kind == "GRU" and vector.call.config.activations is None)
+    given = call.arguments
+    every = {name: NodesIn(OnnxOracle(), name).node(call.config, call.parameters).run(**given)["Y"]
+             for name in ARITHMETICS}  # fmt: skip
+    for name in FOREIGN:
+        assert every[name].dtype == np.float32
+        np.testing.assert_allclose(every[name], every["oracle"], rtol=1e-4, atol=1e-5)
+        assert not np.array_equal(every[name], every["oracle"])
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+@pytest.mark.parametrize("id_", ["onnx-lstm-order-ifco", "onnx-input-forget-ignored", "onnx-lengths-ignored"])
+def test_a_fault_is_named_in_each_arithmetic(id_, name):
+    verdict, subject = explained(BANK[id_], name)
+    assert [entry["fault"] for entry in verdict.diagnosis][:1] == [id_]
+    assert same_numbers(subject, id_, id_)
+    assert not same_numbers(subject, id_, "onnx-lstm-order-oifc" if "LSTM" in BANK[id_].kinds else "onnx-rb-twice")
+
+
+def test_the_counts_of_the_script():
+    row = Row("float32")
+    assert row.add(BANK["onnx-gru-update-inverted"]) == ""
+    assert (row.faults, row.first, row.wrong, row.none) == (1, 1, 0, 0)
+
+
+def test_the_page_of_vectors_is_that_of_the_data():
+    table = json.loads(operator_vectors.TABLE.read_text("utf-8"))
+    assert operator_vectors.PAGE.read_text("utf-8") == "\n".join(operator_vectors.page(table)) + "\n"
+    assert {name for row in table.values() for name in row["vectors"]} == {vector.name for vector in vectors()}
