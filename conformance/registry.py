@@ -45,6 +45,8 @@ BUILT_IN: dict[str, tuple[str, tuple[str, ...], str]] = {
     ),
     "onnx-ops-ort": ("conformance.backends.onnx_ops_ort:OnnxOpsOrt", ("onnx", "onnxruntime"), "onnx-ops"),
     "onnx-ops-openvino": ("conformance.backends.onnx_ops_openvino:OnnxOpsOpenVINO", ("onnx", "openvino"), "openvino"),
+    "onnx-ops-opencv": ("conformance.backends.onnx_ops_opencv:OnnxOpsOpenCV", ("onnx", "cv2"), "opencv"),
+    "onnx-ops-tract": ("conformance.backends.onnx_ops_tract:OnnxOpsTract", ("onnx", "tract"), "tract"),
     "onnx-ops-reference": ("conformance.backends.onnx_ops_reference:OnnxOpsReference", ("onnx",), "onnx-ops"),
     "keras": ("conformance.backends.keras_layers:Keras", ("keras", "torch"), "keras"),
     "flax": ("conformance.backends.flax_linen:Linen", ("flax", "jax"), "flax"),

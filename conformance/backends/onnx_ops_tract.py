@@ -1,0 +1,62 @@
+"""``onnx-ops-tract``: ONNX's operators in tract."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import onnx
+import tract
+
+from conformance.onnx.features import INPUTS, OnnxFeatures
+from conformance.onnx.runtime import OnnxRuntime
+
+
+class OnnxOpsTract(OnnxRuntime):
+    """ONNX's operators in tract, which reads models from files.
+
+    A free number of samples ends the process (docs/findings.md), so the shapes are fixed. It refuses sequence_lens as an
+    input, and layout=1 with two directions; it ignores direction=reverse, clip, input_forget and activations.
+    """
+
+    name, version = "onnx-ops-tract", f"tract {tract.version()}"
+    features = OnnxFeatures(
+        attributes={"linear_before_reset"},
+        inputs=set(INPUTS) - {"sequence_lens"},
+        directions={"forward", "bidirectional"},
+        # tanh and sigmoid are rational approximations that end short of 1 by up to 12 u.
+        float32_arithmetic="approximate-activations",
+        checks_inputs=True,
+        parameters="inputs",
+        fixed_shapes=True,
+        configurations=40,
+    )
+
+    script = """
+import tempfile
+from pathlib import Path
+
+import tract
+
+with tempfile.TemporaryDirectory() as folder:
+    file = Path(folder) / "model.onnx"
+    file.write_bytes(model)
+    loaded = tract.onnx().load(file)
+runnable = loaded.into_model().into_runnable()
+outputs = dict(zip(outputs, (a.to_numpy() for a in runnable.run(list(inputs.values())))))
+"""
+
+    def prepare(self, model):
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "model.onnx"
+            file.write_bytes(model)
+            loaded = tract.onnx().load(file)
+        inputs = [loaded.input_name(k) for k in range(loaded.input_count())]
+        outputs = [output.name for output in onnx.load_model_from_string(model).graph.output]  # tract names all of them Y
+        runnable = loaded.into_model().into_runnable()
+
+        def run(given):
+            came = runnable.run([given[name] for name in inputs])
+            return {name: array.to_numpy() for name, array in zip(outputs, came, strict=True)}
+
+        return run
