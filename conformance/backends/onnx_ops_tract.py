@@ -15,8 +15,8 @@ from conformance.onnx.runtime import OnnxRuntime
 class OnnxOpsTract(OnnxRuntime):
     """ONNX's operators in tract, which reads models from files.
 
-    A free number of samples ends the process (docs/findings.md), so the shapes are fixed. It refuses sequence_lens as an
-    input, and layout=1 with two directions; it ignores direction=reverse, clip, input_forget and activations.
+    A free number of samples ends the process (docs/findings.md), so the shapes are fixed. tract refuses sequence_lens
+    as an input, and layout=1 with two directions. It ignores direction=reverse, clip, input_forget and activations.
     """
 
     name, version = "onnx-ops-tract", f"tract {tract.version()}"
@@ -52,7 +52,8 @@ outputs = dict(zip(outputs, (a.to_numpy() for a in runnable.run(list(inputs.valu
             file.write_bytes(model)
             loaded = tract.onnx().load(file)
         inputs = [loaded.input_name(k) for k in range(loaded.input_count())]
-        outputs = [output.name for output in onnx.load_model_from_string(model).graph.output]  # tract names all of them Y
+        # The model's own names: tract calls all outputs Y.
+        outputs = [output.name for output in onnx.load_model_from_string(model).graph.output]
         runnable = loaded.into_model().into_runnable()
 
         def run(given):

@@ -32,11 +32,11 @@ def run(operator, given, outputs=None, then=None, **attributes):
     for name, array in given.items():
         net.setInput(array, name)
     names = net.getUnconnectedOutLayersNames()
-    came = {name: np.array(a) for name, a in zip(names, net.forward(names))}
+    came = {name: np.array(a) for name, a in zip(names, net.forward(names), strict=True)}
     if then is None:
         return came
     net.setInput(then, "X")
-    return {name: np.array(a) for name, a in zip(names, net.forward(names))}
+    return {name: np.array(a) for name, a in zip(names, net.forward(names), strict=True)}
 
 
 def compare(what, got, expected):

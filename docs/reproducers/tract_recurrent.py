@@ -32,7 +32,7 @@ def run(operator, given, samples=None, **attributes):
         file = Path(folder) / "model.onnx"
         file.write_bytes(model.SerializeToString())
         runnable = tract.onnx().load(file).into_model().into_runnable()
-    return {name: a.to_numpy() for name, a in zip(outputs, runnable.run([*given.values()]))}
+    return {name: a.to_numpy() for name, a in zip(outputs, runnable.run([*given.values()]), strict=True)}
 
 
 def drawn(operator, T=4, N=2, I=3, H=2):
