@@ -52,6 +52,11 @@ class LayerCall:
         return 1 if self.unbatched else self.x.shape[0 if self.config.batch_first else 1]
 
     @property
+    def samples_axis(self) -> int:
+        """The axis of the samples in the output of a batch."""
+        return 0 if self.config.batch_first else 1
+
+    @property
     def result_shapes(self) -> tuple[tuple[int, ...] | None, ...]:
         """The documented shapes of output, h_n and c_n, the last None unless lstm."""
         config, batch = self.config, () if self.unbatched else (self.N,)

@@ -291,7 +291,7 @@ def samples(call, order):
 
 def samples_of(call, order):
     """Return the view that keeps the samples of ``order`` of a result, in that order."""
-    axis = 0 if call.config.batch_first else 1
+    axis = call.samples_axis
     return lambda r: Result(np.take(r.output, order, axis), r.h_n[:, order], optional(r.c_n, (slice(None), order)))
 
 
