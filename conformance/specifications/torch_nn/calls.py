@@ -32,6 +32,8 @@ class LayerCall:
     lengths: tuple[int, ...] | None = None
     values: str = ""
     masks: tuple[np.ndarray, ...] | None = None
+    every_step: ClassVar[bool] = True
+    """Whether the output has all steps."""
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -77,6 +77,8 @@ class MaskCall(LayerCall):
 @dataclass(frozen=True, eq=False, repr=False)
 class LastCall(LayerCall):
     """A call of ``Layer.forward_last``."""
+
+    every_step: ClassVar[bool] = False
 
     @property
     def samples_axis(self) -> int:
