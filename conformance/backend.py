@@ -51,9 +51,29 @@ class Layer:
         The results are new arrays, and the arguments stay unchanged. Raises Unsupported for features that the backend
         does not claim, and any other exception for invalid arguments: a wrong shape or dtype, one of lstm's two
         states without the other, c_0 for another kind, lengths that are not as above.
+        Behind the feature ``output``, where "all" is the default.
         Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html, "Inputs" and "Outputs".
         """
-        raise NotImplementedError
+        raise Unsupported("the output of all steps is not returned")
+
+    def forward_last(
+        self,
+        x: np.ndarray,
+        h_0: np.ndarray | None = None,
+        c_0: np.ndarray | None = None,
+        lengths: Sequence[int] | None = None,
+    ) -> Result:
+        """Compute ``forward`` and return its Result with the last output alone: (N, D*O), or (D*O) unbatched.
+
+        It holds the last output of each direction of the last layer, side by side: of the forward direction that at
+        the last step, of the reverse direction that at the first, where it ends; with lengths at each sample's own end.
+        These are the last layer's rows of h_n. h_n, c_n, arguments and errors are as in ``forward``.
+
+        Behind the feature ``output="last"``. Raises Unsupported if it is not claimed.
+        Source: https://keras.io/api/layers/recurrent_layers/lstm/, "return_sequences"; of two directions
+        https://keras.io/api/layers/recurrent_layers/bidirectional/, merge_mode="concat".
+        """
+        raise Unsupported("the last output alone is not returned")
 
     def parameters(self) -> Mapping[str, np.ndarray]:
         """Return the loaded parameters by their documented names, in the documented order and shapes.

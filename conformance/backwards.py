@@ -1,4 +1,4 @@
-"""The names of gradients and of cotangents, and the part of them that a backend claims."""
+"""The names of gradients, of cotangents and of outputs, and the part of them that a backend claims."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ OF_LSTM = frozenset({"c_0", "c", "weight_hr", "d_c_n", "d_c"})
 """The names that no other kind has."""
 GRADIENTS = {"gradients": OF_LAYERS, "cell_gradients": OF_CELLS, "training_gradients": OF_LAYERS}
 """The names of the gradients behind each claim, parameters without the suffix of their layer."""
-PARTS = GRADIENTS | {"cotangents": (*COTANGENTS, *CELL_COTANGENTS)}
+OUTPUTS = ("all", "last")
+PARTS = GRADIENTS | {"cotangents": (*COTANGENTS, *CELL_COTANGENTS), "output": OUTPUTS}
 """The names of which such a claim may be a set."""
 
 

@@ -32,7 +32,8 @@ class Features:
     ``kinds`` and ``dtypes`` may be given as any iterable of names, or as one name; they are stored as frozensets.
     Members of an enumeration of strings are stored as plain names, and numbers of NumPy as plain numbers.
     Raises ValueError for an unknown kind, dtype, extent, arithmetic or claim, for no kinds or no dtypes, for a limit
-    or size below 1, and for claims by a kind that is not in ``kinds``.
+    or size below 1, for claims by a kind that is not in ``kinds``, and for ``OF_EVERY_STEP`` without the output of all
+    steps.
     """
 
     kinds: Iterable[str] = frozenset(KINDS)
@@ -88,6 +89,10 @@ class Features:
     cotangents: Iterable[str] = frozenset(COTANGENTS)
     """The cotangents that gradients are computed of: some of "d_output", "d_h_n" and "d_c_n" for layers, "d_h" and
     "d_c" for cells. None of a layer's, or none of a cell's, stands for all of these."""
+    output: Iterable[str] = frozenset({"all"})
+    """The outputs that a layer returns: "all" is ``Layer.forward``, with the output of all steps, and "last" is
+    ``Layer.forward_last``, with the last one alone. With "last" alone the suite asks ``forward_last`` for everything
+    that can be seen without the other steps."""
     torch_behaviors: bool = False
     """``Layer.torch_behavior``: what torch promises of its modules beyond numbers, for backends of torch modules."""
 
@@ -132,6 +137,9 @@ class Features:
                 object.__setattr__(self, claim.name, plain_part(claim.name, value, self.kinds))
         if not self.layers:
             object.__setattr__(self, "cells", True)
+        if "all" not in self.output:
+            beside = [name for name in OF_EVERY_STEP if self.claims(name)]
+            require(not beside, "output", f"'all' as well beside {', '.join(beside)}", sorted(self.output))
         for name in ("hidden_sizes", "input_sizes", "boundaries"):
             object.__setattr__(self, name, self._plain_sizes(name))
         for name in ("configurations", "most_steps"):
@@ -177,8 +185,9 @@ class Features:
         told += [
             f"{name} {', '.join(data[name])} alone {'are asked for' if name in GRADIENTS else 'are given'}"
             for name in PARTS
-            if not isinstance(data[name], bool) and data[name] != list(COTANGENTS)
+            if name != "output" and not isinstance(data[name], bool) and data[name] != list(COTANGENTS)
         ]
+        told += ["the last output alone is returned"] * ("all" not in self.output)
         return told + [
             f"{kind}: " + ", ".join(f"{name}={value}" for name, value in changes.items())
             for kind, changes in data["by_kind"].items()
@@ -264,6 +273,10 @@ class Features:
         return data
 
 
+OF_EVERY_STEP = (
+    "gradients", "dropout", "training_gradients", "reverse_alone", "masks", "stateful", "torch_behaviors",
+)  # fmt: skip
+"""The features whose methods return or take the output of all steps."""
 NOT_CLAIMED = ("deterministic", "fixed_shapes")  # boolean fields that describe the backend and claim nothing
 BOOLEAN_FEATURES = tuple(
     f.name for f in fields(Features) if (f.type in (bool, "bool") or f.name in GRADIENTS) and f.name not in NOT_CLAIMED

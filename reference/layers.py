@@ -95,6 +95,15 @@ def step(
     return evaluate_cell(config, as64, np.asarray(x, np.float64), h, c)
 
 
+def last_of(config: LayerConfig, result: Result) -> Result:
+    """Return a layer's result with the last output of each direction alone: (N, D*O), or (D*O) unbatched.
+
+    Source: Keras, "return_sequences" and Bidirectional.
+    """
+    ends = [result.h_n[row] for row in range(-config.directions, 0)]
+    return result._replace(output=np.concatenate(ends, axis=-1))
+
+
 # The functions below also evaluate disturbed arrays (reference.precision), which behave as float64 arrays.
 
 

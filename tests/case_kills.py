@@ -57,6 +57,7 @@ BEYOND = (
 )
 FAMILIES_BEYOND = {
     "loading", "gradients of cells", "gradients of training calls", "reverse direction alone", "masks", "kept states",
+    "last output alone",
 }  # fmt: skip
 FAULTS_BEYOND = {
     "units-past-1024-zero", "samples-past-1024-zero", "samples-past-65535-zero", "steps-counted-in-16-bits",

@@ -30,6 +30,7 @@ MARKERS = {
     "test_diagnosis": "slow torch",
     "test_discrimination": "",
     "test_exec_features": "slow",
+    "test_last_output": "slow",
     "test_explanation_time": "",
     "test_explain": "",
     "test_explain_nodes": "onnx",

@@ -98,7 +98,7 @@ class SharedStream(Stream):
 
     def trial(self, plan):
         subject = self.subject
-        claimed = tuple(getattr(subject.features, name, None) for name in ("gradients", "cell_gradients"))
+        claimed = tuple(getattr(subject.features, name, None) for name in ("gradients", "cell_gradients", "output"))
         key = plan, subject.kind, subject.dtype, subject.arithmetic, claimed
         if key not in KNOWN:
             KNOWN[key] = plan.build(subject.kind, subject.dtype), {}, {}
@@ -160,11 +160,15 @@ def dtype_of(fault: Fault) -> str:
 
 
 def built(fault: Fault, kinds: Iterable[str] | None = None):
-    """Build a fault in one dtype, for ``kinds`` or all its kinds; it has gradients only if these decide it."""
-    backend = fault.build()
-    gradients = backend.features.gradients and "gradients" in CATALOGUE[fault.requirement].needs
+    """Build a fault in one dtype, for ``kinds`` or all its kinds.
+
+    It has gradients, and last outputs alone, only if these decide it.
+    """
+    backend, deciding = fault.build(), CATALOGUE[fault.requirement]
+    gradients = backend.features.gradients and "gradients" in deciding.needs
+    output = backend.features.output if "output.last" in deciding.needs or "output" in deciding.unless else "all"
     backend.features = replace(
-        backend.features, kinds=kinds or fault.kinds, dtypes={dtype_of(fault)}, gradients=gradients
+        backend.features, kinds=kinds or fault.kinds, dtypes={dtype_of(fault)}, gradients=gradients, output=output
     )
     return backend
 

@@ -21,6 +21,7 @@ FEATURES = {{
     "kinds": ["gru"], "cells": True, "parameters": True, "gradients": True, "dropout": True, "cell_gradients": True,
     "parameters_set": True, "training_gradients": True, "by_kind": {{"gru": {{"unbatched": False}}}},
     "input_sizes": [3, 4], "boundaries": [20], "reverse_alone": True, "masks": True, "stateful": True,
+    "output": ["all", "last"],
 }}
 
 
@@ -53,6 +54,9 @@ def answer(method, handle=None, config=None, **given):
     if method == "forward_masked":
         mask = np.array(given.pop("mask"), bool)
         return arrays(one.forward_masked(**given, mask=~mask if MISTAKE else mask)._asdict())
+    if method == "forward_last":
+        result = one.forward_last(**given)
+        return arrays(result._replace(output=result.output[..., ::-1] if MISTAKE else result.output)._asdict())
     if method == "forward_stateful":
         if MISTAKE:
             one.reset()
@@ -105,7 +109,7 @@ def test_every_feature_crosses(tmp_path, pytestconfig, mistake):
     report = run(f"exec:{sys.executable} {path}", profile="smoke", processes=1, diagnosis="off")
     found = {finding.requirement: finding.status for finding in report.findings}
     features = {"LOAD-EVERY", "CELL-GRADIENT-EQUATION", "TRAINING-GRADIENT-EQUATION", "REVERSE-ALONE-EQUATION"}
-    features |= {"MASK-EQUATION", "STATEFUL-CONTINUES"}
+    features |= {"MASK-EQUATION", "STATEFUL-CONTINUES", "LAST-H-N"}
     assert features | {"UNCLAIMED-UNBATCHED"} <= set(found)
     if mistake:
         assert features <= {finding.requirement for finding in report.failures}

@@ -1,4 +1,4 @@
-"""The reverse direction alone, masks and kept states: the oracle, adapters that have them, and adapters that do not."""
+"""The reverse direction alone, masks, last outputs and kept states: the oracle, adapters with and without them."""
 
 import subprocess
 import sys
@@ -18,15 +18,14 @@ from conformance.layouts import join
 from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from conformance.specifications.torch_nn.faults import BANK
-from conformance.specifications.torch_nn.optional_forms import masked_layers, reverse_layers
+from conformance.specifications.torch_nn.optional_forms import last_outputs, masked_layers, reverse_layers
 from reference.config import KINDS
 from reference.parameters import parameter_shapes
 from tests.harness import PLANS, QUICK, all_checks, failures, subject_of, verdict_of
 
 SMOKE = replace(QUICK, examples=PROFILES["smoke"].examples)
-OPTIONAL = ("REVERSE-ALONE", "MASK", "MASKS", "STATEFUL")
-CHECKS = [check for check in all_checks() if any(f"{name}-" in f"{check.requirement}-" for name in OPTIONAL)]
-CLAIMS = ("reverse_alone", "masks", "stateful")
+CLAIMS = ("reverse_alone", "masks", "stateful", "output.last")
+CHECKS = [check for check in all_checks() if check.entry.needs & {*CLAIMS} or check.entry.unless in CLAIMS]
 
 
 def drawn(kind, **arguments):
@@ -73,6 +72,15 @@ def test_the_reverse_direction_is_torchs_layer_on_the_flipped_sequence(kind):
     config, parameters, x, h_0, c_0 = drawn(kind, num_layers=2)
     output, *ends = called(module_of(config, parameters), x[::-1], h_0, c_0)
     expect_close(reference.forward(config, parameters, x, h_0, c_0, reverse=True), [output[::-1], *ends])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_last_output_is_torchs_last_step_forward_and_its_first_step_in_reverse(kind, bidirectional):
+    config, parameters, x, h_0, c_0 = drawn(kind, num_layers=2, bidirectional=bidirectional)
+    output, *ends = called(module_of(config, parameters), x, h_0, c_0)
+    got = OracleBackend().layer(config, parameters).forward_last(x, h_0, c_0)
+    expect_close(got, [np.concatenate([output[-1, :, :4], output[0, :, 4:]], axis=-1), *ends])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -138,6 +146,9 @@ class OneLayer(CheckedLayer):
     def compute(self, x, h_0, c_0, lengths):
         return self.inner.forward(x, h_0, c_0, None if lengths is None else lengths.tolist())
 
+    def compute_last(self, x, h_0, c_0, lengths):
+        return self.inner.forward_last(x, h_0, c_0, lengths)
+
     def compute_masked(self, x, h_0, c_0, mask):
         return self.inner.forward_masked(x, h_0, c_0, mask)
 
@@ -173,7 +184,7 @@ def applying(backend):
     return {check.requirement for check in CHECKS if TORCH_NN.combinations(backend.features, check.entry)}
 
 
-UNCLAIMED = {"UNCLAIMED-REVERSE-ALONE", "UNCLAIMED-MASKS", "UNCLAIMED-STATEFUL"}
+UNCLAIMED = {"UNCLAIMED-REVERSE-ALONE", "UNCLAIMED-MASKS", "UNCLAIMED-STATEFUL", "UNCLAIMED-LAST-OUTPUT"}
 
 
 @pytest.mark.parametrize(
@@ -183,13 +194,15 @@ UNCLAIMED = {"UNCLAIMED-REVERSE-ALONE", "UNCLAIMED-MASKS", "UNCLAIMED-STATEFUL"}
         Checked(),
         Checked(reverse_alone=True, masks=True),
         Checked(masks=True, lengths=False, bidirectional=False),
+        Checked(output=("all", "last")),
     ],
-    ids=["old", "none", "two", "narrow"],
+    ids=["old", "none", "two", "narrow", "last"],
 )
 def test_such_an_adapter_conforms(backend):
-    claimed = [name for name in CLAIMS if getattr(backend.features, name)]
+    claimed = [name for name in CLAIMS if backend.features.claims(name)]
     asked = applying(backend)
-    assert len(asked & UNCLAIMED) == 3 - len(claimed)
+    assert len(asked & UNCLAIMED) == 4 - len(claimed)
+    assert ("LAST-FORWARD" in asked) == ("output.last" in claimed)
     assert ("MASK-EQUATION" in asked) == ("masks" in claimed)
     assert ("MASK-LENGTHS" in asked) == ("masks" in claimed and backend.features.lengths)
     assert not failures(backend, SMOKE, CHECKS)
@@ -211,13 +224,20 @@ def test_what_is_claimed_and_refused_fails():
 
 def test_the_oracle_conforms_and_every_requirement_applies_to_it():
     assert applying(OracleBackend()) == {check.requirement for check in CHECKS} - UNCLAIMED
-    assert len(CHECKS) == 17
+    assert len(CHECKS) == 24
     assert all("Keras" in (entry := CATALOGUE[check.requirement]).source or "ONNX" in entry.source
                for check in CHECKS if "UNCLAIMED" not in check.requirement)  # fmt: skip
     assert not failures(OracleBackend(), SMOKE, CHECKS)
 
 
-@pytest.mark.parametrize(("fault", "kind"), [("masked-output-repeated", "gru"), ("reverse-alone-forward", "rnn_tanh")])
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ("masked-output-repeated", "gru"),
+        ("reverse-alone-forward", "rnn_tanh"),
+        ("last-output-of-the-first-step", "lstm"),
+    ],
+)
 def test_a_failure_is_made_small_and_has_a_script(fault, kind, tmp_path):
     backend = BANK[fault].build()
     backend.asked_as = f"conformance.faults:{fault}"
@@ -232,7 +252,7 @@ def test_a_failure_is_made_small_and_has_a_script(fault, kind, tmp_path):
     assert right.returncode == 0, right.stdout + right.stderr
 
 
-@pytest.mark.parametrize("draw", [reverse_layers, masked_layers])
+@pytest.mark.parametrize("draw", [reverse_layers, masked_layers, last_outputs])
 def test_calls_are_stored_and_read_again(draw):
     subject = subject_of(OracleBackend(), "lstm")
     for plan in PLANS.block(TORCH_NN, draw, subject.features, 0)[:8]:
@@ -245,4 +265,4 @@ def test_calls_are_stored_and_read_again(draw):
             assert (other is None) == (value is None)
             assert value is None or np.array_equal(np.asarray(other), np.asarray(value))
         assert [smaller.build("gru", "float64") for cut in plan.cuts(subject.features)[:3] for smaller in cut(plan)]
-        assert "mask" in repr(call) or "reverse" in repr(call)
+        assert any(word in repr(call) for word in ("mask", "reverse", "last output"))

@@ -213,7 +213,7 @@ def test_claims_as_data_and_in_words():
     assert Features(gradients=np.True_, cell_gradients=1).as_json()["gradients"] is True
     with pytest.raises(ValueError, match="a part of"):
         Features().claims("gradients.y")
-    assert set(PARTS) == {"gradients", "cell_gradients", "training_gradients", "cotangents"}
+    assert set(PARTS) == {"gradients", "cell_gradients", "training_gradients", "cotangents", "output"}
 
 
 # --- adapters -----------------------------------------------------------------------------------------

@@ -90,12 +90,21 @@ class CheckedLayer(Layer):
         refuse(self.features, "parameters_set", True)
         self.build(split(self.config, dict(parameters)))
 
-    @abstractmethod
     def compute(self, x, h_0, c_0, lengths) -> Result:
-        """Compute ``forward`` for valid arguments; lengths are an array of int64."""
+        """Compute ``forward`` for valid arguments; lengths are an array of int64. Left out with output="last"."""
+        raise Unsupported("the output of all steps is not returned")
 
     def forward(self, x, h_0=None, c_0=None, lengths=None):
+        refuse(self.features, "output.all", True)
         return self.compute(*self._checked(x, h_0, c_0, lengths))
+
+    def forward_last(self, x, h_0=None, c_0=None, lengths=None):
+        refuse(self.features, "output.last", True)
+        return self.compute_last(*self._checked(x, h_0, c_0, lengths))
+
+    def compute_last(self, x, h_0, c_0, lengths) -> Result:
+        """Compute ``forward_last`` for valid arguments; lengths are an array of int64."""
+        raise Unsupported("the last output alone is not returned")
 
     def forward_masked(self, x, h_0=None, c_0=None, mask=None):
         refuse(self.features, "masks", True)

@@ -226,6 +226,7 @@ class ExecLayer(Layer):
         self.claims, self.there = claims, Handle(program, method, config, parameters)
 
     def forward(self, x, h_0=None, c_0=None, lengths=None):
+        refuse(self.claims, "output.all", True)
         return self._result(self.there.ask("forward", x=x, h_0=h_0, c_0=c_0, lengths=lengths))
 
     def forward_training(self, x, h_0=None, c_0=None, lengths=None, *, seed):
@@ -251,6 +252,10 @@ class ExecLayer(Layer):
         return self._result(answer), self.there.arrays(answer.get("gradients"))
 
     # A program need not know these methods.
+
+    def forward_last(self, x, h_0=None, c_0=None, lengths=None):
+        refuse(self.claims, "output.last", True)
+        return self._result(self.there.ask("forward_last", x=x, h_0=h_0, c_0=c_0, lengths=lengths))
 
     def forward_masked(self, x, h_0=None, c_0=None, mask=None):
         refuse(self.claims, "masks", True)

@@ -13,7 +13,7 @@ from conformance.backend import Backend, Cell, Features, Layer, Result
 from conformance.version import __version__
 from reference.config import require
 from reference.gradients import cell_gradients, gradients
-from reference.layers import forward
+from reference.layers import forward, last_of
 from reference.parameters import check_parameters, parameter_shapes
 
 GRADIENT_ARGUMENTS = ("x", "h_0", "c_0", "lengths", "d_output", "d_h_n", "d_c_n")
@@ -63,6 +63,9 @@ class OracleLayer(Layer):
         return Result(
             output.astype(self.dtype), h_n.astype(self.dtype), None if c_n is None else c_n.astype(self.dtype)
         )
+
+    def forward_last(self, x, h_0=None, c_0=None, lengths=None):
+        return last_of(self.config, self.forward(x, h_0, c_0, lengths))
 
     def forward_masked(self, x, h_0=None, c_0=None, mask=None):
         return self._rounded(forward(self.config, self._parameters, x, h_0, c_0, mask=mask))
@@ -149,7 +152,7 @@ class OracleBackend(Backend):
     features = Features(
         dtypes=reference.DTYPES, cells=True, parameters=True, gradients=True, dropout=True, initialization=True,
         cell_gradients=True, parameters_set=True, training_gradients=True, reverse_alone=True, masks=True,
-        stateful=True,
+        stateful=True, output=("all", "last"),
     )  # fmt: skip
 
     def layer(self, config, parameters):

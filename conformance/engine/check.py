@@ -176,8 +176,8 @@ class Check:
             self.law(trial)
         except Failed as failure:
             verdict.replayed, verdict.margin, verdict.steps = "fails", failure.margin, trial.steps
-            verdict.fail(failure, call)
-            return call
+            verdict.fail(failure, trial.call)
+            return trial.call
         verdict.replayed = "passes now"
         return None
 

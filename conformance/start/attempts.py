@@ -94,6 +94,9 @@ def of_layers(features: Features, kinds: Sequence[str]) -> Iterator[Attempt]:
         if able is not None:
             settings = (claimed(features, able, "initial_state"),) if feature == "gradients" else ()
             yield Attempt(f"{feature} of {able}", method, (layer_config(features, able, feature), *settings))
+    both = next((kind for kind in kinds if all(claimed(features, kind, f"output.{o}") for o in ("all", "last"))), None)
+    if both is not None:
+        yield Attempt(f"the last output alone of {both}", "last", (layer_config(features, both),))
     if claimed(features, main, "initialization"):
         yield Attempt(f"initial parameters of {main}", "initialized", (config,))
     for words, arguments in invalid_calls(features, main):

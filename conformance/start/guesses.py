@@ -63,6 +63,22 @@ def layer_results(config: LayerConfig, x: Shape) -> Documented:
     return documented
 
 
+def last_results(config: LayerConfig, documented: Documented) -> Documented:
+    """Return the results of ``forward_last`` where ``layer_results`` documents those of ``forward``."""
+    (every, order, _), (states, *_) = (documented[name] or ((), "", []) for name in ("output", "h_n"))
+    batch, width = states[1:-1], every[-1]
+    letters = order.rpartition(", ")[2].rstrip(")")
+    likely: Candidates = [
+        (every, f"{order}: every step? Return the last output alone"),
+        ((1, *batch, width), "an axis of one step was left in: take output[0]"),
+        ((*batch, 1, width), "an axis of one step was left in: take output[..., 0, :]"),
+        ((*batch, config.output_size), "one direction alone: join the last outputs of both"),
+        ((config.directions, *batch, config.output_size), "the directions are columns, not rows, of an output"),
+        ((every[0], width), f"the step or sample of another axis than the steps of x {order}"),
+    ]
+    return documented | {"output": ((*batch, width), f"(N, {letters})" if batch else f"({letters})", likely)}
+
+
 def cell_results(config: CellConfig, x: Shape) -> Documented:
     """Return the results of ``step`` for x of that shape."""
     H, batch = config.hidden_size, x[:-1]

@@ -20,7 +20,7 @@ from conformance.engine.text import one_line, text_of
 from conformance.start.arrays import (
     parameters_of,
 )
-from conformance.start.guesses import Documented, guessed, layer_results
+from conformance.start.guesses import Documented, guessed, last_results, layer_results
 from reference.config import numpy_dtype
 
 
@@ -167,11 +167,15 @@ class Hand:
             return False
         return True
 
+    def method(self, config: LayerConfig) -> str:
+        """Return the name of the method that computes a layer: ``forward_last`` where the claims have no other."""
+        return "forward" if self.backend.features.of(config.kind).claims("output.all") else "forward_last"
+
     def forward(
         self, layer: Any, config: LayerConfig, given: Mapping[str, Any], remedy: str, arrange: Any = None
     ) -> dict[str, Any]:
-        """Call ``forward``, check its result and return it by name."""
-        return self.whole(layer, "forward", config, given, remedy, arrange)
+        """Call ``forward``, or ``forward_last``, check its result and return it by name."""
+        return self.whole(layer, self.method(config), config, given, remedy, arrange)
 
     def whole(
         self,
@@ -197,7 +201,10 @@ class Hand:
             whole = f"{method} returns {kind_of(returned)}: return conformance.Result(output, h_n, c_n)"
             self.stop(f"{method} returns", f"{whole}, c_n None unless lstm.")
         found = {name: getattr(returned, name, None) for name in ("output", "h_n", "c_n")}
-        self.results(method, found, layer_results(config, np.shape(arguments["x"])), config.dtype, arguments)
+        documented = layer_results(config, np.shape(arguments["x"]))
+        if method == "forward_last":
+            documented = last_results(config, documented)
+        self.results(method, found, documented, config.dtype, arguments)
         return found
 
     @property

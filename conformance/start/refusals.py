@@ -24,7 +24,7 @@ from conformance.start.guesses import layer_results
 from conformance.start.hand import Hand, described
 from reference.config import DTYPES, KINDS, numpy_dtype
 from reference.gradients import evaluate_gradients
-from reference.layers import evaluate, evaluate_cell
+from reference.layers import evaluate, evaluate_cell, last_of
 
 
 class Refusals(Hand):
@@ -52,11 +52,11 @@ class Refusals(Hand):
             if name == "parameters"
             else "reference.check_inputs(config, x, h_0, c_0, lengths)"
         )
-        method = "layer" if name == "parameters" else "forward"
+        method = "layer" if name == "parameters" else self.method(config)
 
         def ask() -> Any:
             layer = self.backend.layer(config, parameters)
-            return layer.forward(*copied(given).values())
+            return getattr(layer, self.method(config))(*copied(given).values())
 
         self.rejected(ask, method, words, remedy)
 
@@ -94,14 +94,16 @@ class Refusals(Hand):
         given = arguments_of(config, states or feature == "initial_state", feature == "unbatched", lengths)
 
         def ask() -> Any:
-            return self.backend.layer(config, parameters_of(config)).forward(*copied(given).values())
+            layer = self.backend.layer(config, parameters_of(config))
+            return getattr(layer, self.method(config))(*copied(given).values())
 
         def right(returned: Any) -> bool:
             want = evaluate(config, wide(parameters_of(config)), **wide(given))
+            want = want if self.method(config) == "forward" else last_of(config, want)
             came = {name: getattr(returned, name, None) for name in want._fields}
             return close(came, want._asdict(), config.dtype)
 
-        where = "forward" if feature in ("unbatched", "initial_state", "lengths") else "layer"
+        where = self.method(config) if feature in ("unbatched", "initial_state", "lengths") else "layer"
         self.refused(ask, where, feature, right)
 
     def unclaimed_cell(self, config: CellConfig, kind: str) -> None:

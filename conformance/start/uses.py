@@ -38,7 +38,7 @@ class Uses(Hand):
 
     def twice(self, config: LayerConfig) -> None:
         """Call a layer twice: the first results stay, and the caller may write to the parameters that it gave."""
-        parameters = parameters_of(config)
+        parameters, method = parameters_of(config), self.method(config)
         with self.calling("layer", "compute it"):
             layer = self.backend.layer(config, parameters)
         given = arguments_of(config, states=False)
@@ -48,13 +48,15 @@ class Uses(Hand):
         second = self.forward(layer, config, other, "compute it")
         for name, before in kept.items():
             if first[name].tobytes() != before.tobytes() or np.shares_memory(first[name], second[name]):
-                said = f"forward: the next call overwrites {name} of an earlier one: return a copy, np.array({name})."
+                said = f"{method}: the next call overwrites {name} of an earlier one: return a copy, np.array({name})."
                 self.amiss("forward overwrites", said)
         for a in parameters.values():
             a[...] = 0
         again = self.forward(layer, config, given, "compute it")
         if not close(again, kept, config.dtype):
-            said = "layer keeps the caller's parameters, and forward changes when the caller writes to them: copy them."
+            said = (
+                f"layer keeps the caller's parameters, and {method} changes when the caller writes to them: copy them."
+            )
             self.amiss("layer keeps parameters", said)
 
     def laid_out(self, config: LayerConfig, states: bool) -> None:
@@ -67,7 +69,7 @@ class Uses(Hand):
             for name in (*(n for n, a in given.items() if a is not None), *parameter_shapes(config)):
                 why = self.departs(config, given, right, arrange, only=name)
                 if why is not None:
-                    method = "layer" if name in parameter_shapes(config) else "forward"
+                    method = "layer" if name in parameter_shapes(config) else self.method(config)
                     self.amiss(
                         f"{method} layout {words}", f"{method} {why} for an array {words}, here {name}: {remedy}."
                     )
@@ -85,12 +87,18 @@ class Uses(Hand):
             if isinstance(a, np.ndarray) and only in ("", name):
                 arguments[name] = arrange(a)
         try:
-            with self.counted("forward"):
-                returned = self.backend.layer(config, parameters).forward(*arguments.values())
+            with self.counted(method := self.method(config)):
+                returned = getattr(self.backend.layer(config, parameters), method)(*arguments.values())
         except (Exception, SystemExit, Broken) as error:
             return described(error)
         came = {name: getattr(returned, name, None) for name in right}
         return None if close(came, right, config.dtype) else "gives other numbers"
+
+    def last(self, config: LayerConfig) -> None:
+        """Call for the last output alone."""
+        remedy = 'compute it, or claim output="all" in Features'
+        layer = self.built("layer", config, remedy)
+        self.whole(layer, "forward_last", config, arguments_of(config, states=False), remedy)
 
     def with_feature(self, config: LayerConfig, feature: str, states: bool) -> None:
         """Use a claimed feature."""
@@ -111,7 +119,7 @@ class Uses(Hand):
     def lengths(self, layer: Any, config: LayerConfig, given: Mapping[str, Any], result: Any, remedy: str) -> None:
         """Give the lengths as an array; look at the padding."""
         output = result["output"]
-        past = [np.any(output[given["lengths"][n] :, n] != 0) for n in range(N)]
+        past = [np.any(output[given["lengths"][n] :, n] != 0) for n in range(N) if output.ndim == 3]
         if any(past):
             n = next(n for n in range(N) if past[n])
             said = (

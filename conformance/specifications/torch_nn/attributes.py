@@ -88,6 +88,13 @@ def layer_elements(call: LayerCall, results: Judged) -> np.ndarray | None:
     return wrong.reshape(*wrong.shape[:2], call.config.directions, -1)
 
 
+def last_elements(call: LayerCall, results: Judged) -> np.ndarray | None:
+    """Return whether each element of a last output is wrong, (1, N, D, O); None without an output."""
+    if "output" not in results:
+        return None
+    return results["output"][1].reshape(1, call.N, call.config.directions, -1)
+
+
 def cell_elements(call: CellCall, results: Judged) -> np.ndarray | None:
     """Return whether each element of h is wrong, (1, N, 1, H)."""
     wrong = results["h"][1]

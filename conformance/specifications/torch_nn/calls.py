@@ -32,6 +32,8 @@ class LayerCall:
     lengths: tuple[int, ...] | None = None
     values: str = ""
     masks: tuple[np.ndarray, ...] | None = None
+    every_step: ClassVar[bool] = True
+    """Whether the output has all steps."""
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -50,6 +52,11 @@ class LayerCall:
     def N(self) -> int:
         """The number of samples, 1 when unbatched."""
         return 1 if self.unbatched else self.x.shape[0 if self.config.batch_first else 1]
+
+    @property
+    def samples_axis(self) -> int:
+        """The axis of the samples in the output of a batch."""
+        return 0 if self.config.batch_first else 1
 
     @property
     def result_shapes(self) -> tuple[tuple[int, ...] | None, ...]:

@@ -22,10 +22,10 @@ from conformance.specifications.torch_nn.trials import (
     CellResult,
     CellTrial,
     GradientTrial,
-    LayerTrial,
     as_cell_result,
     as_gradients,
     as_result,
+    layer_trial,
 )
 from reference.gradients import evaluate_cell_gradients, evaluate_gradients
 from reference.layers import evaluate, evaluate_cell
@@ -46,7 +46,7 @@ LAYER = Form(
     name="layer",
     call=LayerCall,
     config=LayerConfig,
-    trial=LayerTrial,
+    trial=layer_trial,
     draw=layers,
     build="layer",
     ask="forward",

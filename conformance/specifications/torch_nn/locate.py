@@ -33,6 +33,19 @@ def layer_place(config: LayerConfig, unbatched: bool) -> Callable[[str, tuple[in
     return where
 
 
+def last_place(config: LayerConfig) -> Callable[[str, tuple[int, ...]], str]:
+    """Return a function that describes the place of an element of a layer's result with the last output alone."""
+    first = config.directions * (config.num_layers - 1)
+
+    def where(name: str, index: tuple[int, ...]) -> str:
+        if name != "output":
+            return layer_place(config, unbatched=len(index) == 2)(name, index)
+        direction, unit = divmod(index[-1], config.output_size)
+        return layer_place(config, unbatched=len(index) == 1)("h_n", (first + direction, *index[:-1], unit))
+
+    return where
+
+
 def gradient_place(config: LayerConfig, unbatched: bool) -> Callable[[str, tuple[int, ...]], str]:
     """Return a function that describes the place of an element of a gradient, in its argument or parameter."""
     state_place, gates = layer_place(config, unbatched), GATES[config.kind]

@@ -1,11 +1,11 @@
-"""Calls of the optional features that PyTorch's layers do not have: the reverse direction alone, and masks."""
+"""Calls of optional features that PyTorch's layers do not have: the reverse direction alone, masks, last outputs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -74,6 +74,32 @@ class MaskCall(LayerCall):
         return cls(call.config, call.parameters, call.x, call.h_0, call.c_0, values=call.values, mask=rows(kept))
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class LastCall(LayerCall):
+    """A call of ``Layer.forward_last``."""
+
+    every_step: ClassVar[bool] = False
+
+    @property
+    def samples_axis(self) -> int:
+        """The axis of the samples in the output of a batch."""
+        return 0
+
+    @property
+    def result_shapes(self) -> tuple[tuple[int, ...] | None, ...]:
+        """The documented shapes of the last output, h_n and c_n, the last None unless lstm."""
+        _, *states = super().result_shapes
+        return ((*(() if self.unbatched else (self.N,)), self.config.directions * self.config.output_size), *states)
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()}, the last output alone"
+
+    @classmethod
+    def of(cls, call: LayerCall, seed: int = 0) -> LastCall:
+        """Return the call with a layer's configuration, parameters and arguments."""
+        return cls(call.config, call.parameters, **call.arguments, values=call.values, masks=call.masks)
+
+
 def rows(mask: np.ndarray) -> Any:
     """Return a mask as tuples of 0 and 1."""
     return tuple(map(tuple, mask.astype(int).tolist())) if mask.ndim == 2 else tuple(mask.astype(int).tolist())
@@ -84,7 +110,7 @@ class OptionalPlan:
     """The structure of a call of another class than LayerCall: the layer's plan, and that class."""
 
     layer: LayerPlan
-    form: type[ReverseCall] | type[MaskCall]
+    form: type[ReverseCall] | type[MaskCall] | type[LastCall]
 
     def build(self, kind: str, dtype: str) -> LayerCall:
         """Build the call and fill its arrays from the seed."""

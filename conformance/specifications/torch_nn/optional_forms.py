@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 from hypothesis import strategies as st
 
-from conformance.backend import Features, Unsupported
+from conformance.backend import Features
 from conformance.engine.form import Form, first_element
+from conformance.specifications.torch_nn import attributes, locate
 from conformance.specifications.torch_nn.calls import describe
 from conformance.specifications.torch_nn.forms import LAYER
-from conformance.specifications.torch_nn.optional_calls import MaskCall, OptionalPlan, ReverseCall
-from conformance.specifications.torch_nn.strategies import layers_reaching, with_boundaries
-from conformance.specifications.torch_nn.trials import LayerTrial
-from reference.layers import evaluate
+from conformance.specifications.torch_nn.optional_calls import LastCall, MaskCall, OptionalPlan, ReverseCall
+from conformance.specifications.torch_nn.strategies import layers, layers_reaching, with_boundaries
+from conformance.specifications.torch_nn.trials import LastTrial, OptionalTrial, as_result
+from reference.layers import evaluate, last_of
 
 REACHES = ("small",) * 9 + ("long",)
 
@@ -31,20 +32,9 @@ def masked_layers(features: Features) -> st.SearchStrategy[OptionalPlan]:
     return st.builds(OptionalPlan, plans, st.just(MaskCall))
 
 
-class OptionalTrial(LayerTrial):
-    """A call of an optional method. An object without the method refuses it."""
-
-    def use(self, built: Any, arguments: Any) -> Any:
-        """Call the method and return its value. Raises Unsupported if there is none."""
-        if not hasattr(built, self.form.ask):
-            raise Unsupported(f"there is no method {self.form.ask}")
-        return super().use(built, arguments)
-
-    def build(self, *arrangement: Any) -> Any:
-        """Build once more. Raises Unsupported if the backend has no such method."""
-        if not hasattr(self.subject.backend, self.form.build):
-            raise Unsupported(f"there is no method {self.form.build}")
-        return super().build(*arrangement)
+def last_outputs(features: Features) -> st.SearchStrategy[OptionalPlan]:
+    """Draw the calls of layers, for the last output alone."""
+    return st.builds(OptionalPlan, layers(features), st.just(LastCall))
 
 
 REVERSE = replace(
@@ -74,4 +64,22 @@ MASKED = replace(
     snippet='given["mask"] = array(given["mask"]).astype(bool)\n    '
     + LAYER.snippet.replace("layer.forward(", "layer.forward_masked("),
 )
-OPTIONAL_FORMS: tuple[Form, ...] = (REVERSE, MASKED)
+LAST = replace(
+    LAYER,
+    name="last output",
+    call=LastCall,
+    trial=LastTrial,
+    draw=last_outputs,
+    ask="forward_last",
+    receive=partial(as_result, method="forward_last"),
+    oracle=lambda call, parameters, **given: last_of(
+        call.config, evaluate(call.config, parameters, **given, masks=call.masks)
+    ),
+    locate=lambda call: locate.last_place(call.config),
+    elements=attributes.last_elements,
+    ends=lambda call: None,
+    first_wrong=first_element,
+    controls=lambda features: False,
+    snippet=LAYER.snippet.replace("layer.forward(", "layer.forward_last("),
+)
+OPTIONAL_FORMS: tuple[Form, ...] = (REVERSE, MASKED, LAST)

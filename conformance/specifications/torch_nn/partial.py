@@ -1,4 +1,4 @@
-"""Which requirements on gradients speak to a backend that claims a part of the gradients or of the cotangents."""
+"""Which requirements speak to a backend that claims a part of the gradients, of the cotangents or of the outputs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,17 @@ from conformance.backwards import (
 )
 from reference.catalogue import Requirement
 
+OF_STEPS = frozenset(
+    {
+        "SHAPE-BATCH-FIRST", "SHAPE-UNBATCHED", "PROJ-SHAPES", "BATCH-FIRST-EQUATION", "UNBATCHED-EQUATION",
+        "STATE-REVERSE-FIRST", "STATE-STEPWISE", "STATE-CHUNKED", "STATE-STACK", "STATE-DIRECTIONS", "STATE-CAUSAL",
+        "STATE-REVERSE-CAUSAL", "PROJ-STACKED", "PROJ-BIDIRECTIONAL", "PARAM-REVERSE", "CELL-LOOP",
+        "LENGTHS-BATCH-FIRST", "LENGTHS-STACK", "LENGTHS-OUTPUT-ZERO", "LENGTHS-SHORTER-THAN-T",
+        "LENGTHS-FINAL-STATE", "LENGTHS-REVERSE-START", "ROBUST-NAN-PAST", "ROBUST-NAN-REVERSE", "ROBUST-NAN-PADDING",
+        "LARGE-STEPS", "LARGE-SAMPLES", "UNCLAIMED-DROPOUT", "UNCLAIMED-TRAINING-GRADIENTS", "UNCLAIMED-STATEFUL",
+    }
+)  # fmt: skip
+"""The requirements that look at an output of all steps. All others speak to a backend of the last output alone too."""
 STATES = {"h_0", "c_0"}
 OF = {"gradients": COTANGENTS, "training_gradients": COTANGENTS, "cell_gradients": CELL_COTANGENTS}
 """The cotangents of the gradients of each claim."""
@@ -39,7 +50,9 @@ SPEAKS: dict[str, Callable[[Features, str], bool]] = {
 
 
 def speaks(claims: Features, requirement: Requirement, kind: str) -> bool:
-    """Return whether the claimed gradients and cotangents of a kind are enough for a requirement to say something."""
+    """Return whether the claimed gradients, cotangents and outputs are enough for a requirement to say something."""
+    if requirement.id in OF_STEPS and claims.layers and not claims.claims("output.all"):
+        return False
     for claim in GRADIENTS:
         if claim in requirement.needs:
             given = cotangents(claims, kind, OF[claim])

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from conformance.backend import Result
+from conformance.backend import Result, Unsupported
 from conformance.backwards import GRADIENTS, base_name, differentiated
 from conformance.engine.compare import Failed, told
 from conformance.engine.form import Arrays
 from conformance.engine.subject import copied, own_array
 from conformance.engine.trial import Trial, trial_of
-from conformance.specifications.torch_nn.calls import CellCall
+from conformance.specifications.torch_nn.calls import CellCall, LayerCall
+from conformance.specifications.torch_nn.optional_calls import LastCall
 from reference.tangents import evaluate_second
 
 NAMES = {name for names in GRADIENTS.values() for name in names}
@@ -85,6 +86,36 @@ class LayerTrial(Trial):
         steps = 1 if self.call.config.batch_first and not self.call.unbatched else 0
         others = tuple(axis for axis in range(margins.ndim) if axis != steps)
         self.steps = margins.max(others, initial=0.0).tolist()
+
+
+class OptionalTrial(LayerTrial):
+    """A call of an optional method. An object without the method refuses it."""
+
+    def use(self, built: Any, arguments: Iterable[Any]) -> Any:
+        """Call the method and return its value. Raises Unsupported if there is none."""
+        if not hasattr(built, self.form.ask):
+            raise Unsupported(f"there is no method {self.form.ask}")
+        return super().use(built, arguments)
+
+    def build(self, *arrangement: Any) -> Any:
+        """Build once more. Raises Unsupported if the backend has no such method."""
+        if not hasattr(self.subject.backend, self.form.build):
+            raise Unsupported(f"there is no method {self.form.build}")
+        return super().build(*arrangement)
+
+
+class LastTrial(OptionalTrial):
+    """A call for the last output alone."""
+
+    def by_step(self, margins: np.ndarray) -> None:
+        """Store nothing: a last output has no steps."""
+
+
+def layer_trial(subject: Any, call: LayerCall) -> LayerTrial:
+    """Return the trial of a layer's call: of ``forward_last`` if the subject returns the last output alone."""
+    if subject.features.claims("output.all"):
+        return LayerTrial(subject, call)
+    return LastTrial(subject, LastCall.of(call))
 
 
 def wanting(subject: Any, call: Any, claim: str) -> Any:
@@ -168,10 +199,10 @@ class CellGradientTrial(OfGradients, CellTrial):
         return arrays
 
 
-def as_result(returned: Any) -> Result:
+def as_result(returned: Any, method: str = "forward") -> Result:
     """Copy the adapter's Result. Raises Failed for another type."""
     if not (hasattr(returned, "output") and hasattr(returned, "h_n")):
-        raise Failed(f"forward returned {type(returned).__name__}, expected a Result(output, h_n, c_n)")
+        raise Failed(f"{method} returned {type(returned).__name__}, expected a Result(output, h_n, c_n)")
     return Result(
         own_array("output", returned.output),  # type: ignore[arg-type]  # not optional
         own_array("h_n", returned.h_n),  # type: ignore[arg-type]  # not optional

@@ -17,7 +17,7 @@ from conformance.backwards import refused_cotangent
 from reference import cells, gradients, layers
 
 EXCHANGING = RLock()  # held while a part of the oracle is exchanged, so that other threads wait
-CLAIMS = {"cells": True, "parameters": True, "gradients": True}
+CLAIMS = {"cells": True, "parameters": True, "gradients": True, "output": ("all", "last")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +48,7 @@ class Change:
     cell_gradients: Callable | None = None  # (cell, arguments by name) -> gradients by name
     reversed: Callable | None = None  # (layer, x, h_0, c_0, lengths) -> Result of the reverse direction alone
     masked: Callable | None = None  # (layer, x, h_0, c_0, mask) -> Result
+    last: Callable | None = None  # (layer, x, h_0, c_0, lengths) -> Result with the last output alone
     stateful: Callable | None = None  # (layer, x, lengths) -> Result
     reset: Callable | None = None  # (layer): forget the states
     train_gradients: Callable | None = None  # (layer, arguments by name, seed) -> (Result, gradients by name)
@@ -67,7 +68,7 @@ class Change:
     def differentiated(self) -> bool:
         """Whether the gradients match the changed function, or are themselves the changed part."""
         others = {"adjoint", "cotangents", "step", "read", "kept", "renew", "cell_gradients", "train_gradients"}
-        forwards = self.parts - others - {"reversed", "masked", "stateful", "reset"}
+        forwards = self.parts - others - {"reversed", "masked", "last", "stateful", "reset"}
         return (
             "gradients" in forwards or forwards <= {"equation"} or (forwards == {"load"} and self.adjoint is not None)
         )
@@ -169,10 +170,18 @@ class ChangedLayer(OracleLayer):
             return self.backend.inner.layer(config, parameters).forward(*arguments)
 
     def forward(self, x, h_0=None, c_0=None, lengths=None):
-        change, claims = self.backend.change, self.claims
-        asked = {"unbatched": x.ndim == 2, "initial_state": h_0 is not None, "lengths": lengths is not None}
-        if self.backend.refuse and any(used and not claims.claims(name) for name, used in asked.items()):
-            raise Unsupported(f"not claimed: {asked}")
+        self._refuse_unclaimed("all", x, h_0, lengths)
+        return self.every_step(x, h_0, c_0, lengths)
+
+    def _refuse_unclaimed(self, output, x, h_0, lengths):
+        given = {"unbatched": x.ndim == 2, "initial_state": h_0 is not None, "lengths": lengths is not None}
+        asked = {f"output.{output}", *(name for name, used in given.items() if used)}
+        if self.backend.refuse and not all(map(self.claims.claims, asked)):
+            raise Unsupported(f"not all claimed: {', '.join(sorted(asked))}")
+
+    def every_step(self, x, h_0=None, c_0=None, lengths=None):
+        """Compute the forward pass with every change."""
+        change = self.backend.change
         got = change.forward(self, x, h_0, c_0, lengths) if change.forward else self.plain(x, h_0, c_0, lengths)
         return change.result(self, got, lengths) if change.result else got
 
@@ -223,6 +232,14 @@ class ChangedLayer(OracleLayer):
         change, read = self.backend.change, super().parameters()
         read = change.read(read) if change.read else read
         return change.kept(self, read) if change.kept else read
+
+    def plain_last(self, x, h_0=None, c_0=None, lengths=None):
+        """Compute ``forward_last`` without the changed ``last``."""
+        return layers.last_of(self.config, self.every_step(x, h_0, c_0, lengths))
+
+    def forward_last(self, x, h_0=None, c_0=None, lengths=None):
+        self._refuse_unclaimed("last", x, h_0, lengths)
+        return (self.backend.change.last or ChangedLayer.plain_last)(self, x, h_0, c_0, lengths)
 
     def plain_masked(self, x, h_0, c_0, mask):
         """Compute ``forward_masked`` without the changed ``masked``."""

@@ -1,4 +1,4 @@
-"""Faults of the optional features that PyTorch's layers do not have: reverse direction alone, masks, kept states."""
+"""Faults of optional features that PyTorch's layers lack: reverse direction alone, masks, last outputs, kept states."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import numpy as np
 from conformance.backend import Result
 from conformance.specifications.torch_nn.faults.bank import Family, Fault
 from conformance.specifications.torch_nn.faults.changed import result_of, steps_of, time_first
+from reference.layers import last_of
 
 FAULTS: list[Fault] = []
 reverse = Family(FAULTS, "reverse direction alone", numeric=False, reverse_alone=True)
 masks = Family(FAULTS, "masks", numeric=False, masks=True)
+last = Family(FAULTS, "last output alone", numeric=False)
 stateful = Family(FAULTS, "kept states", numeric=False, stateful=True)
 
 
@@ -222,6 +224,192 @@ def mask_of_another_shape_accepted():
 )
 def unclaimed_mask_ignored():
     return {"masked": lambda layer, x, h_0, c_0, mask: layer.plain(x, h_0, c_0)}
+
+
+# --- the last output alone ---------------------------------------------------------------------------
+
+
+def of_output(change):
+    """Return the parts of a fault whose last output is ``change(layer, output as (T, N, ...), result, lengths)``."""
+
+    def forward(layer, x, h_0, c_0, lengths):
+        got = layer.every_step(x, h_0, c_0, lengths)
+        return got._replace(output=np.array(change(layer, time_first(layer, got.output), got, lengths)))
+
+    return {"last": forward}
+
+
+def of_rows(change):
+    """Return the parts of a fault whose last output joins the rows ``change(layer, result)``."""
+    return of_output(lambda layer, output, got, lengths: np.concatenate(change(layer, got), axis=-1))
+
+
+def ends_of(layer, a):
+    """Return the rows of the last layer of h_n or c_n."""
+    return [a[row] for row in range(-layer.config.directions, 0)]
+
+
+def joined(layer, got):
+    """Return the right last output."""
+    return np.concatenate(ends_of(layer, got.h_n), axis=-1)
+
+
+@last(
+    "LAST-H-N",
+    "a last output that has both directions at the last step",
+    "output[-1], output[:, -1]",
+    features=("bidirectional",),
+)
+def last_output_of_the_last_step():
+    def both(layer, output, got, lengths):
+        return output[-1] if lengths is None else joined(layer, got)
+
+    return of_output(both)
+
+
+@last(
+    "LAST-LENGTHS",
+    "a last output that is the one at the last step of the padded batch, zero for shorter samples",
+    "output[-1] after pad_packed_sequence",
+    features=("lengths",),
+)
+def last_output_of_the_padded_batch():
+    def padded(layer, got, lengths):
+        ended = np.array(lengths) < steps_of(layer, got.output)
+        return joined(layer, got) * ~ended[:, None]
+
+    return of_output(
+        lambda layer, output, got, lengths: joined(layer, got) if lengths is None else padded(layer, got, lengths)
+    )
+
+
+@last(
+    "LAST-LENGTHS",
+    "a last output, h_n and c_n that ignore the lengths",
+    "a kernel of fixed steps that goes through the padding",
+    features=("lengths",),
+)
+def last_output_past_the_end():
+    return {"last": lambda layer, x, h_0, c_0, lengths: layer.plain_last(x, h_0, c_0, None)}
+
+
+@last("LAST-H-N", "a last output that is the one at the first step", "a sequence that was stored backwards")
+def last_output_of_the_first_step():
+    return of_output(lambda layer, output, got, lengths: output[0])
+
+
+@last("LAST-H-N", "a last output that is the first layer's", "h_n[0]", features=("multilayer",))
+def last_output_of_the_first_layer():
+    return of_rows(lambda layer, got: [got.h_n[d] for d in range(layer.config.directions)])
+
+
+@last(
+    "LAST-H-N",
+    "a last output that has the reverse direction first",
+    "the directions joined in the order of computation",
+    features=("bidirectional",),
+)
+def last_output_with_the_directions_exchanged():
+    return of_rows(lambda layer, got: ends_of(layer, got.h_n)[::-1])
+
+
+@last("LAST-H-N", "a last output that is the cell state", "the first of the states (c, h)", kinds="lstm")
+def last_output_is_the_cell_state():
+    return of_rows(lambda layer, got: ends_of(layer, got.h_n if layer.config.proj_size else got.c_n))
+
+
+@last("LAST-SHAPE", "a last output with an axis of one step", "output[-1:]")
+def last_output_with_an_axis_of_steps():
+    return of_output(lambda layer, output, got, lengths: joined(layer, got)[None])
+
+
+@last(
+    "LAST-SHAPE",
+    "a last output that is the sum of the directions",
+    "Keras's merge_mode='sum'",
+    features=("bidirectional",),
+)
+def last_outputs_summed():
+    return of_rows(lambda layer, got: [sum(ends_of(layer, got.h_n))])
+
+
+@last(
+    "LAST-SHAPE",
+    "a last output that is every output of the last sample under batch_first",
+    "output[-1], whatever the layout",
+    features=("batch_first",),
+)
+def last_output_of_the_last_sample():
+    def taken(layer, output, got, lengths):
+        wrong = layer.config.batch_first and output.ndim == 3
+        return output[:, -1] if wrong else joined(layer, got)
+
+    return of_output(taken)
+
+
+@last(
+    "LAST-FORWARD",
+    "a call for the last output that begins at zeros, whatever states are given",
+    "a path for classifiers, which have no states",
+    features=("initial_state",),
+)
+def last_output_from_zeros():
+    return {"last": lambda layer, x, h_0, c_0, lengths: layer.plain_last(x, None, None, lengths)}
+
+
+@last(
+    "LAST-EQUATION",
+    "a last output, h_n and c_n in steps of 1/128",
+    "outputs of an embedded runtime, dequantized",
+)
+def last_output_in_8_bits():
+    def forward(layer, *arguments):
+        return result_of(lambda a: np.round(a * 128).astype(a.dtype) / a.dtype.type(128), layer.plain_last(*arguments))
+
+    return {"last": forward}
+
+
+@last(
+    "REFUSE-LAST-ARGUMENTS",
+    "a call for the last output that cuts lengths beyond the steps",
+    "min(length, T)",
+    features=("lengths",),
+)
+def last_output_with_lengths_cut():
+    def forward(layer, x, h_0, c_0, lengths):
+        cut = None if lengths is None else [min(n, steps_of(layer, x)) for n in lengths]
+        return layer.plain_last(x, h_0, c_0, cut)
+
+    return {"last": forward}
+
+
+@last(
+    "UNCLAIMED-LAST-OUTPUT",
+    "a last output that is not claimed, not refused, and has both directions at the last step",
+    "output[-1]",
+    output="all",
+    refuse=False,
+)
+def unclaimed_last_output_of_the_last_step():
+    return of_output(lambda layer, output, got, lengths: output[-1])
+
+
+@last(
+    "UNCLAIMED-ALL-STEPS",
+    "an output of all steps that is not claimed, not refused, and repeats the last one",
+    "RepeatVector after return_sequences=False",
+    output="last",
+    gradients=False,
+    refuse=False,
+)
+def unclaimed_steps_repeat_the_last_one():
+    def forward(layer, x, h_0, c_0, lengths):
+        got = layer.plain(x, h_0, c_0, lengths)
+        output = got.output.copy()
+        time_first(layer, output)[...] = joined(layer, got)
+        return got._replace(output=output)
+
+    return {"forward": forward, "last": lambda layer, *arguments: last_of(layer.config, layer.plain(*arguments))}
 
 
 # --- kept states -------------------------------------------------------------------------------------

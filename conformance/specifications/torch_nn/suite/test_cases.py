@@ -24,7 +24,7 @@ class CaseCheck:
             statement=f"{case.description}.",
             source=case.source,
             kinds=tuple(sorted(case.kinds)),
-            needs=case.features | ({"layers"} if case.layers else set()) | needed_parts(case),
+            needs=case.features | ({"layers", "output.all"} if case.layers else set()) | needed_parts(case),
             every_dtype=not case.refuses_only,
             steps=case.steps,
             sizes=case.sizes,

@@ -13,7 +13,6 @@ from conformance.specifications.torch_nn.decides import decides
 from conformance.specifications.torch_nn.strategies import cells, plain_layers
 from conformance.specifications.torch_nn.suite.test_shapes import expect_shape
 from conformance.specifications.torch_nn.suite.test_state import free_of_lengths, optional, single_layer
-from reference.layers import evaluate
 from reference.parameters import GATES, parameter_shapes
 
 ENOUGH = 16
@@ -47,11 +46,11 @@ def arrangements(kind, H):
 def explaining_arrangement(trial):
     """Name the one wrong arrangement of rows that gives the backend's numbers; return "" if there is no single one."""
     call = trial.call
-    x, h_0, c_0 = (None if a is None else a.astype(np.float64) for a in (call.x, call.h_0, call.c_0))
+    given = {name: None if a is None else a.astype(np.float64) for name, a in trial.form.array_arguments(call).items()}
     limit, explaining = trial.allowed().output * 4 + 1e-30, []
     for named, rows, whose in arrangements(call.config.kind, call.config.hidden_size):
         read = {n: v[rows] if n.startswith(whose) else v for n, v in trial.parameters64.items()}
-        wrong = evaluate(call.config, read, x, h_0, c_0).output
+        wrong = trial.form.oracle(call, read, **given).output
         # Few elements distinguish orders of all parameters, but not the many arrangements of some of them.
         told_apart = np.any(np.abs(wrong - trial.want.output) > 2 * limit) and (len(whose) > 1 or wrong.size >= ENOUGH)
         if told_apart and np.all(np.abs(trial.got.output - wrong) <= limit):

@@ -23,8 +23,9 @@ def time_major(call):
 
 @decides("SHAPE-OUTPUT", when=time_major)
 def test_output_shape(trial):
-    config = trial.call.config
-    expect_shape("output", trial.returned.output, (trial.call.T, trial.call.N, config.directions * config.output_size))
+    call, config = trial.call, trial.call.config
+    steps = (call.T,) if call.every_step else ()
+    expect_shape("output", trial.returned.output, (*steps, call.N, config.directions * config.output_size))
 
 
 @decides("SHAPE-H-N", when=time_major)

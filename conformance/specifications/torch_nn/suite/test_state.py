@@ -141,7 +141,8 @@ def test_last_output_is_h_n(trial):
     O, D = trial.call.config.output_size, trial.call.config.directions
 
     def view(result):
-        return Result(result.output[-1, :, :O], result.h_n[-D], None)
+        last = result.output[-1] if trial.call.every_step else result.output
+        return Result(last[:, :O], result.h_n[-D], None)
 
     ends = view(trial.got)
     trial.same(Result(ends.h_n, ends.output, None), view, other="the last output or h_n")
@@ -152,7 +153,8 @@ def test_first_output_is_reverse_h_n(trial):
     O = trial.call.config.output_size
 
     def view(result):
-        return Result(result.output[0, :, O:], result.h_n[-1], None)
+        first = result.output[0] if trial.call.every_step else result.output
+        return Result(first[:, O:], result.h_n[-1], None)
 
     ends = view(trial.got)
     trial.same(Result(ends.h_n, ends.output, None), view, other="the first output or h_n")
@@ -291,7 +293,7 @@ def samples(call, order):
 
 def samples_of(call, order):
     """Return the view that keeps the samples of ``order`` of a result, in that order."""
-    axis = 0 if call.config.batch_first else 1
+    axis = call.samples_axis
     return lambda r: Result(np.take(r.output, order, axis), r.h_n[:, order], optional(r.c_n, (slice(None), order)))
 
 
