@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -30,13 +31,13 @@ class CheckedBackend(Backend):
 
     def layer(self, config, parameters):
         config.validate()
-        weights = split(config, parameters)
+        weights = split(config, _copied(parameters))
         self.refuse_unclaimed(config)
         return self.layer_class(self.features.of(config.kind), config, weights)
 
     def reverse_layer(self, config, parameters):
         config.validate()
-        weights = split(config, parameters)
+        weights = split(config, _copied(parameters))
         require(not config.bidirectional, "bidirectional", "False for the reverse direction alone", True)
         self.refuse_unclaimed(config)
         claims = self.features.of(config.kind)
@@ -49,7 +50,7 @@ class CheckedBackend(Backend):
         if self.cell_class is None:
             raise Unsupported(f"{self.name} has no cells")
         config.validate()
-        weights = split(config, parameters)
+        weights = split(config, _copied(parameters))
         self.refuse_unclaimed(config)
         return self.cell_class(self.features.of(config.kind), config, *weights)
 
@@ -67,6 +68,13 @@ class CheckedBackend(Backend):
             refuse(claims, "bidirectional", config.bidirectional)
             refuse(claims, "batch_first", config.batch_first)
             refuse(claims, "projection", config.proj_size > 0)
+
+
+def _copied(parameters: Any) -> Any:
+    """Return copies, so that a layer that keeps its weights does not change when the caller writes to its arrays."""
+    if not isinstance(parameters, Mapping):
+        return parameters
+    return {name: a.copy() if isinstance(a, np.ndarray) else a for name, a in parameters.items()}
 
 
 def refuse(features: Features, feature: str, asked: bool) -> None:
@@ -88,7 +96,7 @@ class CheckedLayer(Layer):
 
     def load(self, parameters: Mapping[str, np.ndarray]) -> None:
         refuse(self.features, "parameters_set", True)
-        self.build(split(self.config, dict(parameters)))
+        self.build(split(self.config, _copied(parameters)))
 
     def compute(self, x, h_0, c_0, lengths) -> Result:
         """Compute ``forward`` for valid arguments; lengths are an array of int64. Left out with output="last"."""
