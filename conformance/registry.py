@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.backend import Backend, Features, Unsupported
-from conformance.engine.text import one_line, text_of
+from conformance.engine.text import name_text, one_line
 from conformance.onnx.features import OnnxFeatures
 from conformance.onnx.runtime import OnnxRuntime
 from reference.config import KINDS
@@ -221,7 +221,9 @@ def built(name: str, found: Any, adapters: Adapters = TORCH_ADAPTERS) -> Any:
         )
     try:
         features, found.asked_as = found.features, name
-        found.name = " ".join(text_of(found.name or name).split())
+        found.name = name_text(found.name or name) or name_text(name)
+        if (version := name_text(found.version)) != found.version:
+            found.version = version
     except Unsupported as refusal:
         raise UnknownBackend(f"backend {name!r} {_said(refusal)}.") from None
     except Exception as error:

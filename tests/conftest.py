@@ -14,6 +14,7 @@ MARKERS = {
     "test_ahead": "slow",
     "test_arithmetics": "slow",
     "test_benchmarks": "",
+    "test_broken_files": "",
     "test_campaign": "slow",
     "test_cascade": "slow",
     "test_cases_data": "torch",

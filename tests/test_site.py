@@ -81,19 +81,22 @@ def changed(**changes):
 
 
 BAD = {
-    "text": ("not json {", "is not JSON"),
-    "nan": ('{"schema": NaN}', "is not JSON (NaN is no number of JSON)"),
+    "text": ("not json {", "line 1, column 1: this is no JSON"),
+    "nan": ('{"schema": NaN}', "NaN is no JSON number; write a finite one"),
     "number": ("3", "is not a conformance report: it has no schema number"),
     "other object": ('{"name": "x"}', "is not a conformance report: it has no schema number"),
     "other schema": (json.dumps(changed(schema=2)), "has schema 2; this version reads schema 1"),
-    "true for a schema": (json.dumps(changed(schema=True)), "has schema True; this version reads schema 1"),
-    "nothing else": ('{"schema": 1}', "is a required property"),
-    "status": (json.dumps(changed(requirements=[row("A", status="fine")])), "'fine' is not one of"),
-    "margin": (json.dumps(changed(requirements=[row("A", margin="small")])), "$.requirements[0].margin"),
+    "true for a schema": (json.dumps(changed(schema=True)), "has schema true; this version reads schema 1"),
+    "nothing else": ('{"schema": 1}', "lacks 'suite', 'backend', 'summary', 'requirements'; add it"),
+    "status": (
+        json.dumps(changed(requirements=[row("A", status="fine")])),
+        'requirements[0].status: "fine" should be one of passed',
+    ),
+    "margin": (json.dumps(changed(requirements=[row("A", margin="small")])), 'requirements[0].margin: "small" should'),
     "twice": (json.dumps(changed(requirements=[row("A"), row("A")])), "it has A lstm float32 twice"),
     "empty list": ("[]", "is an empty list: it holds no report"),
     "second of two": (json.dumps([right(), {"schema": 7}]), "report 2 has schema 7"),
-    "latin-1": ("\xe4".encode("latin-1"), "is not JSON"),
+    "latin-1": ("\xe4".encode("latin-1"), "line 1, byte 0: this is no UTF-8"),
 }
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from conformance.engine.text import printable
+from conformance.engine.text import MAX_FAILURE_CHARACTERS, cut, printable
 
 MAX_SIGNATURE_CHARACTERS = 200
 # Margins by the number of replicas: a larger one stays above 1 with more replicas. With 64 replicas the tolerance is
@@ -34,7 +34,7 @@ class Failed(AssertionError):
     """The call that raised, in words; empty if nothing was raised."""
 
     def __str__(self) -> str:
-        return printable(super().__str__()) or "it failed without a word of what is wrong"
+        return cut(printable(super().__str__()), MAX_FAILURE_CHARACTERS) or "it failed without a word of what is wrong"
 
 
 @contextmanager
