@@ -7,7 +7,6 @@ It is built in, an entry point, ``package.module:attribute``, ``torch:package.mo
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.backend import Backend, Features, Unsupported
+from conformance.engine.files import working_folder
 from conformance.engine.text import name_text, one_line
 from conformance.onnx.features import OnnxFeatures
 from conformance.onnx.runtime import OnnxRuntime
@@ -192,8 +192,8 @@ def _attribute(name: str, path: str) -> object:
 
 
 def _module(name: str, module_name: str) -> Any:
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # as python -m does: adapters in the working folder can be imported
+    if (folder := str(working_folder())) not in sys.path:
+        sys.path.insert(0, folder)  # as python -m does: adapters in the working folder can be imported
     try:
         return importlib.import_module(module_name)
     except (Exception, SystemExit) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import tomllib
 from collections.abc import Iterable
@@ -18,6 +19,18 @@ MAX_SHOWN_CHARACTERS = 60  # of a value in a message
 MAX_NAMES_CHARACTERS = 200  # of a list of names in a message
 MAX_ABRIDGED = 16  # items of a list of numbers that the schema sees
 LINE = re.compile(r"\(at line (\d+), column (\d+)\)")
+
+
+def working_folder() -> Path:
+    """Return the working folder; the one of the start, or the root, if it is gone."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return globals().get("STARTED_IN", Path(os.sep))
+
+
+STARTED_IN = working_folder()
+"""The working folder when this module was imported; an adapter or a test may change it."""
 
 
 class Damaged(ValueError):
