@@ -89,7 +89,7 @@ TORCH_ADAPTERS: Adapters = {Backend: Features}
 def backend(name: str, adapters: Adapters = TORCH_ADAPTERS) -> Any:
     """Import and build the backend of a name, an instance of one of the adapters. Raises UnknownBackend."""
     if name.startswith("exec:"):
-        return _program(name)
+        return built(name, _program(name), adapters)
     if name.startswith(TORCH):
         return built(name, _torch_module(name), adapters)
     if name.startswith("onnx:"):

@@ -38,6 +38,7 @@ MARKERS = {
     "test_gate": "slow",
     "test_gradients": "torch",
     "test_habits": "fast",
+    "test_hostile_bank": "",
     "test_init": "torch onnx",
     "test_interrupt": "fast",
     "test_interrupted_runs": "slow",

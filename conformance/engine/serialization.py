@@ -25,7 +25,7 @@ from reference.config import numpy_dtype
 
 MAX_WRITTEN_NUMBERS = 200  # of an array that is stored as a list
 
-MAX_SIZE, MAX_SIZES = 1 << 16, 1 << 28  # of an example: each one, and multiplied
+MAX_SIZE, MAX_SIZES = 1 << 16, 1 << 24  # of an example: each one, and multiplied
 MAX_PACKED_NUMBERS = 1 << 24  # of an array that is stored compressed
 # Raised where data do not describe a call.
 UNREADABLE = (
