@@ -1,5 +1,6 @@
 """Backends that do what they should not: each gets the verdict and the words that docs/hostile.md says."""
 
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from conformance.runs.settings import Settings
 from conformance.specifications import built
 from tests.hostile_kinds import FAILED, PAGE, PASSED, REFUSED, every, page
 from tests.hostile_programs import NEVER_REFUSALS
+from tests.test_plugin import run
 
 BANKS = every()
 ALL = {one.what: one for bank in BANKS.values() for one in bank}
@@ -84,3 +86,30 @@ def test_the_script_of_a_program_has_its_name_and_runs(tmp_path):
     )  # fmt: skip
     assert done.returncode == 1, done
     assert "loading kernels" in done.stdout
+
+
+BROKEN_SUITE = """
+from conformance.runs.session import Session
+
+
+def pytest_configure():
+    def finding(self, job):
+        raise ZeroDivisionError("of the suite")
+
+    Session.finding = finding
+"""
+
+
+def test_where_the_suite_itself_fails_it_says_so_and_the_status_is_3(tmp_path):
+    (tmp_path / "break_it.py").write_text(BROKEN_SUITE)
+    report = tmp_path / "report.json"
+    status, printed = run(
+        *("--pyargs", "conformance", "--backend", "reference", "--hypothesis-profile", "smoke", "-q", "-p", "break_it"),
+        *("-k", "[SHAPE-OUTPUT-reference-gru-float32]", "--conformance-report", str(report), "-c", os.devnull),
+        cwd=tmp_path,
+    )
+    assert status == 3, printed
+    (row,) = [row for row in json.loads(report.read_text("utf-8"))["requirements"] if row["status"] == "failed"]
+    assert row["message"].startswith("the suite itself failed, which says nothing about the backend: report it with /")
+    (place,) = tmp_path.glob("report-reproducers/*.suite-failed.txt")
+    assert "ZeroDivisionError: of the suite" in place.read_text("utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ from conformance.diagnosis.words import sentences
 from conformance.engine.text import printable
 from conformance.engine.verdict import Verdict
 from conformance.runs.job import Job
+from conformance.version import __version__
 
+SUITE_FAILED = "the suite itself failed, which says nothing about the backend"
 MAX_FILE_NAME_BYTES = 200  # systems allow 255, with an ending
 PLAIN_EXPRESSION = re.compile(r"[\w.:+/\\\[\]-]+", re.ASCII)  # what pytest takes for one word after -k
 
@@ -50,6 +53,17 @@ class FailureWriter:
         chosen = shlex.quote(_chosen(job))
         parts.append(f"  again: pytest --pyargs conformance --backend {backend} {self.again(verdict)} -k {chosen}")
         return printable("\n".join(parts))
+
+    def of_the_suite(self, job: Job, traceback: str) -> str:
+        """Return the message of a job in which the suite itself failed; keep the traceback beside the scripts."""
+        place = self.folder / f"{_file_name(str(job))}.suite-failed.txt"
+        text = f"rnn-conformance {__version__}, Python {sys.version}\n{self.again(Verdict())}\n\n{job}\n\n{traceback}\n"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            place.write_text(printable(text), "utf-8")
+        except OSError:
+            return f"{SUITE_FAILED}: report it with the traceback above"
+        return f"{SUITE_FAILED}: report it with {place}, which has the traceback"
 
     def reproducer(self, job: Job, verdict: Verdict) -> str:
         """Write the script and, next to it, the entry for a file of known failures; return the script's path."""
