@@ -13,6 +13,7 @@ from typing import Any
 
 from conformance.diagnosis.explain import write_reproducer
 from conformance.diagnosis.words import sentences
+from conformance.engine.finding import Finding, Status
 from conformance.engine.text import printable
 from conformance.engine.verdict import Verdict
 from conformance.runs.job import Job
@@ -54,16 +55,18 @@ class FailureWriter:
         parts.append(f"  again: pytest --pyargs conformance --backend {backend} {self.again(verdict)} -k {chosen}")
         return printable("\n".join(parts))
 
-    def of_the_suite(self, job: Job, traceback: str) -> str:
-        """Return the message of a job in which the suite itself failed; keep the traceback beside the scripts."""
+    def of_the_suite(self, job: Job, traceback: str) -> Finding:
+        """Return the finding of a job in which the suite itself failed; keep the traceback beside the scripts."""
         place = self.folder / f"{_file_name(str(job))}.suite-failed.txt"
         text = f"rnn-conformance {__version__}, Python {sys.version}\n{self.again(Verdict())}\n\n{job}\n\n{traceback}\n"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             place.write_text(printable(text), "utf-8")
         except OSError:
-            return f"{SUITE_FAILED}: report it with the traceback above"
-        return f"{SUITE_FAILED}: report it with {place}, which has the traceback"
+            message = f"{SUITE_FAILED}: report it with the traceback above"
+        else:
+            message = f"{SUITE_FAILED}: report it with {place}, which has the traceback"
+        return Finding.at(job.key, Status.FAILED, message=message)
 
     def reproducer(self, job: Job, verdict: Verdict) -> str:
         """Write the script and, next to it, the entry for a file of known failures; return the script's path."""
