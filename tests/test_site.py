@@ -17,9 +17,10 @@ from conformance.engine.drawing import Plans
 from conformance.engine.finding import Finding, Status
 from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
+from conformance.reporting import terminal
 from conformance.reporting.changes import compare, direction, pairs
-from conformance.reporting.reading import MAX_FINITE_MARGIN, BadReport, read
-from conformance.reporting.report import Row
+from conformance.reporting.reading import MAX_FINITE_MARGIN, BadReport, read, reports_of
+from conformance.reporting.report import Outcome, Row
 from conformance.reporting.site.matrix import Cell, columns, documented_at, matrix
 from conformance.reporting.site.page import data, page
 from conformance.reporting.site.picture import longest_worst, margins, margins_picture
@@ -488,3 +489,16 @@ def test_the_report_of_a_failure_has_its_margin_by_step():
     found = Row.of(check.entry, finding)
     assert found.as_json()["steps"][-1] > 1e308
     assert len(found.as_json()["steps"]) == len(verdict.steps) + 1
+
+
+@pytest.mark.parametrize("made", [right, wrong, lambda: report("known", [row("A", status="known_failure")])])
+def test_terminal_page_and_summary_tell_the_same_numbers(made):
+    (found,) = reports_of(json.dumps(made()), "sample")
+    outcome = Outcome(found.name, found.version, {}, list(found.rows), found.complete, {})
+    said = terminal.verdict(outcome)
+    assert said == found.verdict
+    assert f"{said}." in "\n".join(markdown([found]))
+    number = next(iter(re.findall(r"[\d,]+", said)), None)
+    if number is not None:
+        assert number in str(badge([found])["message"])
+        assert f"{said}" in page([found])

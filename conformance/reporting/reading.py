@@ -9,7 +9,7 @@ from typing import Any
 
 from conformance.engine.files import Damaged, json_data, read_text, require_schema, shown
 from conformance.engine.text import OneSentence
-from conformance.reporting.report import Row, conforms, percent
+from conformance.reporting.report import Row, ids_of, percent, verdict_of
 
 SCHEMA = 1
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
@@ -59,26 +59,17 @@ class Report:
     @property
     def failing(self) -> list[str]:
         """The ids of the requirements that failed."""
-        return list(dict.fromkeys(row.id for row in self.rows if row.status == "failed"))
+        return ids_of(self.rows, "failed")
 
     @property
     def known(self) -> list[str]:
         """The ids of the requirements with a known failure."""
-        return list(dict.fromkeys(row.id for row in self.rows if row.status == "known_failure"))
+        return ids_of(self.rows, "known_failure")
 
     @property
     def verdict(self) -> str:
         """The run's verdict in words."""
-        if self.conformant:
-            return conforms(len(self.known))
-        if self.failing:
-            return f"does not conform: {counted(len(self.failing), 'requirement')} failed"
-        return "is not known to conform: not everything was run"
-
-
-def counted(number: int, noun: str) -> str:
-    """Write a number and its noun: ``1 requirement``, ``2 requirements``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+        return verdict_of(self.rows, self.conformant)
 
 
 def read(path: str | Path) -> list[Report]:
