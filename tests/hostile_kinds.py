@@ -1,7 +1,4 @@
-"""What a hostile or careless backend is, for the modules that list them, and what must come of each.
-
-``python -m tests.hostile_kinds`` writes docs/hostile.md.
-"""
+"""What a hostile or careless backend is, for the modules that list them, and what must come of each."""
 
 from __future__ import annotations
 
@@ -77,8 +74,8 @@ def page(banks: dict[str, tuple[Hostile, ...]]) -> str:
         "# Hostile backends",
         "",
         f"{count} backends that do what they should not, by mistake or on purpose, and what the suite makes of each.",
-        "`tests/test_hostile_bank.py` runs them all and compares this page; `python -m tests.hostile_kinds` writes it.",
-        "Backends that crash, hang or start processes are in [isolation.md](isolation.md).",
+        "`tests/test_hostile_bank.py` runs them all and compares this page.",
+        "It is written by `python -m tests.regenerate hostile`. Backends that crash, hang or start processes are in [isolation.md](isolation.md).",
     ]
     for title, bank in banks.items():
         lines += ["", f"## {title}", "", "| the backend | it | with the words |", "| --- | --- | --- |"]
@@ -99,7 +96,3 @@ def every() -> dict[str, tuple[Hostile, ...]]:
         "Text, names and claims": hostile_text.BANK,
         "Programs behind `exec:`": hostile_programs.BANK,
     }
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(every()), "utf-8")

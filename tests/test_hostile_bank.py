@@ -69,7 +69,7 @@ def test_a_hostile_backend_is_held(what, tmp_path):
 
 
 def test_the_page_is_that_of_the_bank():
-    assert PAGE.read_text("utf-8") == page(BANKS), "run: python -m tests.hostile_kinds"
+    assert PAGE.read_text("utf-8") == page(BANKS), "run: python -m tests.regenerate hostile"
 
 
 def test_the_script_of_a_program_has_its_name_and_runs(tmp_path):
