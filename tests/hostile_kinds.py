@@ -75,7 +75,8 @@ def page(banks: dict[str, tuple[Hostile, ...]]) -> str:
         "",
         f"{count} backends that do what they should not, by mistake or on purpose, and what the suite makes of each.",
         "`tests/test_hostile_bank.py` runs them all and compares this page.",
-        "It is written by `python -m tests.regenerate hostile`. Backends that crash, hang or start processes are in [isolation.md](isolation.md).",
+        "It is written by `python -m tests.regenerate hostile`.",
+        "Backends that crash, hang or start processes are in [isolation.md](isolation.md).",
     ]
     for title, bank in banks.items():
         lines += ["", f"## {title}", "", "| the backend | it | with the words |", "| --- | --- | --- |"]
