@@ -8,6 +8,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+try:
+    Path.cwd()
+except OSError:  # in which Hypothesis cannot be imported
+    sys.stderr.write("python -m conformance: the working folder is gone; change to another one.\n")
+    sys.exit(2)
+
 import reference
 from conformance import specifications
 from conformance.cases import command as cases

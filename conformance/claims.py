@@ -12,6 +12,8 @@ from conformance.backwards import COTANGENTS, GRADIENTS, PARTS, has_part, plain_
 from reference.config import DTYPES, KINDS, is_integer, require
 from reference.precision import ARITHMETICS, Arithmetic
 
+MAX_SIZE = 1 << 14
+"""The largest size and boundary that can be claimed; the suite computes such layers itself."""
 EXTENTS = ("steps", "samples")
 """The values of ``Features.fixed_shapes`` other than True and False."""
 FLOAT32_ARITHMETICS = (
@@ -32,8 +34,8 @@ class Features:
     ``kinds`` and ``dtypes`` may be given as any iterable of names, or as one name; they are stored as frozensets.
     Members of an enumeration of strings are stored as plain names, and numbers of NumPy as plain numbers.
     Raises ValueError for an unknown kind, dtype, extent, arithmetic or claim, for no kinds or no dtypes, for a limit
-    or size below 1, for claims by a kind that is not in ``kinds``, and for ``OF_EVERY_STEP`` without the output of all
-    steps.
+    or size below 1, for a size above MAX_SIZE, for claims by a kind that is not in ``kinds``, and for
+    ``OF_EVERY_STEP`` without the output of all steps.
     """
 
     kinds: Iterable[str] = frozenset(KINDS)
@@ -200,8 +202,10 @@ class Features:
             return None
         some: Iterable[Any] = (given,) if is_integer(given) else given if isinstance(given, Iterable) else (given,)
         sizes = [*some]
-        good = all(is_integer(size) and size > 0 for size in sizes) and (bool(sizes) or name == "boundaries")
-        allowed = "integers of at least 1" + ("" if name == "boundaries" else ", or None")
+        good = all(is_integer(size) and 0 < size <= MAX_SIZE for size in sizes) and (
+            bool(sizes) or name == "boundaries"
+        )
+        allowed = f"integers from 1 to {MAX_SIZE:,}" + ("" if name == "boundaries" else ", or None")
         require(good, name, allowed, given)
         return tuple(sorted({int(size) for size in sizes}))
 

@@ -387,12 +387,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if call.when == "call" and FINDING in item.stash and (job := job_of(item)) is not None:
         finding = item.stash[FINDING]
         # xdist's processes send it as a report's attribute
-        report.conformance = json.dumps(_broken(job) if finding is None else finding.as_json())
+        if finding is None:
+            session: Session = item.config.stash[STATE].session  # type: ignore[assignment]  # it has made the job
+            finding = session.judge.writer.of_the_suite(job, report.longreprtext)
+        report.conformance = json.dumps(finding.as_json())
     return report
-
-
-def _broken(job: Job) -> dict[str, Any]:
-    """Return the finding of a job in which the suite itself failed."""
-    from conformance.engine.finding import Finding, Status
-
-    return Finding.at(job.key, Status.FAILED, message="the suite itself failed; see the traceback").as_json()

@@ -7,7 +7,6 @@ It is built in, an entry point, ``package.module:attribute``, ``torch:package.mo
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
@@ -16,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from conformance.backend import Backend, Features, Unsupported
-from conformance.engine.text import one_line, text_of
+from conformance.engine.files import working_folder
+from conformance.engine.text import name_text, one_line
 from conformance.onnx.features import OnnxFeatures
 from conformance.onnx.runtime import OnnxRuntime
 from reference.config import KINDS
@@ -91,7 +91,7 @@ TORCH_ADAPTERS: Adapters = {Backend: Features}
 def backend(name: str, adapters: Adapters = TORCH_ADAPTERS) -> Any:
     """Import and build the backend of a name, an instance of one of the adapters. Raises UnknownBackend."""
     if name.startswith("exec:"):
-        return _program(name)
+        return built(name, _program(name), adapters)
     if name.startswith(TORCH):
         return built(name, _torch_module(name), adapters)
     if name.startswith("onnx:"):
@@ -194,8 +194,8 @@ def _attribute(name: str, path: str) -> object:
 
 
 def _module(name: str, module_name: str) -> Any:
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # as python -m does: adapters in the working folder can be imported
+    if (folder := str(working_folder())) not in sys.path:
+        sys.path.insert(0, folder)  # as python -m does: adapters in the working folder can be imported
     try:
         return importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
@@ -223,7 +223,9 @@ def built(name: str, found: Any, adapters: Adapters = TORCH_ADAPTERS) -> Any:
         )
     try:
         features, found.asked_as = found.features, name
-        found.name = " ".join(text_of(found.name or name).split())
+        found.name = name_text(found.name or name) or name_text(name)
+        if (version := name_text(found.version)) != found.version:
+            found.version = version
     except Unsupported as refusal:
         raise UnknownBackend(f"backend {name!r} {_said(refusal)}.") from None
     except Exception as error:

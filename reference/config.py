@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+MAX_SHOWN_CHARACTERS = 200  # of a value in a message
 KINDS = ("rnn_tanh", "rnn_relu", "lstm", "gru")
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 
@@ -30,7 +31,9 @@ def numpy_dtype(name: str) -> np.dtype:
 def require(holds: bool | np.bool_, argument: str, expected: str, came: object) -> None:
     """Raise ValueError unless ``holds``; the message has the argument, ``expected`` and ``came``."""
     if not holds:
-        raise ValueError(f"{argument}: expected {expected}, got {came!r}")
+        shown = repr(came)
+        shown = shown if len(shown) <= MAX_SHOWN_CHARACTERS else f"{shown[: MAX_SHOWN_CHARACTERS - 3]}..."
+        raise ValueError(f"{argument}: expected {expected}, got {shown}")
 
 
 def is_integer(value: object) -> bool:

@@ -59,6 +59,13 @@ def adapters_results() -> Files:
     yield adapter_results.PAGE, adapter_results.written(adapter_results.PAGE.read_text("utf-8"))
 
 
+def hostile() -> Files:
+    """Make the page of the hostile backends."""
+    from tests import hostile_kinds
+
+    yield hostile_kinds.PAGE, hostile_kinds.page(hostile_kinds.every())
+
+
 def kill_matrix() -> Files:
     """Make the pages of the kill matrices from their measurements."""
     from tests import kill_matrix, onnx_kill_matrix
@@ -135,6 +142,7 @@ GENERATED = {
     "page-of-cases": Generated(page_of_cases),
     "kill-matrix": Generated(kill_matrix),
     "adapters-results": Generated(adapters_results),
+    "hostile": Generated(hostile),
     "performance": Generated(performance),
     "site": Generated(site, same_but_pictures, "docs/site/*"),
 }

@@ -16,10 +16,12 @@ import pytest
 from conformance import Backend, Cell, Features, Layer
 from conformance.backends.oracle import OracleBackend
 from conformance.engine.compare import Failed
+from conformance.engine.files import STARTED_IN
 from conformance.engine.finding import Status
 from conformance.engine.guard import guarded
-from conformance.engine.text import MAX_MESSAGE_CHARACTERS, one_line, printable, text_of
+from conformance.engine.text import MAX_MESSAGE_CHARACTERS, MAX_NAME_CHARACTERS, one_line, printable, text_of
 from conformance.isolation.system import end_marked
+from conformance.runs import failure_message
 from conformance.runs.session import Session
 from conformance.runs.settings import Settings
 from conformance.specifications import built
@@ -170,7 +172,8 @@ def test_names_of_any_kind_are_told_and_the_command_is_one_word_after_the_other(
     words = shlex.split(again)
     assert words[:3] == ["pytest", "--pyargs", "conformance"]
     chosen = words[words.index("-k") + 1]
-    assert re.fullmatch(r"[\w.-]+( and [\w.-]+)*", chosen)
+    assert re.fullmatch(r"[]\w.\\[-]+( and (not )?[]\w.\\[-]+)*", chosen)
+    assert Path(found.reproducer).is_absolute()
     entry = Path(found.reproducer).with_suffix(".toml").read_text("utf-8")
     run = subprocess.run(
         [sys.executable, "-c", "import sys, tomllib; tomllib.loads(sys.stdin.read())"],
@@ -275,3 +278,77 @@ def marked(mark):
         except OSError:
             continue
     return found
+
+
+# --- what is offered for pasting -----------------------------------------------------------------------
+
+
+def chosen_by(expression, names):
+    """Return the names of tests that pytest's ``-k`` chooses."""
+    from _pytest.mark import KeywordMatcher
+    from _pytest.mark.expression import Expression
+
+    compiled = Expression.compile(expression)
+    return [name for name in names if compiled.evaluate(KeywordMatcher([f"test_of_it[{name}]"]))]
+
+
+ASKED = ["reference", "my lib", 'it\'s "mine"', "ünïcode", " (or)", "a/b", "\\", "x" * 300]
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_the_expression_chooses_one_test(name, tmp_path):
+    session = Session(
+        Settings.of({"profile": "smoke", "report": tmp_path / "r.json"}), {"n:n": built("n:n", Named(name))}
+    )
+    names = [str(job).encode("unicode_escape").decode("ascii") for job in session.jobs()]
+    assert len(set(names)) == len(names)
+    for job, written in zip(session.jobs(), names, strict=True):
+        if job.requirement.area in ("lengths", "shapes", "cases"):
+            assert chosen_by(failure_message._chosen(job), names) == [written]
+
+
+def test_scripts_of_backends_of_like_names_are_different_files():
+    alike = ["my lib", "my-lib", "My-lib", "my_lib", "my  lib", "my.lib", "mÿ lib", "x" * 300, "x" * 301]
+    files = [failure_message._file_name(f"SHAPE-OUTPUT-{name}-gru-float32") for name in alike]
+    assert len({file.lower() for file in files}) == len(alike)
+    assert all(re.fullmatch(r"[a-z0-9_-]{1,200}", file) for file in files)
+    assert files[1] == "shape-output-my-lib-gru-float32"
+
+
+class Verbose(OracleBackend):
+    """A backend whose every word is too long."""
+
+    features = Features(kinds={"gru"})
+    name, version = "n" * 10**7, "v" * 10**7 + "\x1b[2J"
+
+    def layer(self, config, parameters):
+        raise RuntimeError("\x1b[2J" * 10**6)
+
+
+def test_ten_megabytes_of_version_name_and_message_are_cut(tmp_path):
+    (found,) = findings(Verbose(), tmp_path, {"SHAPE-OUTPUT"})
+    require_told(found)
+    assert len(found.message) < 5000
+    backend = built("name:of_it", Verbose())
+    assert len(backend.name) == len(backend.version) == MAX_NAME_CHARACTERS
+
+
+def test_a_working_folder_that_is_gone_is_one_sentence(tmp_path):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    root = Path(__file__).parents[1]
+    command = f"cd {shlex.quote(str(folder))}; rmdir {shlex.quote(str(folder))}; exec {shlex.quote(sys.executable)} "
+    done = subprocess.run(
+        ["sh", "-c", f"{command} -m conformance report x.json --badge b.json"],
+        env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (
+        2, "python -m conformance: the working folder is gone; change to another one.\n"
+    )  # fmt: skip
+
+
+def test_the_folder_of_scripts_is_that_of_the_start(tmp_path, monkeypatch):
+    before = Settings.of({}).reproducers
+    monkeypatch.chdir(tmp_path)
+    assert Settings.of({}).reproducers == before == STARTED_IN / ".conformance" / "reproducers"
+    assert Settings.of({"report": "r.json"}).reproducers == tmp_path / "r-reproducers"

@@ -529,5 +529,5 @@ def test_a_folder_without_cases_is_named(tmp_path):
 def test_text_that_is_no_utf_8_is_named(tmp_path):
     path = tmp_path / "a.json"
     path.write_bytes(b'{"id": "\xff"}')
-    with pytest.raises(CaseError, match=r"a\.json: byte 8: this is no UTF-8; save the file as UTF-8"):
+    with pytest.raises(CaseError, match=r"a\.json: line 1, byte 8: this is no UTF-8; save the file as UTF-8"):
         load_case(path)

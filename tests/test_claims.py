@@ -121,9 +121,9 @@ def test_a_kernel_that_changes_at_a_boundary_is_found_only_where_it_is_declared(
         ({"by_kind": {"gru": {"lenghts": False}}}, "by_kind['gru']: expected names of claims, such as lengths=False"),
         ({"by_kind": 3}, "by_kind: expected a mapping from kinds to the claims that differ there, got 3"),
         ({"by_kind": {"gru": {"dtypes": "f4"}}}, "dtypes: expected some of float32"),
-        ({"hidden_sizes": 0}, "hidden_sizes: expected integers of at least 1, or None, got 0"),
-        ({"input_sizes": []}, "input_sizes: expected integers of at least 1, or None, got []"),
-        ({"boundaries": "x"}, "boundaries: expected integers of at least 1, got 'x'"),
+        ({"hidden_sizes": 0}, "hidden_sizes: expected integers from 1 to 16,384, or None, got 0"),
+        ({"input_sizes": []}, "input_sizes: expected integers from 1 to 16,384, or None, got []"),
+        ({"boundaries": "x"}, "boundaries: expected integers from 1 to 16,384, got 'x'"),
     ],
 )
 def test_a_wrong_claim_is_one_sentence(claims, sentence):

@@ -134,3 +134,22 @@ def test_the_worst_element_is_shown_where_the_first_is_hardly_wrong(got, shown):
         compared(got, [0.0, 0.0, 0.0], 1.0)
     assert str(failed.value).startswith(shown)
     assert ("elements compared are wrong, the first at [0]" in str(failed.value)) == (not shown.startswith("(0,)"))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "bfloat16"])
+def test_numbers_in_the_other_byte_order_are_recognized(dtype):
+    import ml_dtypes  # noqa: F401  makes bfloat16 a name that NumPy knows
+
+    want = np.array([[0.5, -1.25, 3.0]])
+    right = want.astype(dtype)
+    swapped = right.view(f"u{right.dtype.itemsize}").byteswap().view(dtype)
+
+    def compared(got):
+        check_numbers("output", got, want, lambda k: np.full(want.shape, 1e-3), 1e30, str, (8,))
+
+    compared(right)
+    with pytest.raises(Failed, match="the bytes of each number in the other order it is right"):
+        compared(swapped)
+    with pytest.raises(Failed) as failure:
+        compared(right + right.dtype.type(1))
+    assert "order" not in str(failure.value)

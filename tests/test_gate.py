@@ -129,7 +129,7 @@ def test_long_lists_are_cut():
     ("content", "said"),
     [
         (None, "cannot be read (No such file or directory)"),
-        ("no", "is not JSON"),
+        ("no", "old.json: line 1, column 1: this is no JSON"),
         ("{}", "is not a conformance report"),
         (
             report("x", [], profile="quick"),

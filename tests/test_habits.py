@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from conformance.engine import hypothesis_internals
 from tests import structure
 from tests.conftest import MARKERS
 
@@ -30,7 +31,9 @@ def requirements(text):
 
 
 def test_oldest_has_the_lower_bounds_that_are_declared():
-    declared = dict(re.fullmatch(r"([\w-]+)>=([\d.]+)", one).groups() for one in PROJECT["project"]["dependencies"])
+    declared = dict(
+        re.fullmatch(r"([\w-]+)>=([\d.]+)(?:,<\d+)?", one).groups() for one in PROJECT["project"]["dependencies"]
+    )
     padded = {name: ".".join([*bound.split("."), "0", "0"][:3]) for name, bound in declared.items()}
     assert requirements(TOX["testenv:oldest"]["deps"]) == padded
     lowest = PROJECT["project"]["requires-python"].removeprefix(">=")
@@ -63,6 +66,25 @@ def test_workflows_run_environments_and_actions_that_exist(path):
                     if environment == "${{ matrix.environment }}"
                     else (environment in ENVIRONMENTS)
                 )
+
+
+def test_the_newest_versions_are_tried_every_week():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "newest.yml").read_text("utf-8"))
+    assert "schedule" in workflow[True]
+    newest = TOX["testenv:newest"]["deps"].split()
+    declared = [re.match(r"[\w-]+", one)[0] for one in PROJECT["project"]["dependencies"]]
+    assert set(declared) <= set(newest)
+    assert not any("=" in one for one in newest)
+
+
+def test_one_module_reaches_into_hypothesis():
+    inside = re.compile(r"hypothesis\.internal|_hypothesis_internal|hypothesis\._")
+    found = [path.name for path in (ROOT / "conformance").rglob("*.py") if inside.search(path.read_text("utf-8"))]
+    assert found == ["hypothesis_internals.py"]
+    with pytest.raises(hypothesis_internals.Moved, match=r"Hypothesis [\d.]+ has no hypothesis\.moved\.away, which"):
+        hypothesis_internals.found("hypothesis.moved", "away")
+    declared = next(one for one in PROJECT["project"]["dependencies"] if one.startswith("hypothesis"))
+    assert declared == f"hypothesis{hypothesis_internals.TRIED}"
 
 
 def test_the_workflow_of_the_tests_gates_itself_and_runs_every_python():

@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 
 from conformance import Features
+from conformance.runs.known_failures import BrokenFile, read
 from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.suite.test_cases import test_case as cases
 
@@ -291,21 +292,33 @@ def test_a_known_failure_that_matches_nothing_fails(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[[known_failure]\n", "is not TOML"),
-        ("[[known_failure]]\nrequirement = 'LENGTHS-FULL'\nissue = 'x'\n", "entry 1: reason is missing or empty"),
-        ("[[known_failure]]\nrequirement = 'LENGTHS-FULL'\nreason = 'x'\n", "entry 1: issue is missing or empty"),
-        ("[[known_failure]]\nrequirement = 'LENGTH'\nreason = 'x'\nissue = 'x'\n", "no requirement 'LENGTH'"),
-        ("[[known_failure]]\nrequirement = 3\nreason = 'x'\nissue = 'x'\n", "requirement must be a string"),
-        ("[[known_failure]]\nrequirment = 'LENGTHS-FULL'\n", "unknown key 'requirment'"),
-        ("[[failure]]\n", "nothing but [[known_failure]] tables"),
+        ("[[known_failure]\n", "known.toml: line 1, column 16: this is no TOML"),
+        ("[[known_failure]]\nrequirement = 'LENGTHS-FULL'\nissue = 'x'\n", "entry 1 (line 1): lacks 'reason'; add it"),
+        ("[[known_failure]]\nrequirement = 'LENGTHS-FULL'\nreason = 'x'\n", "entry 1 (line 1): lacks 'issue'; add it"),
+        ("# a remark\n[[known_failure]]\nrequirement = 'LENGTH'\nreason = 'x'\nissue = 'x'\n",
+         "entry 1 (line 2): there is no requirement 'LENGTH'"),
+        ("[[known_failure]]\nrequirement = 'LENGTHS-FULL'\nreason = ' '\nissue = 'x'\n",
+         'entry 1 (line 1): reason: " " should be a text that is not empty'),
+        ("[[known_failure]]\nrequirement = 3\nreason = 'x'\nissue = 'x'\n", "requirement: 3 should be a name"),
+        ("[[known_failure]]\nrequirment = 'LENGTHS-FULL'\n", "holds 'requirment', which has no meaning here"),
+        ("[[failure]]\n", "holds 'failure', which has no meaning here"),
     ],
-)
+)  # fmt: skip
 def test_a_broken_file_of_known_failures_is_one_sentence(tmp_path, text, said):
     file = tmp_path / "known.toml"
     file.write_text(text)
+    with pytest.raises(BrokenFile) as error:
+        read(file, {"torch.nn": TORCH_NN})
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_run_with_a_broken_file_of_known_failures_ends_at_once(tmp_path):
+    file = tmp_path / "known.toml"
+    file.write_text("[[failure]]\n")
     status, printed = run("conformance", "--backend", "reference", *QUICK, "--known-failures", str(file))
     assert status == 4, printed
-    assert said in printed
+    assert "known.toml: holds 'failure'" in printed
     assert "Traceback" not in printed
 
 

@@ -74,7 +74,7 @@ def test_an_entry_that_passes_now_blocks_nothing():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("shards")
+    folder = tmp_path_factory.mktemp("parts")  # paths of scripts are printed
     (folder / "wrong_adapter.py").write_text(ADAPTER)
     return folder
 

@@ -17,9 +17,10 @@ from conformance.engine.drawing import Plans
 from conformance.engine.finding import Finding, Status
 from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
+from conformance.reporting import terminal
 from conformance.reporting.changes import compare, direction, pairs
-from conformance.reporting.reading import MAX_FINITE_MARGIN, BadReport, read
-from conformance.reporting.report import Row
+from conformance.reporting.reading import MAX_FINITE_MARGIN, BadReport, read, reports_of
+from conformance.reporting.report import Outcome, Row
 from conformance.reporting.site.matrix import Cell, columns, documented_at, matrix
 from conformance.reporting.site.page import data, page
 from conformance.reporting.site.picture import longest_worst, margins, margins_picture
@@ -81,19 +82,22 @@ def changed(**changes):
 
 
 BAD = {
-    "text": ("not json {", "is not JSON"),
-    "nan": ('{"schema": NaN}', "is not JSON (NaN is no number of JSON)"),
+    "text": ("not json {", "line 1, column 1: this is no JSON"),
+    "nan": ('{"schema": NaN}', "NaN is no JSON number; write a finite one"),
     "number": ("3", "is not a conformance report: it has no schema number"),
     "other object": ('{"name": "x"}', "is not a conformance report: it has no schema number"),
     "other schema": (json.dumps(changed(schema=2)), "has schema 2; this version reads schema 1"),
-    "true for a schema": (json.dumps(changed(schema=True)), "has schema True; this version reads schema 1"),
-    "nothing else": ('{"schema": 1}', "is a required property"),
-    "status": (json.dumps(changed(requirements=[row("A", status="fine")])), "'fine' is not one of"),
-    "margin": (json.dumps(changed(requirements=[row("A", margin="small")])), "$.requirements[0].margin"),
+    "true for a schema": (json.dumps(changed(schema=True)), "has schema true; this version reads schema 1"),
+    "nothing else": ('{"schema": 1}', "lacks 'suite', 'backend', 'summary', 'requirements'; add it"),
+    "status": (
+        json.dumps(changed(requirements=[row("A", status="fine")])),
+        'requirements[0].status: "fine" should be one of passed',
+    ),
+    "margin": (json.dumps(changed(requirements=[row("A", margin="small")])), 'requirements[0].margin: "small" should'),
     "twice": (json.dumps(changed(requirements=[row("A"), row("A")])), "it has A lstm float32 twice"),
     "empty list": ("[]", "is an empty list: it holds no report"),
     "second of two": (json.dumps([right(), {"schema": 7}]), "report 2 has schema 7"),
-    "latin-1": ("\xe4".encode("latin-1"), "is not JSON"),
+    "latin-1": ("\xe4".encode("latin-1"), "line 1, byte 0: this is no UTF-8"),
 }
 
 
@@ -485,3 +489,16 @@ def test_the_report_of_a_failure_has_its_margin_by_step():
     found = Row.of(check.entry, finding)
     assert found.as_json()["steps"][-1] > 1e308
     assert len(found.as_json()["steps"]) == len(verdict.steps) + 1
+
+
+@pytest.mark.parametrize("made", [right, wrong, lambda: report("known", [row("A", status="known_failure")])])
+def test_terminal_page_and_summary_tell_the_same_numbers(made):
+    (found,) = reports_of(json.dumps(made()), "sample")
+    outcome = Outcome(found.name, found.version, {}, list(found.rows), found.complete, {})
+    said = terminal.verdict(outcome)
+    assert said == found.verdict
+    assert f"{said}." in "\n".join(markdown([found]))
+    number = next(iter(re.findall(r"[\d,]+", said)), None)
+    if number is not None:
+        assert number in str(badge([found])["message"])
+        assert f"{said}" in page([found])

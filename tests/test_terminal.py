@@ -129,7 +129,7 @@ def test_failures_come_first_a_paragraph_each():
         "    off by 1",
         "    these are the numbers of a layer without a bias",
         "    reproducer: b.py",
-        "  blocked: 1 requirements whose failures these explain: C",
+        "  blocked: 1 requirement whose failures these explain: C",
         "",
     ]
     assert lines[-2] == "  mine does not conform: 1 requirement failed."

@@ -19,8 +19,9 @@ import numpy as np
 
 from conformance.backend import Backend, Cell, CellConfig, Features, Layer, LayerConfig, Result, Unsupported
 from conformance.backends.checked import refuse
+from conformance.engine.files import bounded_count
 from conformance.engine.subject import Broken
-from conformance.engine.text import one_line
+from conformance.engine.text import cut, one_line, printable, text_of
 
 VERSION = 1
 MAX_LINE_BYTES = 1 << 30
@@ -141,11 +142,11 @@ class Program:
             raise Broken(f"the command wrote a line that is not JSON: {_shown(line)}") from None
         if not isinstance(answer, dict) or len(answer.keys() & {"result", "unsupported", "error"}) != 1:
             raise Broken(f"the command's answer has not one of result, unsupported and error: {_shown(line)}")
-        if answer.get("id") != self.number:
-            raise Broken(f"the command answered request {answer.get('id')!r}, asked was {self.number}")
+        if type(answer.get("id")) is not int or answer["id"] != self.number:
+            raise Broken(f"the command answered request {_short(answer.get('id'))}, asked was {self.number}")
         for name, exception in (("unsupported", Unsupported), ("error", AdapterError)):
             if name in answer:
-                raise exception(str(answer[name]))
+                raise exception(text_of(answer[name]))
         if not isinstance(answer["result"], dict):
             raise Broken(f"the command's result is no object: {_shown(line)}")
         return answer["result"]
@@ -179,7 +180,7 @@ class Handle:
     def build(self) -> None:
         """Build the object in the program. Raises Broken if the answer has no handle."""
         handle = self.program.ask(self.method, **self.request).get("handle")
-        if not isinstance(handle, int):
+        if type(handle) is not int:
             raise self.program.broken(f"the command's answer to {self.method} has no handle, an integer")
         self.handle, self.start = handle, self.program.started
 
@@ -309,7 +310,7 @@ class ExecBackend(Backend):
             raise CannotStart(one_line(error)) from None
         self.program.end()  # each process that calls it starts its own program
         if hello.get("protocol") != VERSION:
-            raise CannotStart(f"the command speaks protocol {hello.get('protocol')!r}, not {VERSION}")
+            raise CannotStart(f"the command speaks protocol {_short(hello.get('protocol'))}, not {VERSION}")
         name = hello.get("name")
         if not isinstance(name, str) or not name:
             raise CannotStart("the command's hello has no name, a string")
@@ -344,10 +345,10 @@ def _features(claimed: Any) -> Features:
     known = [f.name for f in fields(Features)]
     unknown = sorted(set(claimed) - set(known))
     if unknown:
-        raise CannotStart(f"the command claims {unknown[0]!r}; the features are {', '.join(known)}")
+        raise CannotStart(f"the command claims {_short(unknown[0])}; the features are {', '.join(known)}")
     try:
         return Features(**claimed)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (*UNREADABLE, AttributeError) as error:
         raise CannotStart(f"the command's features: {one_line(error)}") from None
 
 
@@ -368,11 +369,10 @@ def decoded(value: Any) -> np.ndarray | None:
         raise ValueError("an array is an object of dtype, shape and data")
     dtype, shape, data = value["dtype"], value["shape"], value["data"]
     if dtype not in DTYPES:
-        raise ValueError(f"got dtype {dtype!r}, expected one of {', '.join(DTYPES)}")
+        raise ValueError(f"got dtype {_short(dtype)}, expected one of {', '.join(DTYPES)}")
     if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
-        raise ValueError(f"got shape {shape!r}, expected a list of integers")
-    if math.prod(shape) > MAX_LINE_BYTES:
-        raise ValueError(f"got shape {shape!r}, of more numbers than a line can hold")
+        raise ValueError(f"got shape {_short(shape)}, expected a list of integers")
+    bounded_count(shape, MAX_LINE_BYTES)
     try:
         raw = base64.b64decode(data, validate=True)
     except (ValueError, TypeError):
@@ -381,6 +381,11 @@ def decoded(value: Any) -> np.ndarray | None:
     if len(raw) != size:
         raise ValueError(f"got {len(raw)} bytes, expected {size} for shape {shape} of {dtype}")
     return np.frombuffer(raw, np.dtype(dtype)).reshape(shape).copy()
+
+
+def _short(value: Any) -> str:
+    """Return a value of an answer in a few characters."""
+    return cut(printable(repr(value)), MAX_SHOWN_BYTES)
 
 
 def _shown(line: bytes) -> str:

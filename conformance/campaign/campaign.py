@@ -22,6 +22,7 @@ from conformance.engine.drawing import BLOCK
 from conformance.engine.key import Key
 from conformance.engine.verdict import Verdict
 from conformance.isolation.interrupt import Interrupt
+from conformance.reporting.terminal import MAX_LIST_LINES
 from conformance.runs.job import Job
 from conformance.runs.session import Session
 from conformance.version import __version__
@@ -79,6 +80,7 @@ class Campaign:
         self.jobs, self.drop = {job.key: job for job in jobs}, drop
         self.note(self.all.found)
         self.progress = Progress(self, reporter)
+        self.progress.write(*(f"warning: {sentence}" for sentence in self.all.lost[:MAX_LIST_LINES]))
         self.interrupt = Interrupt()
         try:
             with warnings.catch_warnings():
@@ -115,7 +117,7 @@ class Campaign:
     def round(self) -> None:
         """Run one round, or the rest of an unfinished one."""
         if self.own.done:
-            number = len(self.own.rounds) + 1
+            number = self.own.last + 1
             seed = round_seed(self.seed, self.process, number)
             self.write({"round": number, "seed": seed, "process": self.process, "examples_each": self.each})
         number, seed = self.own.rounds[-1]["round"], self.own.rounds[-1]["seed"]

@@ -13,11 +13,11 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis.database import ExampleDatabase
-from hypothesis.internal.conjecture.data import ConjectureResult
 
 from conformance.engine.check import Check
 from conformance.engine.drawing import strategy_of
 from conformance.engine.example_key import law_on_plans
+from conformance.engine.hypothesis_internals import name_comments
 
 
 def under_hypofuzz() -> bool:
@@ -37,7 +37,6 @@ def fuzzable(job: Any) -> Callable[..., Any] | None:
     """Return a job's check as a test of Hypothesis; None for a check without drawn examples."""
     if not isinstance(job.check, Check):
         return None
-    if not hasattr(ConjectureResult, "slice_comments"):  # HypoFuzz 25.11.1 uses a name that Hypothesis has renamed
-        ConjectureResult.slice_comments = {}  # type: ignore[attr-defined]  # that former name
+    name_comments()
     strategy = strategy_of(job.check.draw(job.subject.features))
     return given(plan=strategy)(law_on_plans())

@@ -16,9 +16,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from conformance.engine.files import Damaged, json_data, require_schema
 from conformance.engine.key import Key
+from conformance.engine.text import cut
 
 Line = dict[str, Any]
+SCHEMA = Path(__file__).with_name("journal.schema.json")
+MAX_FORMS = 10_000  # that are kept
+MAX_CAMPAIGN_CHARACTERS = 300  # of a campaign's backends in a message
 
 
 class OfAnother(ValueError):
@@ -60,6 +65,10 @@ class Record:
     judged: set[Key] = field(default_factory=set)
     replayed: dict[Key, bool] = field(default_factory=dict)
     done: bool = True
+    last: int = 0
+    """The number of the last round."""
+    lost: list[str] = field(default_factory=list)
+    """A sentence for each broken line, which is left out."""
 
     @property
     def examples(self) -> int:
@@ -69,43 +78,84 @@ class Record:
     def found(self) -> dict[Key, Line]:
         return {key: total.found for key, total in self.totals.items() if total.found is not None}
 
+    def read(self, path: Path, folder: Path, head: Line) -> None:
+        """Add the lines of a journal. Raises OfAnother if it is of another campaign."""
+        for line in lines(path, self.lost):
+            if "campaign" in line:
+                _expect(folder, line, head)
+            else:
+                self.add(line)
+
     def add(self, line: Line) -> None:
         """Add a line."""
         if "judged" in line:
             key = Key(*line["judged"])
             self.totals.setdefault(key, Total()).add(line)
             self.judged.add(key)
-            self.rounds[-1]["examples"] += line["examples"]
+            if self.rounds:  # the line of the first round may be lost
+                self.rounds[-1]["examples"] += line["examples"]
         elif "replayed" in line:
             self.replayed[Key(*line["replayed"])] = line["fails_again"]
         elif "done" in line:
-            self.done = True
-        elif "seed" in line:
+            self.done, self.last = True, max(self.last, line["done"])
+        elif "round" in line:
             self.rounds.append(line | {"examples": 0})
+            self.last = max(self.last, line["round"])
             self.judged, self.done = set(), False
 
 
-def lines(path: Path) -> Iterator[Line]:
-    """Yield the complete lines of a journal."""
-    for text in path.read_bytes().split(b"\n")[:-1]:
-        yield json.loads(text)
+def lines(path: Path, lost: list[str] | None = None) -> Iterator[Line]:
+    """Yield the complete lines of a journal. Each broken one adds a sentence to ``lost`` and is left out."""
+    for number, text in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+        try:
+            line = json_data(text)
+            if damage := _damage(_form(line), line):
+                raise damage
+        except Damaged as error:
+            if lost is not None:
+                lost.append(f"{path}, line {number}: {error}; this line alone is left out")
+            continue
+        yield line
+
+
+_damages: dict[Any, Damaged | None] = {}
+
+
+def _damage(form: Any, line: Any) -> Damaged | None:
+    """Return how a line departs from the schema, None if it does not; lines of one form need one look."""
+    if form not in _damages:
+        if len(_damages) >= MAX_FORMS:
+            _damages.clear()
+        try:
+            require_schema(SCHEMA, line)
+            _damages[form] = None
+        except Damaged as error:
+            _damages[form] = error
+    return _damages[form]
+
+
+def _form(value: Any) -> Any:
+    """Return what the schema looks at: names, types, signs, and whether texts and lists are short."""
+    if isinstance(value, dict):
+        return tuple((name, _form(part)) for name, part in value.items())
+    if isinstance(value, list):
+        return min(len(value), 6), frozenset(map(_form, value))
+    if isinstance(value, (int, float)):
+        return type(value), value < 0
+    return type(value), bool(value)
 
 
 def merged(folder: Path, head: Line) -> Record:
-    """Merge all journals of a folder. Raises OfAnother."""
+    """Merge all journals of a folder; its ``lost`` tells broken lines. Raises OfAnother."""
     record = Record()
     for path in sorted(folder.glob("*.jsonl")):
-        for line in lines(path):
-            if "campaign" in line:
-                _expect(folder, line, head)
-            else:
-                record.add(line)
+        record.read(path, folder, head)
     return record
 
 
 def _expect(folder: Path, line: Line, head: Line) -> None:
     if line["campaign"] != head["campaign"]:
-        theirs, ours = ("; ".join(map(str, h["campaign"])) for h in (line, head))
+        theirs, ours = (cut("; ".join(map(str, h["campaign"])), MAX_CAMPAIGN_CHARACTERS) for h in (line, head))
         raise OfAnother(f"{folder} holds a campaign of {theirs}, and this is one of {ours}: give another folder.")
 
 
@@ -119,14 +169,9 @@ class Journal:
         whole = self.path.read_bytes().rpartition(b"\n")
         os.ftruncate(self._descriptor, len(whole[0]) + len(whole[1]))  # the last line may be broken
         self.record = Record()
-        before = list(lines(self.path))
-        if not before:
+        if not any(whole[:2]):
             self.write(head)
-        for line in before:
-            if "campaign" in line:
-                _expect(folder, line, head)
-            else:
-                self.record.add(line)
+        self.record.read(self.path, folder, head)
 
     def _claimed(self, folder: Path) -> Path:
         mine = (folder / f"{socket.gethostname()}-{number}.jsonl" for number in count())

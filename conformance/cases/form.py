@@ -6,16 +6,19 @@ says what to correct.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from conformance.cases.program import DryModule, Module, blank, changed, names_in, perform
+from conformance.engine.files import bounded_count
 from reference.config import DTYPES, numpy_dtype, require
 from reference.parameters import check_parameters, parameter_shapes
 from reference.precision import ARITHMETICS
 
+MAX_NUMBERS = 1 << 24  # of an array
 SPECIAL = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}  # JSON has no such numbers
 
 
@@ -27,7 +30,7 @@ def number(value: float | str) -> float:
 def array(spec: Mapping[str, Any]) -> np.ndarray:
     """Return the float64 array that a case file describes."""
     shape = tuple(spec["shape"])
-    count = int(np.prod(shape))
+    count = bounded_count(shape, MAX_NUMBERS)
     integers = fill(count, **spec["fill"]) if "fill" in spec else np.array(spec["data"], np.float64)
     _require_count(len(integers), shape)
     values = integers / spec["divisor"]
@@ -47,7 +50,7 @@ def fill(count: int, seed: int, limit: int) -> np.ndarray:
 
 
 def _require_count(count: int, shape: tuple[int, ...]) -> None:
-    size = int(np.prod(shape))
+    size = math.prod(shape)
     if count != size:
         raise ValueError(f"data holds {count} numbers, the shape {list(shape)} needs {size}; mend either")
 

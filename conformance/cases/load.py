@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,15 @@ import numpy as np
 
 from conformance.cases import form
 from conformance.cases.program import Arrays, Module, names_in, oracle_calls, run
+from conformance.engine.files import Damaged, json_data, read_text, require_schema
+from conformance.engine.text import OneSentence
 from reference.config import numpy_dtype
 
 SCHEMA = "schema.json"
 FOLDERS = (".", "generated")  # the places of case files in a directory of cases
 
 
-class CaseError(ValueError):
+class CaseError(OneSentence, ValueError):
     """A broken case file. The message is one sentence with the file, the place in it and the correction."""
 
 
@@ -160,13 +161,11 @@ def load_case(path: Path) -> Case:
         return CaseError(f"{path.name}: {place}: {what}")
 
     try:
-        document = json.loads(path.read_text("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        raise broken(f"line {error.lineno}, column {error.colno}", f"this is no JSON: {error.msg}; mend it") from error
-    except UnicodeDecodeError as error:
-        raise broken(f"byte {error.start}", "this is no UTF-8; save the file as UTF-8") from error
-    except ValueError as error:
-        raise broken("the file", str(error)) from error
+        document = json_data(read_text(path))
+    except Damaged as error:
+        raise broken(error.place or "the file", error.what) from error
+    except OSError as error:
+        raise broken("the file", f"it cannot be read ({error.strerror}); check its rights") from error
     return case_of(document, path.name)
 
 
@@ -176,90 +175,11 @@ def case_of(document: Mapping[str, Any], name: str) -> Case:
     def broken(place: str, what: str) -> CaseError:
         return CaseError(f"{name}: {place}: {what}")
 
-    for place, what in _schema_faults(_validator(), document):
-        raise broken(place, what)
+    try:
+        require_schema(default_directory() / SCHEMA, document)
+    except Damaged as error:
+        raise broken(error.place or "the file", error.what) from error
     return _case(document, broken)
-
-
-def _once(pairs):
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{twice!r} stands twice in one object; remove one of them")
-    return found
-
-
-def _no_constant(text):
-    raise ValueError(f"{text} is no JSON number; write a finite one")
-
-
-@cache
-def _validator():
-    from jsonschema import Draft202012Validator, validators  # here, so that importing conformance needs NumPy alone
-
-    def is_integer(_, value):  # JSON Schema accepts 3.0, NumPy does not accept it as a size
-        return isinstance(value, int) and not isinstance(value, bool)
-
-    types = Draft202012Validator.TYPE_CHECKER.redefine("integer", is_integer)
-    schema = json.loads((default_directory() / SCHEMA).read_text("utf-8"))
-    return validators.extend(Draft202012Validator, type_checker=types)(schema)
-
-
-def _abridged(value):
-    """Return the document with long lists of numbers cut to the items that decide whether the schema accepts all."""
-    if isinstance(value, dict):
-        return {name: _abridged(part) for name, part in value.items()}
-    if not isinstance(value, list):
-        return value
-    types = set(map(type, value))
-    if len(value) <= 16 or not types <= {int, float, str}:
-        return [_abridged(part) for part in value]
-    numbers = [part for part in value if type(part) is not str]
-    telling = [next(part for part in value if type(part) is t) for t in types - {str}]
-    return [*telling, *([min(numbers), max(numbers)] if numbers else ()), *{p for p in value if type(p) is str}]
-
-
-def _schema_faults(validator, document):
-    """Yield the most informative place where a document departs from the schema, if any, and the correction."""
-    if validator.is_valid(_abridged(document)):
-        return
-    from jsonschema.exceptions import best_match
-
-    error = best_match(validator.iter_errors(document))
-    value, schema = error.instance, error.schema
-    title = schema.get("title", "") if isinstance(schema, dict) else ""
-    match error.validator:
-        case "maxLength":
-            what = f"has {len(value)} characters; shorten it to at most {error.validator_value}"
-        case "required":
-            what = f"lacks {', '.join(repr(n) for n in error.validator_value if n not in value)}; add it"
-        case "additionalProperties":
-            unknown = [n for n in value if n not in schema.get("properties", {})]
-            what = f"holds {', '.join(map(repr, unknown))}, which has no meaning here; remove or rename it"
-        case "enum":
-            what = f"{_short(value)} should be one of {', '.join(map(str, error.validator_value))}"
-        case "oneOf":
-            choices = [repr(choice["required"][0]) for choice in error.validator_value]
-            what = f"should hold exactly one of {', '.join(choices)}"
-        case "not":
-            what = f"should be {error.validator_value['title']}"
-        case "type" | "pattern" | "minimum" | "maximum" if title:
-            meaning = title[0].lower() + title[1:]
-            what = f"{_short(value)} should be {meaning} ({error.validator}: {error.validator_value})"
-        case _:
-            what = f"{_short(value)} should satisfy {error.validator}: {_short(error.validator_value)}"
-    yield _place(error.absolute_path), what
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _place(path) -> str:
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
-    return place or "the file"
 
 
 def _case(document: Mapping[str, Any], broken: Callable[[str, str], CaseError]) -> Case:

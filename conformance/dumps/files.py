@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-import json
+import lzma
+import math
+import struct
+import warnings
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from conformance.cases import form
+from conformance.engine.files import Damaged, bounded_count, json_data, read_text, shown
+from conformance.engine.text import OneSentence, printable
 
+HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+UNREADABLE = (  # raised by readers of what is no .npz file
+    *(zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, KeyError),
+    *(ValueError, TypeError, NotImplementedError, RuntimeError, OverflowError, MemoryError, IndexError, AttributeError),
+    *(SyntaxError, AssertionError),
+)
+MAX_AXES = 32
 MAX_BYTES = 1 << 30  # of all arrays of a file together
 MAX_JSON_BYTES = 1 << 28
 SHOWN = 60  # characters of a value in a message
@@ -22,7 +35,7 @@ class Untyped(np.ndarray):
     """An array of numbers without a dtype, from JSON or lists."""
 
 
-class BrokenDump(ValueError):
+class BrokenDump(OneSentence, ValueError):
     """A dump that cannot be judged. The message names the array and says what to do."""
 
 
@@ -46,28 +59,44 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _read_npz(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-        if size > MAX_BYTES:
-            raise BrokenDump(f"it holds {size / 1e9:.1f} GB of arrays; dump one call of fewer samples and steps")
-        found: dict[str, Any] = {}
-        with np.load(path, allow_pickle=False) as arrays:
-            for name in arrays.files:
-                try:
-                    found[name] = arrays[name]
-                except ValueError as error:
-                    raise BrokenDump(
-                        f"{name}: this is an array of Python objects or of an unknown dtype, which is not read; save "
-                        "plain numbers, one array for each name"
-                    ) from error
-    except (zipfile.BadZipFile, EOFError, KeyError, zipfile.LargeZipFile, NotImplementedError, RuntimeError) as error:
-        raise BrokenDump("this is no whole .npz file; save it again with numpy.savez") from error
-    except ValueError as error:
-        if isinstance(error, BrokenDump):
-            raise
+        with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            members = archive.infolist()
+            size = sum(member.file_size for member in members)
+            if size > MAX_BYTES:
+                raise BrokenDump(f"it holds {size / 1e9:.1f} GB of arrays; dump one call of fewer samples and steps")
+            for member in members:
+                name = printable(member.filename).removesuffix(".npy")
+                if name in found:
+                    raise BrokenDump(f"{name} stands twice; remove one of them")
+                with archive.open(member) as file:
+                    found[name] = _read_array(name, file, member.file_size)
+    except BrokenDump:
+        raise
+    except UNREADABLE as error:
         raise BrokenDump("this is no whole .npz file; save it again with numpy.savez") from error
     return found
+
+
+def _read_array(name: str, file: IO[bytes], size: int) -> np.ndarray:
+    """Read an array of an .npz file; ``size`` is the number of its bytes, which bounds what is allocated."""
+    version = np.lib.format.read_magic(file)
+    read_header = HEADERS.get(version)
+    shape, fortran, dtype = read_header(file) if read_header else ((), False, np.dtype(object))
+    if dtype.hasobject or dtype.names is not None:
+        raise BrokenDump(
+            f"{name}: this is an array of Python objects or of an unknown dtype, which is not read; save plain "
+            "numbers, one array for each name"
+        )
+    count = math.prod(shape)
+    data = file.read()
+    if len(shape) > MAX_AXES or count * dtype.itemsize != len(data) or len(data) > size:
+        raise BrokenDump(f"{name}: its header speaks of the shape {shown(list(shape))} and {len(data)} bytes follow; "
+                         "save it again with numpy.savez")  # fmt: skip
+    flat_numbers = np.frombuffer(data, dtype, count) if dtype.itemsize else np.empty(0, dtype)
+    return flat_numbers.reshape(shape, order="F" if fortran else "C").copy()
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -75,31 +104,15 @@ def _read_json(path: Path) -> dict[str, Any]:
     if size > MAX_JSON_BYTES:
         raise BrokenDump(f"it has {size / 1e6:.0f} MB of JSON; save such arrays as .npz, or dump a smaller call")
     try:
-        document = json.loads(path.read_text("utf-8-sig"), object_pairs_hook=_once)
-    except json.JSONDecodeError as error:
-        raise BrokenDump(
-            f"line {error.lineno}, column {error.colno}: this is neither .npz nor JSON: {error.msg}; mend it"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise BrokenDump("this is neither .npz nor JSON in UTF-8; save it as one of the two") from error
-    except RecursionError as error:
-        raise BrokenDump(
-            "its lists are nested too deeply to be arrays; save x as a list of lists of numbers"
-        ) from error
+        document = json_data(read_text(path))
+    except Damaged as error:
+        neither = "this is neither .npz nor JSON; " if "this is no" in error.what else ""
+        raise BrokenDump(f"{neither}{error}") from error
     if isinstance(document, list):
         document = {"calls": document}
     if not isinstance(document, dict):
         raise BrokenDump(f"it holds {short(document)}, expected an object of arrays by name")
     return flat(document)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise BrokenDump(f"{twice} stands twice in one object; remove one of them")
-    return found
 
 
 def flat(document: Mapping[str, Any], within: str = "") -> dict[str, Any]:
@@ -174,13 +187,11 @@ def _array(name: str, spec: Mapping[str, Any]) -> np.ndarray:
         given = dict(spec)
         if "data" in given:
             given["data"] = [form.SPECIAL.get(v, v) if isinstance(v, str) else v for v in given["data"]]
-        size = int(np.prod([int(n) for n in given["shape"]], dtype=object))
-        if size > MAX_BYTES // 8:
-            raise BrokenDump(f"{name}: the shape {given['shape']} has {size} numbers; dump a smaller call")
+        bounded_count([int(n) for n in given["shape"]], MAX_BYTES // 8)
         return form.array({"divisor": 1, **given}).view(Untyped)
     except BrokenDump:
         raise
-    except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError) as error:
         raise BrokenDump(f"{name}: {_sentence(error)}") from error
 
 
@@ -207,7 +218,7 @@ def _nested(name: str, value: Any) -> np.ndarray:
         raise BrokenDump(f"{name}: got {short(value)}, expected an array of numbers")
     try:
         array = np.array(_special(value))
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:
         raise BrokenDump(f"{name}: its lists differ in length or depth; make each row as long as the others") from error
     if array.dtype.kind not in "fiu":
         raise BrokenDump(f"{name}: it holds something that is no number; write numbers alone")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from conformance.engine.text import printable
+from conformance.engine.text import MAX_FAILURE_CHARACTERS, cut, printable
 
 MAX_SIGNATURE_CHARACTERS = 200
 # Margins by the number of replicas: a larger one stays above 1 with more replicas. With 64 replicas the tolerance is
@@ -34,7 +34,7 @@ class Failed(AssertionError):
     """The call that raised, in words; empty if nothing was raised."""
 
     def __str__(self) -> str:
-        return printable(super().__str__()) or "it failed without a word of what is wrong"
+        return cut(printable(super().__str__()), MAX_FAILURE_CHARACTERS) or "it failed without a word of what is wrong"
 
 
 @contextmanager
@@ -96,6 +96,14 @@ def margin(got: np.ndarray, want: np.ndarray, allowed: np.ndarray, largest: floa
     return np.where(same, 0.0, np.where(np.isnan(fraction), np.inf, fraction))
 
 
+def _other_order(given: np.ndarray) -> np.ndarray:
+    """Return the numbers in float64 that an array's bytes give in the other order, NaN for other formats."""
+    if given.dtype.itemsize not in (2, 4, 8):
+        return np.full(given.shape, np.nan)
+    with np.errstate(all="ignore"):
+        return given.view(f"u{given.dtype.itemsize}").byteswap().view(given.dtype).astype(np.float64)
+
+
 def check_numbers(
     name: str,
     got: object,
@@ -122,7 +130,7 @@ def check_numbers(
         return 0.0
     if not isinstance(got, np.ndarray) or got.shape != want.shape:
         raise Failed(f"{name}: got {describe_shape_or_kind(got)}, expected shape {want.shape}")
-    got = got.astype(np.float64)
+    given, got = got, got.astype(np.float64)
     if np.array_equal(got, want, equal_nan=True):  # no tolerance is needed
         if seen is not None:
             seen(np.zeros_like(got))
@@ -143,6 +151,8 @@ def check_numbers(
     if margins[shown] < SMALL_MARGIN and worst > LARGE_RATIO * margins[shown]:
         first = f", the first at {list(shown)}"
         shown = tuple(int(i) for i in np.unravel_index(np.argmax(margins), margins.shape))
+    if np.all(margin(_other_order(given), want, limit, largest) <= 1):
+        first += "; with the bytes of each number in the other order it is right: write little-endian numbers"
     error = abs(got[shown] - want[shown])
     of_allowed = f" ({margins[shown]:.3g} times as much)" if np.isfinite(margins[shown]) else ""
     said = numbers(shown) if numbers else f"got {got[shown]:.9g}, expected {want[shown]:.9g}"

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.database import ExampleDatabase
 from hypothesis.errors import HypothesisWarning
-from hypothesis.internal.conjecture import providers
 from hypothesis.strategies import sampled_from
 
 from conformance.engine.form import Draw, Plan
+from conformance.engine.hypothesis_internals import drawn_from_the_seed_alone, keyed
 from conformance.engine.specification import Specification
 from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
@@ -141,8 +140,7 @@ def hypothesis_run(
 ) -> None:
     """Let Hypothesis draw BLOCK examples from a seed, or replay the database's examples under the key."""
     run: Any = given(strategy)(lambda example: function(example))
-    run._hypothesis_internal_database_key = key
-    run = seed(number)(run)
+    run = seed(number)(keyed(run, key))
     run = settings(
         max_examples=BLOCK,
         phases=phases,
@@ -156,22 +154,3 @@ def hypothesis_run(
     with warnings.catch_warnings(), drawn_from_the_seed_alone():
         warnings.simplefilter("ignore", HypothesisWarning)
         run()
-
-
-@contextmanager
-def drawn_from_the_seed_alone() -> Iterator[None]:
-    """Keep Hypothesis from drawing numbers that it finds in the source of imported modules.
-
-    Where it draws an integer, it sometimes takes such a number. The adapter's modules would then change the examples
-    of a seed.
-    """
-    provider: Any = providers.HypothesisProvider
-    theirs = getattr(provider, "_maybe_draw_constant", None)
-    if theirs is None:  # a Hypothesis that does not do so
-        yield
-        return
-    provider._maybe_draw_constant = lambda *_, **__: None
-    try:
-        yield
-    finally:
-        provider._maybe_draw_constant = theirs

@@ -7,8 +7,8 @@ from functools import cache
 from typing import Any
 
 from hypothesis import assume
-from hypothesis.internal.reflection import function_digest
 
+from conformance.engine.hypothesis_internals import digest
 from conformance.engine.trial import trial_of
 
 
@@ -35,6 +35,4 @@ def law_on_plans() -> Callable[..., None]:
 @cache
 def key_of(name: str) -> bytes:
     """Return the key under which Hypothesis and HypoFuzz keep the examples of the check of that name."""
-    law = law_on_plans()
-    law._hypothesis_internal_add_digest = name.encode()  # type: ignore[attr-defined]  # read by Hypothesis
-    return function_digest(law)
+    return digest(law_on_plans(), name)

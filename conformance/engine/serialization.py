@@ -17,11 +17,27 @@ from typing import Any
 
 import numpy as np
 
+from conformance.engine.files import Damaged, bounded_count, shown
 from conformance.engine.form import Form
 from conformance.engine.specification import Specification
+from conformance.engine.text import one_line
 from reference.config import numpy_dtype
 
 MAX_WRITTEN_NUMBERS = 200  # of an array that is stored as a list
+
+MAX_SIZE, MAX_SIZES = 1 << 16, 1 << 24  # of an example: each one, and multiplied
+MAX_PACKED_NUMBERS = 1 << 24  # of an array that is stored compressed
+# Raised where data do not describe a call.
+UNREADABLE = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+    RecursionError,
+    zlib.error,
+)
 
 Example = dict[str, Any]
 
@@ -48,8 +64,9 @@ def array_data(array: np.ndarray) -> Any:
 def array_of(data: Any, dtype: np.dtype) -> np.ndarray:
     """Invert ``array_data``."""
     if isinstance(data, Mapping):
-        flat = np.frombuffer(zlib.decompress(base64.b64decode(data["packed"])), "<f8")
-        return flat.reshape(data["shape"]).astype(dtype)
+        count = bounded_count(data["shape"], MAX_PACKED_NUMBERS)
+        packed = zlib.decompressobj().decompress(base64.b64decode(data["packed"]), 8 * count + 1)
+        return np.frombuffer(packed, "<f8", count).reshape(data["shape"]).astype(dtype)
     return np.array(data, np.float64).astype(dtype)
 
 
@@ -67,15 +84,25 @@ def example_of(form: Form, call: Any) -> Example:
 def call_of(specification: Specification, example: Example, kind: str, dtype: str) -> Any:
     """Return the call of an example for a kind and dtype; None if the example is for another. Raises BrokenExample."""
     try:
+        _require_small(example.get("plan", example.get("config")))
         if "plan" in example:
             call = specification.planned(example["plan"], kind, dtype)
         else:
             call = _written(specification.form(example["call"]), example, kind, dtype)
         if call is not None:
             specification.form_of(call).validate(call)
-    except (KeyError, TypeError, ValueError, zlib.error) as error:
-        raise BrokenExample(f"the example is none ({type(error).__name__}: {error})") from None
+    except UNREADABLE as error:
+        raise BrokenExample(f"the example is none ({type(error).__name__}: {one_line(error)})") from None
     return call
+
+
+def _require_small(sizes: Any) -> None:
+    """Raise Damaged for sizes that no example has, before anything of these sizes is made."""
+    if not isinstance(sizes, Mapping):
+        raise Damaged(f"its plan or config is {shown(sizes)}, and must be a table")
+    numbers = [value for name, value in sizes.items() if name != "seed" and isinstance(value, int) and value > 0]
+    if any(number > MAX_SIZE for number in numbers) or math.prod(numbers) > MAX_SIZES:
+        raise Damaged(f"its sizes {shown(dict(sizes))} are too large")
 
 
 def _written(form: Form, example: Example, kind: str, dtype: str) -> Any:

@@ -17,7 +17,7 @@ from dataclasses import fields
 from typing import Any
 
 from conformance import registry, specifications
-from conformance.engine.text import one_line, text_of
+from conformance.engine.text import name_text, one_line
 from conformance.isolation.channel import Channel
 from conformance.isolation.forks import renew_thread_pools
 from conformance.isolation.status import SharedStatus
@@ -41,7 +41,7 @@ def build(name: str) -> tuple[Any, tuple[str, Any]]:
         claims = {
             s.name: _plain(specifications.adapted(backend, s).features) for s in specifications.spoken_by(backend)
         }
-        description = Description(backend.name, text_of(backend.version), claims, forks(backend))
+        description = Description(backend.name, name_text(backend.version), claims, forks(backend))
     except (registry.UnknownBackend, specifications.UnknownSpecification) as error:
         return None, ("unknown", str(error))
     except BaseException as error:

@@ -20,6 +20,7 @@ from typing import Any
 
 from conformance.engine.cause import Cause
 from conformance.engine.compare import signature
+from conformance.engine.files import working_folder
 from conformance.engine.verdict import Verdict
 from conformance.isolation.channel import Channel
 from conformance.isolation.output import Output
@@ -99,7 +100,7 @@ class HostProcess:
             self.process = subprocess.Popen(
                 [
                     *(sys.executable, "-u", "-c", f"{START}main({theirs.fileno()}, {shared.fileno()})"),
-                    json.dumps([path or os.getcwd() for path in sys.path]),
+                    json.dumps([path or str(working_folder()) for path in sys.path]),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=prints,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 
+from conformance.engine.files import working_folder
 from conformance.engine.text import printable
 
 PACKAGE = os.path.dirname(os.path.dirname(__file__))
@@ -58,7 +59,7 @@ class Output:
     def excerpt(self) -> str:
         """Return the first and the last lines, without the suite's own frames, addresses and installation paths."""
         printed = re.sub(r"\b0x[0-9a-f]+", "0x...", printable(self.text)).splitlines()
-        here = os.path.join(os.getcwd(), "")
+        here = os.path.join(working_folder(), "")
         lines = [
             PLACES.sub("", line).replace(here, "")[:MAX_LINE_CHARACTERS]
             for line in printed

@@ -9,7 +9,8 @@ from textwrap import shorten
 from typing import Any
 
 from conformance.reporting.changes import Change, Comparison, compare
-from conformance.reporting.reading import BadReport, Report, counted, read
+from conformance.reporting.reading import BadReport, Report, read
+from conformance.reporting.report import counted
 from conformance.reporting.terminal import (
     MAX_FAILURE_PARAGRAPHS,
     MAX_LIST_LINES,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from conformance.reporting.report import Row, conforms, percent
+from conformance.engine.files import Damaged, json_data, read_text, require_schema, shown
+from conformance.engine.text import OneSentence
+from conformance.reporting.report import Row, ids_of, percent, verdict_of
 
 SCHEMA = 1
-MAX_ERROR_CHARACTERS = 200  # of a schema error
+SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 WORDS = {  # by status
     "failed": "failed",
     "blocked": "blocked",
@@ -23,7 +23,7 @@ WORDS = {  # by status
 MAX_FINITE_MARGIN = 1e300  # larger margins stand for infinity: a difference where the allowed error is 0
 
 
-class BadReport(Exception):
+class BadReport(OneSentence):
     """A file that is no report, or reports that do not belong together; the message is one sentence."""
 
 
@@ -59,44 +59,34 @@ class Report:
     @property
     def failing(self) -> list[str]:
         """The ids of the requirements that failed."""
-        return list(dict.fromkeys(row.id for row in self.rows if row.status == "failed"))
+        return ids_of(self.rows, "failed")
 
     @property
     def known(self) -> list[str]:
         """The ids of the requirements with a known failure."""
-        return list(dict.fromkeys(row.id for row in self.rows if row.status == "known_failure"))
+        return ids_of(self.rows, "known_failure")
 
     @property
     def verdict(self) -> str:
         """The run's verdict in words."""
-        if self.conformant:
-            return conforms(len(self.known))
-        if self.failing:
-            return f"does not conform: {counted(len(self.failing), 'requirement')} failed"
-        return "is not known to conform: not everything was run"
-
-
-def counted(number: int, noun: str) -> str:
-    """Write a number and its noun: ``1 requirement``, ``2 requirements``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+        return verdict_of(self.rows, self.conformant)
 
 
 def read(path: str | Path) -> list[Report]:
     """Read the reports of a file, which holds one report or a list. Raises BadReport."""
     try:
-        return reports_of(Path(path).read_text("utf-8"), str(path))
-    except OSError as error:
-        raise BadReport(f"{path} cannot be read ({error.strerror}).") from None
-    except UnicodeDecodeError as error:
-        raise BadReport(f"{path} is not JSON ({error}).") from None
+        text = read_text(Path(path))
+    except (OSError, ValueError) as error:  # a path with NUL is a ValueError
+        raise BadReport(f"{path} cannot be read ({getattr(error, 'strerror', None) or error}).") from None
+    return reports_of(text, str(path))
 
 
 def reports_of(text: str, path: str) -> list[Report]:
     """Read the reports in the text of a file. Raises BadReport, which names ``path``."""
     try:
-        data = json.loads(text, parse_constant=_no_number)
-    except ValueError as error:
-        raise BadReport(f"{path} is not JSON ({error}).") from None
+        data = json_data(text)
+    except Damaged as error:
+        raise BadReport(f"{path}: {error}.") from None
     found = data if isinstance(data, list) else [data]
     if not found:
         raise BadReport(f"{path} is an empty list: it holds no report.")
@@ -108,23 +98,15 @@ def read_all(paths: Iterable[str | Path]) -> list[Report]:
     return [report for path in paths for report in read(path)]
 
 
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
-
-
 def _report(data: Any, place: str) -> Report:
     if not isinstance(data, dict) or "schema" not in data:
         raise BadReport(f"{place} is not a conformance report: it has no schema number.")
     if data["schema"] != SCHEMA or isinstance(data["schema"], bool):
-        raise BadReport(f"{place} has schema {data['schema']!r}; this version reads schema {SCHEMA}.")
-    from jsonschema.exceptions import best_match
-
-    error = best_match(_validator().iter_errors(data))
-    if error is not None:
-        text = error.message
-        if len(text) > MAX_ERROR_CHARACTERS:
-            text = f"{text[:MAX_ERROR_CHARACTERS]}..."
-        raise BadReport(f"{place} is not a conformance report: at {error.json_path}: {text}.")
+        raise BadReport(f"{place} has schema {shown(data['schema'])}; this version reads schema {SCHEMA}.")
+    try:
+        require_schema(SCHEMA_FILE, data)
+    except Damaged as error:
+        raise BadReport(f"{place} is not a conformance report: {error}.") from None
     names = [field.name for field in fields(Row)]
     rows = tuple(Row(**{name: raw[name] for name in names if name in raw}) for raw in data["requirements"])
     backend, summary = data["backend"], data["summary"]
@@ -141,13 +123,6 @@ def _report(data: Any, place: str) -> Report:
         rows=rows,
         summary=summary,
     )
-
-
-@lru_cache(maxsize=1)
-def _validator() -> Any:
-    from jsonschema import Draft202012Validator
-
-    return Draft202012Validator(json.loads(Path(__file__).with_name("report.schema.json").read_text("utf-8")))
 
 
 def margin_text(margin: float | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -161,10 +161,25 @@ def as_text(outcomes: list[Outcome], suite: dict[str, Any]) -> str:
     return (texts[0] if len(texts) == 1 else "[\n" + ",\n".join(texts) + "\n]") + "\n"
 
 
-def conforms(known: int) -> str:
-    """Return the verdict on a backend that conforms, with the number of its known failures."""
-    but = f" but for {known} known failure{'' if known == 1 else 's'}" if known else ""
-    return f"conforms in all that it claims{but}"
+def ids_of(rows: Iterable[Row], status: str) -> list[str]:
+    """Return the requirements with a row of that status: the number that every verdict tells."""
+    return list(dict.fromkeys(row.id for row in rows if row.status == status))
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number and its noun: ``1 requirement``, ``2 requirements``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def verdict_of(rows: Sequence[Row], conformant: bool) -> str:
+    """Return the verdict on a backend in words, to follow its name."""
+    failing, known = ids_of(rows, "failed"), ids_of(rows, "known_failure")
+    if conformant:
+        but = f" but for {counted(len(known), 'known failure')}" if known else ""
+        return f"conforms in all that it claims{but}"
+    if failing:
+        return f"does not conform: {counted(len(failing), 'requirement')} failed"
+    return "is not known to conform: not everything was run"
 
 
 def percent(margin: float | None) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from conformance import specifications
 from conformance.engine.finding import Finding, Status
-from conformance.reporting.report import Outcome, Row, conforms, percent
+from conformance.reporting.report import Outcome, Row, counted, percent, verdict_of
 from conformance.reporting.severity import accepted, cure, grossest_first, severity
 
 MAX_FAILURE_PARAGRAPHS = 4  # failing requirements with a paragraph each, in pytest's list of failures and in ours
@@ -98,8 +98,8 @@ def failures(outcome: Outcome, report: str | None) -> Iterator[str]:
     if rest := [id_ for ids in paragraphs if ids not in told for id_ in ids]:
         yield f"  FAILED besides: {named(rest)}; {source(report)}"
     if blocked:
-        count = len(set(blocked))
-        yield f"  blocked: {count} requirements whose failures these explain: {named(blocked)}"
+        count = counted(len(set(blocked)), "requirement")
+        yield f"  blocked: {count} whose failures these explain: {named(blocked)}"
     yield ""
 
 
@@ -142,12 +142,7 @@ def table(outcome: Outcome, report: str | None) -> Iterator[str]:
 
 def verdict(outcome: Outcome) -> str:
     """Return the verdict on the backend, to follow its name."""
-    failed = len({row.id for row in outcome.rows if row.status == "failed"})
-    if outcome.conformant:
-        return conforms(len({row.id for row in outcome.rows if row.status == "known_failure"}))
-    if failed:
-        return f"does not conform: {failed} requirement{'' if failed == 1 else 's'} failed"
-    return "is not known to conform: not everything was run"
+    return verdict_of(outcome.rows, outcome.conformant)
 
 
 def unmatched(outcomes: Sequence[Outcome]) -> Iterator[str]:

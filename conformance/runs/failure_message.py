@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +13,22 @@ from typing import Any
 
 from conformance.diagnosis.explain import write_reproducer
 from conformance.diagnosis.words import sentences
+from conformance.engine.finding import Finding, Status
 from conformance.engine.text import printable
 from conformance.engine.verdict import Verdict
 from conformance.runs.job import Job
+from conformance.version import __version__
 
+SUITE_FAILED = "the suite itself failed, which says nothing about the backend"
 MAX_FILE_NAME_BYTES = 200  # systems allow 255, with an ending
+PLAIN_EXPRESSION = re.compile(r"[\w.:+/\\\[\]-]+", re.ASCII)  # what pytest takes for one word after -k
 
 
 @dataclass(frozen=True)
 class FailureWriter:
     """The writer of a failure's message and reproducer.
 
-    ``folder`` is the reproducers' folder as messages name it; ``asked(job)`` returns the backend's NAME after
+    ``folder`` is the absolute path of the reproducers' folder; ``asked(job)`` returns the backend's NAME after
     ``--backend``; ``again(verdict)`` returns the further options that find the failure again.
     """
 
@@ -32,9 +37,6 @@ class FailureWriter:
     again: Callable[[Verdict], str]
     drawn: Mapping[str, Any]
     """The profile and the seed of the run, as arguments of ``replay``."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_place", self.folder.absolute())  # an adapter may change the working folder
 
     def message(self, job: Job, verdict: Verdict) -> str:
         """Return the failure, its diagnosis, its call, and the requirement with its source."""
@@ -53,30 +55,50 @@ class FailureWriter:
         parts.append(f"  again: pytest --pyargs conformance --backend {backend} {self.again(verdict)} -k {chosen}")
         return printable("\n".join(parts))
 
+    def of_the_suite(self, job: Job, traceback: str) -> Finding:
+        """Return the finding of a job in which the suite itself failed; keep the traceback beside the scripts."""
+        place = self.folder / f"{_file_name(str(job))}.suite-failed.txt"
+        text = f"rnn-conformance {__version__}, Python {sys.version}\n{self.again(Verdict())}\n\n{job}\n\n{traceback}\n"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            place.write_text(printable(text), "utf-8")
+        except OSError:
+            message = f"{SUITE_FAILED}: report it with the traceback above"
+        else:
+            message = f"{SUITE_FAILED}: report it with {place}, which has the traceback"
+        return Finding.at(job.key, Status.FAILED, message=message)
+
     def reproducer(self, job: Job, verdict: Verdict) -> str:
         """Write the script and, next to it, the entry for a file of known failures; return the script's path."""
         if not verdict.reproducer:  # a crash, or a case
             write_reproducer(verdict, job.subject, job.requirement, drawn=self.drawn)
-        name = f"{_file_name(str(job))}.py"
-        script: Path = self._place / name  # type: ignore[attr-defined]  # set above
+        script = self.folder / f"{_file_name(str(job))}.py"
         script.parent.mkdir(parents=True, exist_ok=True)
         script.write_text(verdict.reproducer, "utf-8")
         script.with_suffix(".toml").write_text(verdict.known_failure, "utf-8")
-        return str(self.folder / name)
+        return str(script)
 
 
 def _chosen(job: Job) -> str:
-    """Return the expression that chooses the job's test after pytest's ``-k``, which takes few characters."""
-    name = str(job)
-    if re.fullmatch(r"[\w.-]+", name):
-        return name
-    return f"{job.requirement.id} and {job.subject.kind}-{job.subject.dtype}"
+    """Return the expression that chooses the job's test, and no other one, after pytest's ``-k``.
+
+    An expression takes few characters and looks for parts of names. pytest writes a test's name in ASCII.
+    """
+    id_, end = job.requirement.id, f"-{job.subject.kind}-{job.subject.dtype}]"
+    written = str(job).encode("unicode_escape").decode("ascii")
+    if PLAIN_EXPRESSION.fullmatch(written):
+        return f"[{written}]"
+    start = PLAIN_EXPRESSION.match(f"[{written}")
+    assert start is not None
+    longer = [other for other in job.subject.specification.requirements if other.startswith(f"{id_}-")]
+    others = [f"not [{other}-" for other in longer if f"[{other}-".startswith(start[0])]
+    return " and ".join([start[0], end, *others])
 
 
 def _file_name(name: str) -> str:
-    """Return a name as one of a file: few characters, and not too many."""
-    plain = re.sub(r"[^\w-]+", "-", name).lower()
-    if len(plain.encode()) <= MAX_FILE_NAME_BYTES:
+    """Return a name as one of a file: few characters, not too many, and different for different names."""
+    plain = re.sub(r"[^a-z0-9_]+", "-", name.lower())
+    if re.fullmatch(r"[A-Z0-9-]*-[a-z0-9_-]+", name) and len(plain) <= MAX_FILE_NAME_BYTES:
         return plain
-    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
-    return plain.encode()[: MAX_FILE_NAME_BYTES - len(digest) - 1].decode(errors="ignore") + f"-{digest}"
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"{plain[: MAX_FILE_NAME_BYTES - len(digest) - 1]}-{digest}"

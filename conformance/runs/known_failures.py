@@ -6,21 +6,23 @@ depend on the drawn examples. An entry whose check passes is an error, unless th
 
 from __future__ import annotations
 
-import json
-import tomllib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from conformance.engine.files import Damaged, json_data, read_text, require_schema, toml_data
 from conformance.engine.key import Key
 from conformance.engine.serialization import BrokenExample, Example, call_of
 from conformance.engine.specification import Specification
+from conformance.engine.text import OneSentence
 
-KEYS = ("requirement", "specification", "backend", "kind", "dtype", "reason", "issue", "varies", "example")
+SCHEMA = Path(__file__).with_name("known_failures.schema.json")
+HEADER = re.compile(r"\s*\[\[\s*known_failure\s*\]\]")
 
 
-class BrokenFile(Exception):
+class BrokenFile(OneSentence):
     """A known-failures file that cannot be used; the message is one sentence that names the error."""
 
 
@@ -57,27 +59,30 @@ class KnownFailure:
 def read(path: str | Path, specifications: Mapping[str, Specification]) -> list[KnownFailure]:
     """Return the entries of a file. Raises BrokenFile, naming file and entry."""
     try:
-        data = tomllib.loads(Path(path).read_text("utf-8"))
+        text = read_text(Path(path))
+        data = toml_data(text)
+        require_schema(SCHEMA, data)
     except OSError as error:
         raise BrokenFile(f"known failures: {path} cannot be read ({error.strerror}).") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BrokenFile(f"known failures: {path} is not TOML ({error}).") from None
-    entries = data.get("known_failure", [])
-    if set(data) - {"known_failure"} or not isinstance(entries, list):
-        raise BrokenFile(f"known failures: {path} may hold nothing but [[known_failure]] tables.")
-    places = ((f"known failures: {path}, entry {number}", entry) for number, entry in enumerate(entries, 1))
-    return [_entry(entry, Path(path).parent, place, specifications) for place, entry in places]
+    except Damaged as error:
+        number = re.match(r"known_failure\[(\d+)\]\.?", error.place)
+        if number is None:
+            raise BrokenFile(f"known failures: {path}: {error}.") from None
+        rest = error.place[number.end() :]
+        place = _place(path, text, int(number[1]))
+        raise BrokenFile(f"{place}: {rest}{': ' * bool(rest)}{error.what}.") from None
+    entries = enumerate(data.get("known_failure", ()))
+    return [_entry(entry, Path(path).parent, _place(path, text, index), specifications) for index, entry in entries]
+
+
+def _place(path: str | Path, text: str, index: int) -> str:
+    """Return the place of an entry in words, with the line of its header if it has one."""
+    headers = [number for number, line in enumerate(text.splitlines(), 1) if HEADER.match(line)]
+    line = f" (line {headers[index]})" if index < len(headers) else ""
+    return f"known failures: {path}, entry {index + 1}{line}"
 
 
 def _entry(entry: dict[str, Any], folder: Path, place: str, known: Mapping[str, Specification]) -> KnownFailure:
-    unknown = sorted(set(entry) - set(KEYS))
-    if unknown:
-        raise BrokenFile(f"{place}: unknown key {unknown[0]!r}; the keys are {', '.join(KEYS)}.")
-    for key in KEYS:
-        if key != "example" and key in entry and not isinstance(entry[key], str):
-            raise BrokenFile(f"{place}: {key} must be a string.")
-        if key in ("requirement", "reason", "issue") and not entry.get(key, "").strip():
-            raise BrokenFile(f"{place}: {key} is missing or empty.")
     named = entry.get("specification")
     if named is not None and named not in known:
         raise BrokenFile(f"{place}: there is no specification {named!r}; the known ones are {', '.join(known)}.")
@@ -94,17 +99,19 @@ def _example(entry: dict[str, Any], folder: Path, place: str, specification: Spe
     example = entry["example"]
     try:
         if isinstance(example, str):
-            example = json.loads((folder / example).read_text("utf-8"))
+            example = json_data(read_text(folder / example))
         if not isinstance(example, dict):
             raise BrokenExample("the example is none: it must be a table, or the path of a JSON file with one object")
-        config = example.get("config", {})
+        config: Any = example.get("config", {})
+        if not isinstance(config, dict):
+            raise BrokenExample("the example is none: its config must be a table")
         first = specification.requirements[entry["requirement"]].kinds[0]
-        kind = entry.get("kind", config.get("kind", first))
-        dtype = entry.get("dtype", config.get("dtype", specification.dtypes[0]))
+        kind: Any = entry.get("kind", config.get("kind", first))
+        dtype: Any = entry.get("dtype", config.get("dtype", specification.dtypes[0]))
         if call_of(specification, example, kind, dtype) is None:
             raise BrokenExample(f"the example is not of kind {kind} and dtype {dtype}")
     except OSError as error:
         raise BrokenFile(f"{place}: {entry['example']} cannot be read ({error.strerror}).") from None
-    except (BrokenExample, ValueError) as error:
+    except ValueError as error:  # BrokenExample, Damaged, and a path with NUL
         raise BrokenFile(f"{place}: {error}.") from None
     return example

@@ -26,6 +26,7 @@ class Recorder:
         self.config, self.state = config, state
         self.results: dict[Key, Finding] = {}
         self.elsewhere = 0  # failures of other tests, of fixtures and of xdist's processes
+        self.suite_failed = False
         self.progress: Progress | None = None
         self.outcomes: list[Outcome] = []
         self.gate: Gate | None = None
@@ -47,8 +48,10 @@ class Recorder:
             self.elsewhere += report.failed
             return
         from conformance.engine.finding import Finding
+        from conformance.runs.failure_message import SUITE_FAILED
 
         finding = Finding.of_json(json.loads(text))
+        self.suite_failed |= finding.message.startswith(SUITE_FAILED)
         self.results[finding.key] = finding
         if self.progress is not None:
             self.progress.ended(report.nodeid, finding)
@@ -112,9 +115,14 @@ class Recorder:
         session.exitstatus = self.exit_status(session.exitstatus)
 
     def exit_status(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
-        """Return the exit status: pytest's unless it is 0 or 1, then 1 if the gate or a known-failures file fails."""
+        """Return the exit status: pytest's unless it is 0 or 1, then 1 if the gate or a known-failures file fails.
+
+        It is 3 where the suite itself failed.
+        """
         if self.state.interrupt is not None and self.state.interrupt.pressed:
             return pytest.ExitCode.INTERRUPTED
+        if self.suite_failed:
+            return pytest.ExitCode.INTERNAL_ERROR
         if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             return status
         if any(row.status == "blocked" for outcome in self.outcomes for row in outcome.rows):

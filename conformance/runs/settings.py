@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance import registry, specifications
+from conformance.engine.files import STARTED_IN, working_folder
 from conformance.engine.profiles import DEFAULT_PROFILE, PROFILES, Profile
 from conformance.engine.specification import Specification
 from conformance.isolation.pool import MAX_PROCESSES
@@ -19,7 +20,7 @@ from reference.config import KINDS
 
 ISOLATIONS = ("process", "none")
 SEED_BOUND = 2**31
-REPRODUCERS = Path(".conformance", "reproducers")  # for runs without a report
+REPRODUCERS = STARTED_IN / ".conformance" / "reproducers"  # for runs without a report
 
 # The options of a run: the keyword of ``conformance.run``, and the option of the command line.
 FLAGS = {
@@ -57,7 +58,7 @@ class Settings:
     report: Path | None = None
     """The absolute path of the report."""
     reproducers: Path = REPRODUCERS
-    """The folder of the scripts that show failures, as messages name it."""
+    """The absolute path of the folder of the scripts that show failures."""
     known_failures: tuple[Path, ...] = ()
     baseline: str | None = None
     shard: Shard | None = None
@@ -111,12 +112,12 @@ class Settings:
             _require(value is None or (_is_number(value) and value > 0), name, "give a number above 0", spelled)
         chosen = option["isolation"] or isolation or ("process" if available() else "none")
         _require(chosen in ISOLATIONS, "isolation", f"give one of {', '.join(ISOLATIONS)}", spelled)
-        report = None if option["report"] is None else Path(option["report"])
+        report = None if option["report"] is None else working_folder() / option["report"]
         return cls(
             profile=profile,
             seed=seed,
             specifications=_specifications(option["specification"]),
-            report=None if report is None else report.absolute(),
+            report=report,
             reproducers=REPRODUCERS if report is None else report.with_name(f"{report.stem}-reproducers"),
             known_failures=tuple(Path(path) for path in _several(option["known_failures"])),
             baseline=None if option["baseline"] is None else str(option["baseline"]),

@@ -15,8 +15,8 @@ from conformance import specifications
 from conformance.engine.finding import Finding, Status
 from conformance.engine.key import Key
 from conformance.isolation.task import RemoteBackend
-from conformance.reporting.reading import BadReport, Report, counted, read
-from conformance.reporting.report import Outcome, as_text, catalogues
+from conformance.reporting.reading import BadReport, Report, read
+from conformance.reporting.report import Outcome, as_text, catalogues, counted
 from conformance.runs.prerequisites import settle
 from conformance.runs.selection import Speaker, costs_of, keys_of, outcome, requirements_of
 

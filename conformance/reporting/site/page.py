@@ -9,8 +9,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from conformance.reporting import order
 from conformance.reporting.changes import Comparison
-from conformance.reporting.reading import MAX_FINITE_MARGIN, WORDS, Report, counted, margin_text
-from conformance.reporting.report import Row
+from conformance.reporting.reading import MAX_FINITE_MARGIN, WORDS, Report, margin_text
+from conformance.reporting.report import Row, counted
 from conformance.reporting.site.matrix import MARKS, MEANINGS, WORST_FIRST, Area, documented_at, matrix
 from conformance.reporting.site.picture import longest_worst, margins, margins_picture, steps_picture
 

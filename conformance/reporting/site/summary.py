@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from textwrap import shorten
 
 from conformance.reporting.changes import Change, Comparison
-from conformance.reporting.reading import WORDS, Report, counted
+from conformance.reporting.reading import WORDS, Report
+from conformance.reporting.report import counted
 from conformance.reporting.severity import grossest_first
 from conformance.reporting.site.matrix import MARKS, Area, matrix
 
