@@ -58,6 +58,7 @@ MARKERS = {
     "test_quantized": "slow torch",
     "test_readme": "slow",
     "test_regenerate": "fast",
+    "test_report_file": "",
     "test_reproducer": "slow torch",
     "test_right_implementations": "slow",
     "test_right_requirement": "slow torch",

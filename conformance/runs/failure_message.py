@@ -15,6 +15,7 @@ from conformance.diagnosis.words import sentences
 from conformance.engine.text import printable
 from conformance.engine.verdict import Verdict
 from conformance.runs.job import Job
+from conformance.runs.report_file import write_whole
 
 MAX_FILE_NAME_BYTES = 200  # systems allow 255, with an ending
 
@@ -60,8 +61,8 @@ class FailureWriter:
         name = f"{_file_name(str(job))}.py"
         script: Path = self._place / name  # type: ignore[attr-defined]  # set above
         script.parent.mkdir(parents=True, exist_ok=True)
-        script.write_text(verdict.reproducer, "utf-8")
-        script.with_suffix(".toml").write_text(verdict.known_failure, "utf-8")
+        write_whole(script, verdict.reproducer)
+        write_whole(script.with_suffix(".toml"), verdict.known_failure)
         return str(self.folder / name)
 
 
