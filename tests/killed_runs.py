@@ -63,7 +63,7 @@ def started(folder: Path, output: int, chosen: str) -> subprocess.Popen[bytes]:
     )
 
 
-def killed(number: signal.Signals, seconds: float, chosen: str = "SHAPE") -> Killed:
+def killed(number: signal.Signals, seconds: float, chosen: str = "SHAPE-OUTPUT or SHAPE-H-N or LENGTHS-FULL") -> Killed:
     """Start a run, kill it after some seconds, and look at what it leaves."""
     found = Killed(number, seconds)
     with tempfile.TemporaryDirectory(prefix="killed-") as name:

@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Collection
 from contextlib import suppress
 from typing import NamedTuple
@@ -128,17 +127,21 @@ def end_with_the_parent() -> None:
 
 def children(pid: int) -> list[int]:
     """Return the ids of a process's children that it has not waited for; none on another system than Linux."""
-    return [other for other in _numbers_in("/proc") if parent_of(other) == pid]
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
+                found += [int(child) for child in file.read().split()]
+    except OSError:  # the process or a thread ends, or the system was built without these files
+        return [other for other in _numbers_in("/proc") if parent_of(other) == pid]
+    return found
 
 
 def descendants(pid: int) -> list[int]:
     """Return the ids of a process's children, of their children, and so on."""
-    by_parent: dict[int | None, list[int]] = defaultdict(list)
-    for other in _numbers_in("/proc"):
-        by_parent[parent_of(other)].append(other)
-    found = list(by_parent[pid])
+    found = children(pid)
     for other in found:
-        found += by_parent[other]
+        found += children(other)
     return found
 
 
