@@ -20,8 +20,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from conformance.isolation.system import descendants, figures_of
+
 ROOT = Path(__file__).parents[1]
 BACKEND = "tests.hostile:LeavesDaemonsInSeveralKinds"
+SUITE = "conformance/specifications/torch_nn/suite/test_shapes.py"
 DAEMON = b"\0" + b"600.25\0"  # of tests.hostile.hidden_daemon
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 JUDGED = re.compile(r"\[(\S+)\] (?:PASSED|FAILED|SKIPPED)")
@@ -30,29 +33,24 @@ GONE_SECONDS = 20.0  # for all processes to end after the run
 
 @dataclass
 class Killed:
-    """A killed run: the signal, the seconds until it, the exit status, the number of verdicts, and what is amiss."""
+    """A killed run: the signal, its moment, the exit status, the number of verdicts, and what is amiss.
+
+    The moment is in seconds of processor time of the run and its processes, which a busy machine does not change.
+    """
 
     number: signal.Signals
     seconds: float
+    spent: float = 0.0
     status: int = 0
     verdicts: int = 0
     amiss: list[str] = field(default_factory=list)
 
 
-def started(folder: Path, output: int, chosen: str) -> subprocess.Popen[bytes]:
-    """Start a run that writes its report into a folder; ``chosen`` is an expression after ``-k``."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "conformance.plugin",
-        "-p",
-        "no:cacheprovider",
-        "conformance",
-        "-v",
-    ]
-    options = ["--backend", BACKEND, "--hypothesis-profile", "smoke", "-k", chosen, "--conformance-processes", "2"]
+def started(folder: Path, output: int, kinds: int) -> subprocess.Popen[bytes]:
+    """Start a run that writes its report into a folder, of so many kinds at a time."""
+    command = [sys.executable, "-m", "pytest", "-p", "conformance.plugin", "-p", "no:cacheprovider", SUITE, "-v"]
+    options = ["--backend", BACKEND, "--hypothesis-profile", "smoke", "--specification", "torch.nn"]
+    options += ["--conformance-processes", str(kinds)]
     return subprocess.Popen(
         [*command, *options, "--conformance-report", str(folder / "report.json")],
         cwd=ROOT,
@@ -63,18 +61,18 @@ def started(folder: Path, output: int, chosen: str) -> subprocess.Popen[bytes]:
     )
 
 
-def killed(number: signal.Signals, seconds: float, chosen: str = "SHAPE-OUTPUT or SHAPE-H-N or LENGTHS-FULL") -> Killed:
-    """Start a run, kill it after some seconds, and look at what it leaves."""
+def killed(number: signal.Signals, seconds: float, kinds: int = 2) -> Killed:
+    """Start a run, kill it after some seconds of processor time, and look at what it leaves."""
     found = Killed(number, seconds)
     with tempfile.TemporaryDirectory(prefix="killed-") as name:
         folder = Path(name)
         before = set(processes(DAEMON))
         with (folder / "printed").open("w+b") as printed:
-            run = started(folder, printed.fileno(), chosen)
-            try:
-                run.wait(seconds)
-            except subprocess.TimeoutExpired:
-                run.send_signal(number)
+            run = started(folder, printed.fileno(), kinds)
+            while run.poll() is None and found.spent < seconds:
+                found.spent = max(found.spent, spent(run.pid))
+                time.sleep(0.01)
+            run.send_signal(number)  # does nothing after the end
             try:
                 found.status = run.wait(60)
             except subprocess.TimeoutExpired:
@@ -94,6 +92,12 @@ def killed(number: signal.Signals, seconds: float, chosen: str = "SHAPE-OUTPUT o
             time.sleep(0.1)
         found.amiss += [f"process {pid} is left" for pid in left]
     return found
+
+
+def spent(pid: int) -> float:
+    """Return the seconds of processor time of a process and its descendants."""
+    every = [figures_of(one) for one in (pid, *descendants(pid))]
+    return sum(figures.seconds for figures in every if figures is not None)
 
 
 def broken_files(folder: Path, amiss: list[str]) -> set[str]:
@@ -140,20 +144,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("count", type=int)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, help="the latest moment (default: as long as a whole run takes)")
+    parser.add_argument("--seconds", type=float, help="the latest moment (default: the end of a whole run)")
     given = parser.parse_args()
     latest = given.seconds
     if latest is None:
-        begun = time.monotonic()
-        killed(signal.SIGKILL, 600)
-        latest = time.monotonic() - begun
-        print(f"a whole run takes {latest:.1f} s", flush=True)
+        latest = killed(signal.SIGKILL, 600, 1).spent
+        print(f"a whole run takes {latest:.1f} s of processor time", flush=True)
     moments = random.Random(given.seed)
     counts: Counter[str] = Counter()
     for place in range(given.count):
-        found = killed(SIGNALS[place % len(SIGNALS)], moments.uniform(0, latest))
+        first = 0.0 if place % 4 == 0 else latest / 2  # most of them after the start
+        found = killed(SIGNALS[place % len(SIGNALS)], moments.uniform(first, latest), 1 + place % 5 // 4)
         counts[found.number.name] += 1
         counts["with verdicts"] += bool(found.verdicts)
+        counts["ended before"] += found.status in (0, 1)
         counts["amiss"] += bool(found.amiss)
         said = f"{found.number.name} after {found.seconds:.2f} s: status {found.status}, {found.verdicts} verdicts"
         print("; ".join([said, *found.amiss]), flush=True)

@@ -13,5 +13,5 @@ from tests.killed_runs import SIGNALS, killed
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 @pytest.mark.parametrize("moment", range(int(os.environ.get("MOMENTS", "1"))))
 def test_nothing_is_left_and_nothing_lost(number, moment):
-    seconds = random.Random(f"{number} {moment}").uniform(3, 9)
+    seconds = random.Random(f"{number} {moment}").uniform(2, 8)
     assert killed(number, seconds).amiss == []
