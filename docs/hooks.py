@@ -23,6 +23,7 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "RELEASING.md": "releasing.md",
+    "SECURITY.md": "security.md",
     "cases/README.md": "replay.md",
 }
 SOURCES = {page: source for source, page in PAGES.items()}

@@ -1,18 +1,24 @@
 """Backends that break their process, for tests of isolation; each is the oracle with one change."""
 
 import ctypes
+import enum
+import gc
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+import types
 
 import numpy as np
 
 from conformance import Features, Layer
 from conformance.backends.oracle import OracleBackend
 from conformance.engine.compare import Failed
+from conformance.isolation.channel import LENGTH, BackendChannel
 
 
 class Hostile(OracleBackend):
@@ -358,3 +364,124 @@ class LeavesADaemon(Hostile):
 
 class LeavesADaemonAndDies(LeavesADaemon):
     hurt = Segfaults.hurt
+
+
+class LeavesAHiddenDaemon(LeavesADaemon):
+    """A backend whose daemon has an empty environment and a session of its own, so that nothing tells whose it is."""
+
+    @staticmethod
+    def hurt(x):
+        hidden_daemon()
+
+    def __init__(self):
+        Hostile.__init__(self)
+        hidden_daemon()
+
+
+def hidden_daemon():
+    subprocess.Popen([shutil.which("sleep"), "600.25"], start_new_session=True, env={})
+
+
+class LeavesAHiddenDaemonAndDies(LeavesAHiddenDaemon):
+    hurt = Segfaults.hurt
+
+
+class LeavesAHiddenDaemonFromAFork(LeavesAHiddenDaemon):
+    forks = True
+
+
+class ClosesEverythingAndStays(Hostile):
+    @staticmethod
+    def hurt(x):
+        os.closerange(0, 1000)
+        time.sleep(600)
+
+
+class LeavesItsGroup(Hostile):
+    """A backend whose process goes to another group, where a signal to its own does not reach it, and hangs."""
+
+    @staticmethod
+    def hurt(x):
+        other = subprocess.Popen([shutil.which("sleep"), "600"], process_group=0)
+        os.setpgid(0, other.pid)
+        time.sleep(600)
+
+
+def to_the_run():
+    """Return the socket over which the worker answers the run."""
+    return next(one for one in gc.get_objects() if isinstance(one, BackendChannel)).connection
+
+
+class Sends(Hostile):
+    """A backend that writes to the suite's own channel."""
+
+    @classmethod
+    def hurt(cls, x):
+        to_the_run().sendall(LENGTH.pack(len(cls.message)) + cls.message)
+        time.sleep(600)
+
+
+class SendsAPickle(Sends):
+    message = b"cos\n_exit\n(I0\ntR."  # a pickle that ends the process that reads it, with status 0
+
+
+class SendsOtherFields(Sends):
+    message = json.dumps(["found", {"examples": "many", "passed": True}, {}]).encode()
+
+
+class SendsInfiniteSeconds(Sends):
+    message = b'["found", {"examples": 1}, {"backend": Infinity}]'
+
+
+class SendsManyItems(Sends):
+    message = b"[" + b"{}," * (1 << 20) + b"{}]"
+
+
+class SendsTooMuch(Hostile):
+    @staticmethod
+    def hurt(x):
+        connection = to_the_run()
+        connection.sendall(LENGTH.pack(3 << 30))
+        while True:
+            connection.sendall(bytes(1 << 20))
+
+
+class AsksTheDatabaseToRun(Sends):
+    message = json.dumps(["database", "__init__", []]).encode()
+
+
+class Kind(str, enum.Enum):  # noqa: UP042  as adapters have it: its members print as Kind.GRU
+    GRU = "gru"
+
+
+class ClaimsOfItsOwnClasses(Hostile):
+    """A backend whose claims are of enumerations, of NumPy and of read-only mappings."""
+
+    features = Features(
+        kinds={Kind.GRU},
+        dtypes={"float32"},
+        parameters=np.True_,
+        configurations=np.int64(50),
+        by_kind=types.MappingProxyType({Kind.GRU: types.MappingProxyType({"most_steps": np.int32(40)})}),
+    )
+
+
+class ClaimsThatCannotBeTold(Hostile):
+    @property
+    def features(self):
+        claims = Features(kinds={"gru"})
+        object.__setattr__(claims, "most_steps", object())
+        return claims
+
+
+class LeavesDaemonsInSeveralKinds(InSeveralKinds):
+    """A backend that fails in one kind of three and starts hidden daemons when it is built and in calls."""
+
+    def __init__(self):
+        super().__init__()
+        hidden_daemon()
+
+    def by_kind(self, kind):
+        if kind == "lstm":
+            hidden_daemon()
+            raise ValueError("no kernel")

@@ -384,6 +384,25 @@ def test_the_action_installs_runs_reports_and_fails(tmp_path, project, environme
     assert not (tmp_path / "taken").exists()
 
 
+@pytest.fixture
+def green_without_a_report(tmp_path):
+    """Return an environment whose ``python`` does nothing and ends with 0, in a folder with an old report."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").write_text("#!/bin/sh\nexit 0\n")
+    (tmp_path / "bin" / "python").chmod(0o755)
+    (tmp_path / "conformance-output").mkdir()
+    (tmp_path / "conformance-output" / "report.json").write_text("{}")
+    return os.environ | {"PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+
+
+def test_the_action_and_the_shell_are_not_green_without_a_report_of_the_run(tmp_path, green_without_a_report):
+    steps = {"Run the suite", "Tell the verdict"}
+    runner = Runner(tmp_path, green_without_a_report, backend="x").run(steps)
+    assert (runner.known["steps.run.outputs.status"], runner.failed) == ("3", True), runner.printed
+    done = sh(blocks("sh")[0], tmp_path, green_without_a_report)
+    assert done.returncode == 3, done.stdout + done.stderr
+
+
 def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs" / "gate.md").read_text("utf-8"), re.DOTALL)
 

@@ -53,6 +53,14 @@ HOSTILE = {
     "Skips": "forward raised Skipped: nothing to see here",
     "ClosesEverything": "the backend's process ended",
     "KillsItsParent": "the backend's process ended, and what started it as well",
+    "ClosesEverythingAndStays": "the backend's process closed its connection to the suite and was killed",
+    "LeavesItsGroup": "forward: the backend's process gave no answer within 4 s and was killed",
+    "SendsAPickle": "forward: the backend's process sent a message that is not the suite's, and was killed",
+    "SendsOtherFields": "the backend's process sent what is no Verdict, and was killed",
+    "SendsInfiniteSeconds": "the backend's process sent seconds that are none, and was killed",
+    "SendsManyItems": "the backend's process sent a message of more than 1048576 items, and was killed",
+    "SendsTooMuch": "sent a message of 3221225472 bytes, more than the 64 MiB allowed, and was killed",
+    "AsksTheDatabaseToRun": "the backend's process sent a request that is not the suite's, and was killed",
 }
 
 
@@ -303,6 +311,45 @@ def test_a_daemon_does_not_outlive_the_run_without_forks_either(name, tmp_path, 
     status, printed, _ = report_of(tmp_path, "--backend", f"tests.hostile:{name}", "-k", "SHAPE-OUTPUT")
     assert status == (1 if name.endswith("Dies") else 0), printed
     wait_for(lambda: not marked(mark), "none of them is left", 5)
+
+
+def hidden_daemons():
+    """Return the processes that tests.hostile.hidden_daemon started; only their arguments show it."""
+    return [
+        int(file.parent.name) for file in Path("/proc").glob("[0-9]*/cmdline") if b"\x00600.25\x00" in readable(file)
+    ]
+
+
+def readable(file):
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux gives the guard what others leave")
+@pytest.mark.parametrize("name", ["", "AndDies", "FromAFork"])
+def test_a_daemon_of_which_nothing_tells_whose_it_is_does_not_outlive_the_run(name, tmp_path):
+    others = hidden_daemons()
+    _, printed, _ = report_of(tmp_path, "--backend", f"tests.hostile:LeavesAHiddenDaemon{name}", "-k", "SHAPE-OUTPUT")
+    assert set(hidden_daemons()) <= set(others), printed
+
+
+def test_claims_of_an_adapter_s_own_classes_cross_as_plain_data(tmp_path):
+    status, printed, report = report_of(
+        tmp_path, "--backend", "tests.hostile:ClaimsOfItsOwnClasses", "-k", "SHAPE-OUTPUT"
+    )
+    assert status == 0, printed
+    claims = report["backend"]["features"]
+    assert (claims["kinds"], claims["parameters"], claims["configurations"]) == (["gru"], True, 50)
+    assert claims["by_kind"] == {"gru": {"most_steps": 40}}
+
+
+def test_claims_that_cannot_cross_are_one_sentence():
+    status, printed = run("conformance", "--backend", "tests.hostile:ClaimsThatCannotBeTold", *QUICK)
+    assert status == 4, printed
+    assert "cannot be built (ValueError: most_steps: expected None or at least 1, got <object object at " in printed
+    assert len([line for line in printed.splitlines() if line.strip()]) == 1, printed
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are looked up in /proc")

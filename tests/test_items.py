@@ -4,7 +4,7 @@ import pytest
 
 from conformance import Features
 from conformance.backends.oracle import OracleBackend
-from conformance.runs.items import LazyRun
+from conformance.runs.items import LazyRun, parametrize_with_requirements
 
 
 class SomeGRU(OracleBackend):
@@ -53,3 +53,8 @@ def test_an_interrupted_job_runs_again(lazy_run, monkeypatch):
         lazy_run.finding(second)
     assert lazy_run.finding(second) == f"finding of {second}"
     assert lazy_run.finding(first) == f"finding of {first}"
+
+
+def test_a_report_that_nothing_would_write_is_refused():
+    with pytest.raises(ValueError, match="report: tests of requirements write none"):
+        parametrize_with_requirements("reference", report="report.json")

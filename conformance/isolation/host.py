@@ -18,14 +18,17 @@ from typing import Any
 
 from conformance import registry, specifications
 from conformance.engine.text import name_text, one_line
-from conformance.isolation.channel import Channel
+from conformance.isolation.channel import BackendChannel, written
 from conformance.isolation.forks import renew_thread_pools
+from conformance.isolation.guard import guard
+from conformance.isolation.messages import data_of
 from conformance.isolation.status import SharedStatus
 from conformance.isolation.system import (
     PR_SET_CHILD_SUBREAPER,
-    PR_SET_PDEATHSIG,
+    children,
     end_children,
     end_with_the_parent,
+    guarded,
     prctl,
 )
 from conformance.isolation.task import Description
@@ -35,13 +38,15 @@ BROKEN_WORKER_STATUS = 70  # of a worker in which the suite itself failed
 
 
 def build(name: str) -> tuple[Any, tuple[str, Any]]:
-    """Build a backend; return it or None, and the message for the run: ("built", Description) or ("unknown", why)."""
+    """Build a backend; return it or None, and the message for the run: ("built", data) or ("unknown", why)."""
     try:
         backend = specifications.backend(name)
         claims = {
-            s.name: _plain(specifications.adapted(backend, s).features) for s in specifications.spoken_by(backend)
+            s.name: _plain(specifications.adapted(backend, s).features).as_json()
+            for s in specifications.spoken_by(backend)
         }
-        description = Description(backend.name, name_text(backend.version), claims, forks(backend))
+        written(claims)  # raises TypeError for what cannot cross
+        description = data_of(Description(backend.name, name_text(backend.version), claims, forks(backend)))
     except (registry.UnknownBackend, specifications.UnknownSpecification) as error:
         return None, ("unknown", str(error))
     except BaseException as error:
@@ -63,13 +68,17 @@ def forks(backend: Any) -> bool:
 
 def main(control: int, shared: int) -> None:
     """Build the backend that the run names, then serve it."""
+    if guarded():
+        guard(control, shared)
     end_with_the_parent()
-    channel, status = Channel(socket.socket(fileno=control)), SharedStatus(shared)
+    channel, status = BackendChannel(socket.socket(fileno=control)), SharedStatus(shared)
     with suppress(specifications.UnknownSpecification):  # ``build`` reports it
         for specification in specifications.every().values():
             _ = specification.modules  # imported before the fork, so that every worker has them
     faulthandler.enable(2)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
     try:
+        channel.send(("process", os.getpid()))
         backend, message = build(channel.receive())
         channel.send(message)
         if backend is not None and forks(backend):
@@ -82,10 +91,12 @@ def main(control: int, shared: int) -> None:
     os._exit(0)
 
 
-def supply(backend: Any, channel: Channel, status: SharedStatus) -> None:
-    """Fork a worker for each socket that arrives; on request send the status with which one ended."""
-    prctl(PR_SET_PDEATHSIG, 0)  # from here on the channel's end stops the host, which ends its children first
-    prctl(PR_SET_CHILD_SUBREAPER, 1)
+def supply(backend: Any, channel: BackendChannel, status: SharedStatus) -> None:
+    """Fork a worker for each socket that arrives; on request send the status with which one ended.
+
+    What a worker started and left ends with it, and what the adapter started when it was built, at the end.
+    """
+    kept = {*children(os.getpid())}
     while True:
         message = channel.receive()
         if message == "fork":
@@ -98,9 +109,13 @@ def supply(backend: Any, channel: Channel, status: SharedStatus) -> None:
             os.close(descriptor)
             with suppress(OSError):
                 os.setpgid(child, child)
+            kept.add(child)
             channel.send(child)
         else:
-            channel.send(os.waitpid(message, 0)[1])
+            ended = os.waitpid(message, 0)[1]
+            kept.discard(message)
+            end_children(kept)
+            channel.send(ended)
 
 
 def become_a_worker(backend: Any, descriptor: int, status: SharedStatus) -> None:
@@ -110,7 +125,7 @@ def become_a_worker(backend: Any, descriptor: int, status: SharedStatus) -> None
             os.setpgid(0, 0)
         end_with_the_parent()
         renew_thread_pools()
-        Worker(backend, Channel(socket.socket(fileno=descriptor)), status).serve()
+        Worker(backend, BackendChannel(socket.socket(fileno=descriptor)), status).serve()
     except BaseException:
         traceback.print_exc()
         os._exit(BROKEN_WORKER_STATUS)

@@ -15,21 +15,35 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from conformance import specifications
 from conformance.engine.cause import Cause
 from conformance.engine.compare import signature
 from conformance.engine.files import working_folder
+from conformance.engine.text import one_line
 from conformance.engine.verdict import Verdict
-from conformance.isolation.channel import Channel
+from conformance.isolation.channel import BadMessage, RunChannel
+from conformance.isolation.messages import integer, record, text
 from conformance.isolation.output import Output
 from conformance.isolation.status import SharedStatus
-from conformance.isolation.system import GIB, MARK, end_descriptor, end_marked, how_it_ended, kill_group, memory_of
+from conformance.isolation.system import (
+    GIB,
+    MARK,
+    end_descriptor,
+    end_marked,
+    guarded,
+    how_it_ended,
+    kill,
+    parent_of,
+)
 from conformance.isolation.task import Description
+from conformance.isolation.tree import ProcessTree
 from conformance.registry import UnknownBackend
 
-ANSWER_SECONDS = 20.0  # for a message that has begun to arrive, and for a fork
+MAX_PROCESS, MAX_STATUS = 1 << 22, (1 << 16) - 1  # the largest id of a process, and status of waitpid, on Linux
+END_SECONDS, CLOSED_SECONDS = 5.0, 1.0  # for a process to end that was told to, or that closed its connection
 TICK_SECONDS = 0.05  # between two looks at a worker
 BUILD_LIMITS = 5  # for the import and building of the backend, in limits of a call
 MAX_PRINTED_BYTES = 16 << 20  # in one call, or in one check
@@ -111,69 +125,99 @@ class HostProcess:
             )
         theirs.close()
         os.close(prints)
-        ours.settimeout(ANSWER_SECONDS)
-        self.channel, self.output = Channel(ours), Output(printed)
+        self.channel, self.output = RunChannel(ours), Output(printed)
         self.described = False
         """Whether it has described the backend; before that it reads no messages."""
+        self.main = self.pid
+        """The id of the process that imports the adapter, known from its first message."""
         self.channel.send(name)
 
     @property
     def pid(self) -> int:
-        """The id of the process."""
+        """The id of the process that was started, on Linux of the guard."""
         return self.process.pid
 
     def describe(self) -> Description:
         """Wait for the description of the backend. Without one, end the process and raise UnknownBackend."""
-        answer = self.listen(self.channel, self.pid, self.limits.seconds * BUILD_LIMITS)
+        limit = self.limits.seconds * BUILD_LIMITS
+        answer = self.listen(self.channel, self.pid, limit)
+        if isinstance(answer, list) and answer[:1] == ["process"]:  # sent before the adapter is imported
+            self.main = answer[1]
+            answer = self.listen(self.channel, self.pid, limit)
         if isinstance(answer, Ended):
             if answer.by_itself:
-                answer = self.wait()
+                answer.why = how_it_ended(self.status_of_end())
             self.close()
             raise UnknownBackend(f"backend {self.name!r}: its process {answer.why} while it was imported and built.")
-        kind, content = answer
-        if kind == "unknown":
+        try:
+            description = self._description(answer)
+        except (UnknownBackend, BadMessage) as error:
             printed = self.output.excerpt() if self.name.startswith("exec:") else ""
             self.close()
-            raise UnknownBackend(content + indented("its standard error", printed))
+            bad = f"backend {self.name!r}: its process sent {error}." if isinstance(error, BadMessage) else str(error)
+            raise UnknownBackend(bad + indented("its standard error", printed)) from None
         self.described = True
-        return content
+        return description
 
-    def fork(self) -> tuple[Channel, int]:
+    def _description(self, message: Any) -> Description:
+        """Return the description in a message. Raises UnknownBackend with what the message says, and BadMessage."""
+        kind, content = message if isinstance(message, list) and len(message) == 2 else (None, None)
+        if kind == "unknown":
+            raise UnknownBackend(text(content))
+        if kind != "built":
+            raise BadMessage("a message that is not the suite's")
+        found = record(Description, content)
+        try:
+            claims = {name: specifications.named(name).features(**data) for name, data in found.claims.items()}
+        except (specifications.UnknownSpecification, TypeError, ValueError) as error:
+            raise BadMessage(f"claims that cannot be read ({one_line(error)})") from None
+        return replace(found, claims=claims)
+
+    def fork(self) -> tuple[RunChannel, int]:
         """Fork a worker; return its channel and its id. Raises OSError or EOFError if the host has ended."""
         ours, theirs = socket.socketpair()
-        ours.settimeout(ANSWER_SECONDS)
         try:
             self.channel.send("fork")
             rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()]))
             self.channel.connection.sendmsg([b"!"], [rights])
-            pid = self.channel.receive()
+            pid = integer(self.channel.receive(), MAX_PROCESS)
+            if pid < 2 or (guarded() and parent_of(pid) != self.main):
+                raise EOFError  # it names a process that is not its own
+        except BadMessage:
+            ours.close()
+            raise EOFError from None
         except (OSError, EOFError):
             ours.close()
             raise
         finally:
             theirs.close()
-        return Channel(ours), pid
+        return RunChannel(ours), pid
 
     def reap(self, pid: int) -> int:
         """Return a worker's status from waitpid. Raises OSError or EOFError if the host has ended."""
         self.channel.send(pid)
-        return self.channel.receive()
-
-    def wait(self) -> Ended:
-        """Wait a second for the process to end, kill its group, and return its end."""
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(1)
-        kill_group(self.pid)
-        return Ended(how_it_ended(self.status_of_end()), printed=self.output.excerpt())
+        try:
+            return integer(self.channel.receive(), MAX_STATUS)
+        except BadMessage:
+            raise EOFError from None
 
     def status_of_end(self) -> int:
         """Wait for the process; return its status in the encoding of waitpid."""
-        code = self.process.wait()
+        try:
+            code = self.process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:  # the guard is stopped, or waits for what cannot be killed
+            kill(self.main)
+            kill(self.pid)
+            code = self.process.wait()
         return -code if code < 0 else code << 8
 
     def kill(self) -> None:
-        """Kill the process and its group; do not wait."""
-        kill_group(self.pid)
+        """Kill the process and all that it started; do not wait."""
+        if guarded():
+            with suppress(OSError):
+                self.process.send_signal(signal.SIGTERM)  # the guard ends all of it, and then itself
+        else:
+            kill(self.pid)
 
     def close(self) -> None:
         """End the process and its workers."""
@@ -184,9 +228,12 @@ class HostProcess:
             self.process.wait(1)
         except subprocess.TimeoutExpired:
             self.kill()
-            self.process.wait()
-        self.kill()
+            self.status_of_end()
         self.release()
+
+    def sent(self, error: BadMessage) -> Ended:
+        """Return the end of a process that sent such a message; the caller must kill it."""
+        return Ended(f"sent {error}, and was killed", False, printed=self.output.excerpt())
 
     def release(self) -> None:
         """Close the descriptors of a process that has ended; end the processes that it left."""
@@ -197,14 +244,15 @@ class HostProcess:
 
     # --- watching -------------------------------------------------------------------------------------
 
-    def listen(self, channel: Channel, pid: int, outside_seconds: float) -> Any:
+    def listen(self, channel: RunChannel, pid: int, outside_seconds: float) -> Any:
         """Return the next message of this host or its worker, or the Ended of the process.
 
         ``outside_seconds`` is its time limit outside of calls. The caller must kill a process that exceeded a limit. If
         the process ended by itself, ``why`` is empty.
         """
         gone = end_descriptor(pid)
-        seen, since, printed, looked = -1, 0.0, 0, 0.0
+        seen, printed, looked = -1, 0, 0.0
+        tree = ProcessTree(pid)
         output, limits, numbers = self.output, self.limits, self.status.numbers
         try:
             while True:
@@ -224,23 +272,28 @@ class HostProcess:
                     continue
                 looked = now
                 events, inside = numbers[SharedStatus.EVENTS], numbers[SharedStatus.DEPTH]
+                tree.look(now)
                 if events != seen:
-                    seen, since, printed = events, now, output.total
+                    seen, printed = events, output.total
+                    tree.begin(now)
                 limit = limits.seconds if inside else outside_seconds
-                if now - since > limit:
-                    self._print_place(pid)
-                    why = f"gave no answer within {limit:g} s and was killed"
-                    return Ended(why, False, True, printed=output.excerpt())
+                if why := tree.hangs(now, limit):
+                    self._print_place(self.main if pid == self.pid else pid)
+                    return Ended(f"{why} and was killed", False, True, printed=output.excerpt())
                 if output.total - printed > MAX_PRINTED_BYTES:
                     why = f"printed more than {MAX_PRINTED_BYTES >> 20} MiB in one call and was killed"
                     return Ended(why, False, printed=output.excerpt())
-                grown = memory_of(pid)
+                grown = tree.memory()
                 if grown > limits.memory * GIB:
                     allowed = f"beyond the {limits.memory:.3g} GiB allowed"
                     why = f"grew to {grown / GIB:.1f} GiB, {allowed}, and was killed"
                     return Ended(why, False, printed=output.excerpt())
+        except BadMessage as error:
+            return self.sent(error)
         except (EOFError, OSError):
-            pass
+            if gone is not None and not select.select([gone], [], [], CLOSED_SECONDS)[0]:
+                why = "closed its connection to the suite and was killed"
+                return Ended(why, False, printed=output.excerpt())
         finally:
             if gone is not None:
                 os.close(gone)

@@ -15,11 +15,11 @@ class Interrupt:
 
     It keeps the first one, and passes the second on to the former handler, or raises KeyboardInterrupt for it. Outside
     of the main thread it does nothing, and a signal that is ignored stays ignored. With ``defer`` False, which may be
-    changed at any time, the first one raises KeyboardInterrupt as well.
+    changed at any time, the first one raises KeyboardInterrupt as well. With ``hold`` no signal does anything at once.
     """
 
     def __init__(self, *, defer: bool = True) -> None:
-        self.pressed, self.defer = False, defer
+        self.pressed, self.defer, self.hold = False, defer, False
         self.former: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
@@ -30,13 +30,13 @@ class Interrupt:
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Keep the first signal; pass any other on."""
-        if not self.pressed:
+        if self.hold:
+            self.pressed = True
+        elif not self.pressed:
             self.pressed = True
             if not self.defer:
                 raise KeyboardInterrupt
-            return
-        former = self.former.get(number)
-        if callable(former):
+        elif callable(former := self.former.get(number)):
             former(number, frame)
         else:
             raise KeyboardInterrupt

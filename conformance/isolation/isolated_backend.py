@@ -18,10 +18,11 @@ from hypothesis.database import ExampleDatabase
 from conformance.engine.subject import Clock
 from conformance.engine.text import printable
 from conformance.engine.verdict import Verdict
-from conformance.isolation.channel import Channel
+from conformance.isolation.channel import BadMessage, RunChannel
 from conformance.isolation.host_process import MAX_PRINTED_BYTES, Ended, HostProcess, Limits
+from conformance.isolation.messages import MAX_INTEGER, integer, record, seconds, text, unpacked
 from conformance.isolation.status import SharedStatus
-from conformance.isolation.system import environment, how_it_ended, kill_group
+from conformance.isolation.system import environment, how_it_ended, kill
 from conformance.isolation.task import Description, Question, Task
 from conformance.registry import UnknownBackend
 
@@ -29,6 +30,8 @@ OUTSIDE_LIMITS = 10  # for the suite's own work and for destructors, in limits o
 MAX_HANGS = 3  # of a kind and dtype, each as long as the limit; then its other requirements are blocked
 MAX_SHRUNK_CRASHES = 2  # of a kind and dtype; each attempt needs a process
 MAX_CRASH_ATTEMPTS = 60  # to shrink such an example
+MAX_REQUESTS, MAX_REQUESTS_OF_AN_EXAMPLE = 10_000, 100  # for plans and the database in one check
+DATABASE_ARGUMENTS = {"fetch": 1, "save": 2, "delete": 2}  # the requests to it, and how many arguments they have
 
 Block = Callable[[int], list[Any]]  # draws the plans of a block
 
@@ -41,7 +44,7 @@ class SuiteBroke(Exception):
 class WorkerHandle:
     """The run's side of a worker; ``forked`` is False if the host itself is the worker."""
 
-    channel: Channel
+    channel: RunChannel
     pid: int
     forked: bool
 
@@ -84,6 +87,8 @@ class IsolatedBackend:
 
     def _described(self, host: HostProcess) -> Description:
         self._host = host
+        if self.abandoned:  # ``abandon`` may have missed it
+            host.kill()
         try:
             return host.describe()
         except UnknownBackend:
@@ -111,7 +116,7 @@ class IsolatedBackend:
                     message = f"backend {self.name!r}: the process that imported it is gone."
                     raise UnknownBackend(message) from None
             else:
-                self._worker = WorkerHandle(host.channel, host.pid, forked=False)
+                self._worker = WorkerHandle(host.channel, host.main, forked=False)
         return host, self._worker
 
     def abandon(self) -> None:
@@ -133,12 +138,13 @@ class IsolatedBackend:
         if worker is None or host is None:
             return None
         self._worker = None
-        kill_group(worker.pid)
         if not worker.forked:
             self._host = None
+            host.kill()
             status = host.status_of_end()
             host.release()
             return status
+        kill(worker.pid)
         worker.channel.connection.close()
         try:
             return host.reap(worker.pid)
@@ -165,8 +171,8 @@ class IsolatedBackend:
                 return found, True
             verdict = found.verdict()
             cause = next((cause for cause in task.causes if found.follows(cause)), None)
-            if cause is not None:  # the earlier crash or hang
-                verdict.excused = verdict.refused = 1
+            if cause is not None:  # the earlier crash or hang; the calls that were left are not judged
+                verdict.excused = 1
                 verdict.failure, verdict.cause = "", cause.requirement
             if found.hung:
                 self.hangs[subject] += not patient
@@ -254,31 +260,46 @@ class IsolatedBackend:
             return found
         if found.by_itself:
             found.why = how_it_ended(end) if end is not None else "ended, and what started it as well"
-        found.what = status.read(SharedStatus.WHAT) if status.numbers[SharedStatus.DEPTH] else ""
-        found.example, found.judged = status.read(SharedStatus.EXAMPLE), status.numbers[SharedStatus.JUDGED]
+        found.what = text(status.read(SharedStatus.WHAT)) if status.numbers[SharedStatus.DEPTH] else ""
+        found.example = text(status.read(SharedStatus.EXAMPLE))
+        found.judged = min(status.numbers[SharedStatus.JUDGED], MAX_INTEGER)  # the backend can write there
         return found
 
     def _served(
         self, host: HostProcess, worker: WorkerHandle, task: Task | Question, block: Block
     ) -> tuple[Any, dict[str, float]] | Ended:
         """Send the task or question, answer the worker's requests, and return its verdict or answer, and seconds."""
+        most = MAX_REQUESTS + MAX_REQUESTS_OF_AN_EXAMPLE * (task.profile.examples if isinstance(task, Task) else 0)
         try:
             worker.channel.send(task)
-            while True:
+            for _ in range(most):
                 message = host.listen(worker.channel, worker.pid, self.limits.seconds * OUTSIDE_LIMITS)
                 if isinstance(message, Ended):
                     return message
-                kind, *content = message
-                if kind == "plans":
-                    worker.channel.send(block(*content))
-                elif kind == "database":
-                    name, arguments = content
-                    kept = getattr(self.database, name)(*arguments)
-                    worker.channel.send(None if kept is None else list(kept))
-                elif kind == "verdict":
-                    verdict, seconds = content
-                    return verdict, seconds
+                kind, *content = message if isinstance(message, list) else [None]
+                if kind == "plans" and len(content) == 1:
+                    worker.channel.send(block(integer(content[0], most)))
+                elif kind == "database" and len(content) == 2:
+                    worker.channel.send(self._from_database(*content))
+                elif kind == "found" and len(content) == 2:
+                    data, spent = content
+                    found = record(Verdict, data) if isinstance(task, Task) else task.read(data)
+                    return found, seconds(spent)
+                elif kind == "broke" and len(content) == 1:
+                    raise SuiteBroke(text(content[0]))
                 else:
-                    raise SuiteBroke(content[0])
+                    raise BadMessage("a message that is not the suite's")
+            raise BadMessage(f"more than {most} requests in one check")
+        except BadMessage as error:
+            return host.sent(error)
         except OSError:
             return Ended("")
+
+    def _from_database(self, name: Any, arguments: Any) -> list[bytes] | None:
+        """Return what the database answers to a request of the worker. Raises BadMessage."""
+        if not isinstance(arguments, list) or name not in DATABASE_ARGUMENTS or self.database is None:
+            raise BadMessage("a request that is not the suite's")
+        if len(arguments) != DATABASE_ARGUMENTS[name]:
+            raise BadMessage("a request that is not the suite's")
+        kept = getattr(self.database, name)(*map(unpacked, arguments))
+        return None if kept is None else list(kept)

@@ -7,7 +7,11 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Collection
 from contextlib import suppress
+from typing import NamedTuple
+
+from conformance.isolation.cgroups import memory_limits
 
 GIB = 1 << 30
 MAX_DEFAULT_MEMORY_GIB = 16.0
@@ -29,10 +33,11 @@ def processors() -> int:
 def default_memory(processes: int = 1) -> float:
     """Return the GiB to which each of that many workers may grow.
 
-    It is MAX_DEFAULT_MEMORY_GIB, or a worker's share of three quarters of the machine's memory if that is less.
+    It is MAX_DEFAULT_MEMORY_GIB, or a worker's share of three quarters of the machine's memory, or of the container's
+    limit, if that is less.
     """
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
-    return min(MAX_DEFAULT_MEMORY_GIB, 0.75 * machine / processes)
+    machine = min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *memory_limits())
+    return min(MAX_DEFAULT_MEMORY_GIB, 0.75 * machine / GIB / processes)
 
 
 def environment(threads: int | None) -> dict[str, str]:
@@ -49,20 +54,51 @@ def how_it_ended(status: int) -> str:
     return f"ended with exit status {os.waitstatus_to_exitcode(status)}"
 
 
-def kill_group(pid: int) -> None:
-    """Kill the group of a process."""
-    with suppress(OSError):
-        os.killpg(pid, signal.SIGKILL)
+def kill(pid: int) -> None:
+    """Kill a process and its group, which it may not have made yet, or may have left."""
+    for send in (os.kill, os.killpg):
+        with suppress(OSError):
+            send(pid, signal.SIGKILL)
+
+
+def guarded() -> bool:
+    """Return whether a guard stands between the run and a host: Linux gives it the processes that others leave."""
+    return sys.platform == "linux"
+
+
+class Figures(NamedTuple):
+    """What the system tells of a process: its state, a letter; its parent; the seconds of processor time that it and
+    the children that it waited for have used."""
+
+    state: str
+    parent: int
+    seconds: float
+
+
+def figures_of(pid: int | str) -> Figures | None:
+    """Return the figures of a process, or of ``pid/task/thread``; None if it has ended, or on another system."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            after_the_name = file.read().rpartition(")")[2].split()
+    except OSError:
+        return None
+    ticks = sum(map(int, after_the_name[11:15]))
+    return Figures(after_the_name[0], int(after_the_name[1]), ticks / os.sysconf("SC_CLK_TCK"))
+
+
+def parent_of(pid: int) -> int | None:
+    """Return the id of a process's parent; None if the process has ended, or on another system than Linux."""
+    found = figures_of(pid)
+    return None if found is None else found.parent
 
 
 def memory_of(pid: int) -> int:
-    """Return the bytes of memory of a process and its descendants; 0 if the system does not report them."""
+    """Return the bytes of memory of a process; 0 if the system does not report them."""
     try:
         with open(f"/proc/{pid}/statm", encoding="ascii") as file:
-            pages = int(file.read().split()[1])
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return 0
-    return pages * os.sysconf("SC_PAGE_SIZE") + sum(memory_of(child) for child in children(pid))
 
 
 def end_descriptor(pid: int) -> int | None:
@@ -89,13 +125,23 @@ def end_with_the_parent() -> None:
         os._exit(0)
 
 
-def children(pid: int | str) -> list[int]:
-    """Return the ids of a process's children that it has not waited for; none if the system does not report them."""
+def children(pid: int) -> list[int]:
+    """Return the ids of a process's children that it has not waited for; none on another system than Linux."""
     found: list[int] = []
-    with suppress(OSError):
+    try:
         for thread in os.listdir(f"/proc/{pid}/task"):
-            with suppress(OSError), open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
+            with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
                 found += [int(child) for child in file.read().split()]
+    except OSError:  # the process or a thread ends, or the system was built without these files
+        return [other for other in _numbers_in("/proc") if parent_of(other) == pid]
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the ids of a process's children, of their children, and so on."""
+    found = children(pid)
+    for other in found:
+        found += children(other)
     return found
 
 
@@ -130,10 +176,10 @@ def _environment_of(pid: int) -> list[bytes]:
         return []
 
 
-def end_children() -> None:
-    """Kill all remaining descendants of this process, in any group."""
+def end_children(kept: Collection[int] = ()) -> None:
+    """Kill the children of this process but for some, and what they leave to it, in any group."""
     for _ in range(100):
-        left = children(os.getpid())
+        left = [child for child in children(os.getpid()) if child not in kept]
         if not left:
             return
         for child in left:

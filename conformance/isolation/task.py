@@ -45,13 +45,20 @@ class Question:
     """What a worker is asked besides checks: a value that is sent to it and answers there."""
 
     def answer(self, backend: Any, watch: Callable[[str], AbstractContextManager[object]]) -> Any:
-        """Return the answer, made in the worker; ``watch(what)`` surrounds every call of the backend."""
+        """Return the answer, a dataclass made in the worker; ``watch(what)`` surrounds every call of the backend."""
+        raise NotImplementedError
+
+    def read(self, data: Any) -> Any:
+        """Make the answer from its JSON data. Raises BadMessage."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Description:
-    """A backend's description of itself, with its claims by the name of the specification."""
+    """A backend's description of itself.
+
+    It has the claims by the name of the specification, which cross as JSON data.
+    """
 
     name: str
     version: str

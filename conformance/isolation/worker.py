@@ -29,8 +29,9 @@ from conformance.engine.specification import Specification
 from conformance.engine.subject import Broken, Clock, Subject
 from conformance.engine.text import one_line
 from conformance.engine.verdict import Verdict
-from conformance.isolation.channel import Channel
+from conformance.isolation.channel import BackendChannel
 from conformance.isolation.forks import ForkWatch
+from conformance.isolation.messages import data_of, packed, without_call
 from conformance.isolation.status import SharedStatus
 from conformance.isolation.system import how_it_ended
 from conformance.isolation.task import Question, Task
@@ -41,12 +42,12 @@ Law = Callable[[Any], None]
 class RemoteDatabase(ExampleDatabase):
     """The database of examples of the run's process."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: BackendChannel) -> None:
         super().__init__()
         self.channel = channel
 
     def _ask(self, name: str, *arguments: bytes) -> Any:
-        self.channel.send(("database", name, arguments))
+        self.channel.send(("database", name, [packed(one) for one in arguments]))
         return self.channel.receive()
 
     def fetch(self, key: bytes) -> list[bytes]:
@@ -68,7 +69,7 @@ class RemotePlans(Plans):
     The run's process draws the plans of the check; this process draws the further plans for diagnosis.
     """
 
-    def __init__(self, task: Task, channel: Channel, draw: Draw | None) -> None:
+    def __init__(self, task: Task, channel: BackendChannel, draw: Draw | None) -> None:
         super().__init__(task.seed, RemoteDatabase(channel) if task.database else None)
         self.channel, self.draw = channel, draw
 
@@ -83,7 +84,7 @@ class RemotePlans(Plans):
 class Worker:
     """The server of one worker process: it runs checks on the backend and sends their verdicts."""
 
-    def __init__(self, backend: Any, channel: Channel, status: SharedStatus) -> None:
+    def __init__(self, backend: Any, channel: BackendChannel, status: SharedStatus) -> None:
         self.backend, self.channel, self.status = backend, channel, status
         self.clock = Clock()
         self.diagnostician: Diagnostician | None = None
@@ -107,14 +108,24 @@ class Worker:
             try:
                 with self.clock("suite"):
                     asked = isinstance(task, Question)
-                    verdict = task.answer(self.backend, self.watch) if asked else self.verdict(task)
+                    found = task.answer(self.backend, self.watch) if asked else self.verdict(task)
             except Exception:
                 self.channel.send(("broke", traceback.format_exc()))
                 continue
             with suppress(Exception):
                 sys.stdout.flush()
                 sys.stderr.flush()
-            self.channel.send(("verdict", verdict, dict(self.clock.seconds)))
+            self.send(found)
+
+    def send(self, found: Any) -> None:
+        """Send a verdict or an answer; of a verdict whose call is too large, the rest."""
+        seconds = dict(self.clock.seconds)
+        try:
+            self.channel.send(("found", data_of(found), seconds))
+        except (TypeError, ValueError):
+            if not isinstance(found, Verdict):
+                raise
+            self.channel.send(("found", without_call(found), seconds))
 
     def verdict(self, task: Task) -> Verdict:
         """Return the verdict of the check. Stray processes and exceptions outside of calls fail it as well."""

@@ -18,6 +18,7 @@ from conformance.isolation.system import available
 from conformance.reporting.baseline import Gate
 from conformance.reporting.report import Outcome
 from conformance.reporting.terminal import summary, unmatched
+from conformance.runs.report_file import CannotWrite, ReportFile, write_whole
 from conformance.runs.session import Session
 from conformance.runs.settings import Settings, UsageError
 
@@ -66,7 +67,7 @@ class Report:
     def save(self, path: str | Path) -> None:
         """Write the file of ``--conformance-report``. Raises OSError if it cannot be written."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(self.text, "utf-8")
+        write_whole(Path(path), self.text)
 
     def __str__(self) -> str:
         lines = [*summary(self._outcomes), *unmatched(self._outcomes)]
@@ -94,9 +95,15 @@ def run(backend: Any, profile: str = "standard", **options: Any) -> Report:
     does an instance that ``conformance.torch`` made at the top of a module. Other instances run in this process, and so
     does a class or function that is defined inside a function or a script. Raises ValueError, one sentence, for an
     option or a backend that cannot be used, and KeyboardInterrupt after Ctrl-C or SIGTERM, with the report written.
+    Raises ValueError for a report that cannot be written, and OSError if that shows at the end of the run.
     """
     session = prepared(backend, profile, options)
     findings: dict[Any, Finding] = {}
+    try:
+        file = None if session.settings.report is None else ReportFile(session.settings.report)
+    except CannotWrite as problem:
+        session.close()
+        raise ValueError(f"report: {problem}") from None
     session.interrupt = interrupt = Interrupt(defer=session.pool is not None)
     try:
         jobs = session.jobs()
@@ -105,11 +112,18 @@ def run(backend: Any, profile: str = "standard", **options: Any) -> Report:
             session.start(jobs)
             for job in jobs:
                 findings[job.key] = session.finding(job)
-        interrupt.defer = True
+                if file is not None:
+                    file.note(findings[job.key].as_json())
+        interrupt.hold = True
         report = Report(session, findings)
-        if session.settings.report is not None:
-            report.save(session.settings.report)
+        if file is not None:
+            file.write(report.text)
+        interrupt.hold, interrupt.defer = False, True
+    except CannotWrite as problem:
+        raise OSError(str(problem)) from None
     finally:
+        if file is not None:
+            file.close()
         session.close()
         interrupt.close()
     if len(findings) < len(jobs):

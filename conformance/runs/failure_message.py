@@ -17,6 +17,7 @@ from conformance.engine.finding import Finding, Status
 from conformance.engine.text import printable
 from conformance.engine.verdict import Verdict
 from conformance.runs.job import Job
+from conformance.runs.report_file import write_whole
 from conformance.version import __version__
 
 SUITE_FAILED = "the suite itself failed, which says nothing about the backend"
@@ -74,8 +75,8 @@ class FailureWriter:
             write_reproducer(verdict, job.subject, job.requirement, drawn=self.drawn)
         script = self.folder / f"{_file_name(str(job))}.py"
         script.parent.mkdir(parents=True, exist_ok=True)
-        script.write_text(verdict.reproducer, "utf-8")
-        script.with_suffix(".toml").write_text(verdict.known_failure, "utf-8")
+        write_whole(script, verdict.reproducer)
+        write_whole(script.with_suffix(".toml"), verdict.known_failure)
         return str(script)
 
 

@@ -110,6 +110,8 @@ def parametrize_with_requirements(backend: Any, profile: str = "standard", **opt
     first check runs all collected requirements in the suite's order; each process of pytest-xdist runs them by itself.
     Raises ValueError, one sentence, for an option or a backend that cannot be used.
     """
+    if options.get("report") is not None:
+        raise ValueError("report: tests of requirements write none; give it to conformance.run or check_backend.")
     run = LazyRun(backend, profile, options)
     items = [RequirementItem(run, job) for job in run.jobs]
     return pytest.mark.parametrize("requirement", items, ids=[str(item) for item in items])

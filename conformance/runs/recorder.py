@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from conformance.reporting.baseline import Gate
     from conformance.reporting.report import Outcome
     from conformance.reporting.terminal import Progress
+    from conformance.runs.report_file import ReportFile
 
 
 class Recorder:
@@ -28,8 +29,23 @@ class Recorder:
         self.elsewhere = 0  # failures of other tests, of fixtures and of xdist's processes
         self.suite_failed = False
         self.progress: Progress | None = None
+        self.asked: set[str] = set()  # the tests of the run, by the names of their keys
+        self.missing = ""  # what there should be and is not, in a sentence
+        self.is_there = True  # unless the report cannot be written
         self.outcomes: list[Outcome] = []
         self.gate: Gate | None = None
+        self.file = self.tried()
+
+    def tried(self) -> ReportFile | None:
+        """Try out the file of the report and return it. Raises pytest.UsageError, one sentence."""
+        if self.path is None or self.config.getoption("collectonly"):
+            return None
+        from conformance.runs.report_file import CannotWrite, ReportFile
+
+        try:
+            return ReportFile(self.path)
+        except CannotWrite as problem:
+            raise pytest.UsageError(f"--conformance-report: {problem}") from None
 
     @property
     def path(self) -> str | None:
@@ -41,8 +57,9 @@ class Recorder:
         if self.progress is not None:
             self.progress.running(nodeid)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep the finding of a test."""
+        """Keep the finding of a test, in the journal of the report before it is printed."""
         text = getattr(report, "conformance", None)
         if text is None:
             self.elsewhere += report.failed
@@ -50,6 +67,8 @@ class Recorder:
         from conformance.engine.finding import Finding
         from conformance.runs.failure_message import SUITE_FAILED
 
+        if self.file is not None:
+            self.file.note(text)
         finding = Finding.of_json(json.loads(text))
         self.suite_failed |= finding.message.startswith(SUITE_FAILED)
         self.results[finding.key] = finding
@@ -80,7 +99,8 @@ class Recorder:
         self.expect(ids)
 
     def expect(self, tests: list[str]) -> None:
-        """Show the progress of these tests from now on if the output is a terminal."""
+        """Expect these tests; show their progress from now on if the output is a terminal."""
+        self.asked |= {test.partition("[")[2].removesuffix("]") for test in tests}
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         option, session = self.config.option, self.state.session
         quiet = self.config.get_verbosity() != 0 or option.capture == "no" or option.usepdb or option.collectonly
@@ -97,10 +117,24 @@ class Recorder:
         """Settle the findings, write the report, set the exit status."""
         state = self.state
         if state.interrupt is not None:
-            state.interrupt.defer = True  # the report is written to the end
+            state.interrupt.hold = True  # the report is written to the end
+        try:
+            self.finish(session)
+        finally:
+            if state.interrupt is not None:
+                state.interrupt.hold, state.interrupt.defer = False, True
+
+    def finish(self, session: pytest.Session) -> None:
+        """Do the work of ``pytest_sessionfinish``."""
+        state = self.state
         if self.progress is not None:
             self.progress.end()
-        if not (state.asked or self.results) or self.config.getoption("collectonly") or state.problem is not None:
+        if self.config.getoption("collectonly") or state.problem is not None:
+            return
+        if not (state.asked or self.results):
+            if self.file is not None:
+                self.missing = f"no requirement was asked for in this run, so there is no report {self.path}."
+                session.exitstatus = self.if_green(session.exitstatus)
             return
         ours = state.session or state.prepare()  # xdist's main process has no session if no backend is named
         campaign = state.campaign.as_json() if state.campaign else None
@@ -108,11 +142,39 @@ class Recorder:
             ours.settle(self.results)
         self.outcomes = ours.outcomes(self.results, campaign)
         text = ours.text(self.outcomes)
-        if (path := ours.settings.report) is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, "utf-8")
         self.gate = ours.gate(text)
+        self.is_there = self.written(text)
         session.exitstatus = self.exit_status(session.exitstatus)
+        judged = {key.name for key in self.results}
+        if lacking := {key.name for key in ours.keys} & self.asked - judged:
+            without = f"{len(lacking)} of the checks that were asked for have no verdict: {min(lacking)} is one."
+            self.missing = self.missing or without
+            session.exitstatus = self.if_green(session.exitstatus)
+        if not self.is_there:
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+
+    def written(self, text: str) -> bool:
+        """Write the report if there is to be one; return False if it cannot be written."""
+        if self.file is None:
+            return True
+        from conformance.runs.report_file import CannotWrite
+
+        try:
+            self.file.write(text)
+        except CannotWrite as problem:
+            self.missing = str(problem)
+            return False
+        return True
+
+    def pytest_unconfigure(self) -> None:
+        """Close the journal of the report."""
+        if self.file is not None:
+            self.file.close()
+
+    @staticmethod
+    def if_green(status: int | pytest.ExitCode) -> int | pytest.ExitCode:
+        """Return the exit status of a run in which something is missing: another one than 0."""
+        return pytest.ExitCode.INTERNAL_ERROR if status == pytest.ExitCode.OK else status
 
     def exit_status(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
         """Return the exit status: pytest's unless it is 0 or 1, then 1 if the gate or a known-failures file fails.
@@ -137,7 +199,10 @@ class Recorder:
     def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None, Any, Any]:
         """Print the summary."""
         if not self.outcomes:
-            return (yield)
+            result = yield
+            if self.missing:
+                terminalreporter.write_line(self.missing, red=True)
+            return result
         from conformance.reporting.terminal import screenful, summary, unmatched
 
         with screenful(terminalreporter, self.path):
@@ -150,7 +215,9 @@ class Recorder:
             lines.append(f"shard {shard}: python -m conformance merge makes one report of all shards'.")
         if self.gate is not None:
             lines += [*self.gate.lines(self.path), ""]
-        if self.path:
+        if self.missing:
+            lines.append(self.missing)
+        if self.path and self.is_there:
             lines.append(f"report: {self.path}")
         for line in lines:
             terminalreporter.write_line(line)

@@ -9,6 +9,7 @@ from typing import Any
 
 from conformance import specifications
 from conformance.backend import CellConfig, Features, LayerConfig
+from conformance.isolation.messages import record
 from conformance.isolation.task import Question
 from conformance.specifications.torch_nn import TORCH_NN
 from conformance.start.arrays import H, I, L, N, T
@@ -54,6 +55,10 @@ class Attempt(Question):
         with suppress(Stop):
             getattr(hand, self.method)(*self.arguments)
         return hand.tried
+
+    def read(self, data: Any) -> Tried:
+        """Make the findings from JSON data."""
+        return record(Tried, data)
 
 
 def attempts(features: Features) -> Iterator[Attempt]:
