@@ -22,6 +22,7 @@ from conformance.cases import (
     load_cases,
     replay,
 )
+from conformance.cases.load import case_files
 from conformance.engine.compare import Failed
 from reference import DTYPES
 from reference.precision import ARITHMETICS
@@ -530,4 +531,22 @@ def test_text_that_is_no_utf_8_is_named(tmp_path):
     path = tmp_path / "a.json"
     path.write_bytes(b'{"id": "\xff"}')
     with pytest.raises(CaseError, match=r"a\.json: line 1, byte 8: this is no UTF-8; save the file as UTF-8"):
+        load_case(path)
+
+
+@pytest.mark.parametrize("text", ['{"arrays": 3}', "{", '{"id": "x"}', "[]"])
+def test_a_broken_case_that_is_said_to_fit_is_told_as_any_other(text, tmp_path):
+    path = tmp_path / "broken.json"
+    path.write_text(text)
+    told = []
+    for fits in (False, True):
+        with pytest.raises(CaseError) as raised:
+            load_case(path, fits=fits)
+        told.append(str(raised.value))
+    assert told[0] == told[1]
+
+
+def test_the_suites_own_cases_fit_the_schema():
+    """The suite itself does not ask: its start would take three times as long."""
+    for path in case_files(default_directory()):
         load_case(path)
