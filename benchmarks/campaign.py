@@ -52,7 +52,7 @@ def growth(backend: str, examples: int, select: str = "") -> list[dict[str, Any]
 
 
 def looked_at(run: subprocess.Popen, state: Path, steps: list[int]) -> list[dict[str, Any]]:
-    from conformance.isolation.system import children
+    from conformance.isolation.system import descendants
 
     journals, rows, begun = Journals(state), [], 0.0
     made, since, before = 0, 0.0, 0
@@ -63,7 +63,7 @@ def looked_at(run: subprocess.Popen, state: Path, steps: list[int]) -> list[dict
             begun = since = time.perf_counter()
         if made >= steps[len(rows)]:
             now = time.perf_counter()
-            own, below = own_memory(run.pid), [own_memory(child) for child in children(run.pid)]
+            own, below = own_memory(run.pid), [own_memory(other) for other in descendants(run.pid)]
             rows.append({
                 "milestone": steps[len(rows)],
                 "examples": made,
