@@ -275,7 +275,7 @@ def test_an_example_may_lie_beside_the_file(tmp_path):
         ({"call": "layer", "config": {"kind": "lstm", "dtype": "float32"}}, "the example is none"),
     ):
         _, file = known(tmp_path, **NARROW, example=example)
-        with pytest.raises(BrokenFile, match="entry 1: ") as error:
+        with pytest.raises(BrokenFile, match=r"entry 1( \(line \d+\))?: ") as error:
             read(file, {"torch.nn": TORCH_NN})
         assert said in str(error.value)
 
