@@ -271,7 +271,7 @@ def test_an_example_may_lie_beside_the_file(tmp_path):
     for example, said in (
         ("none.json", "none.json cannot be read (No such file or directory)"),
         ({"plan": {}}, "the example is none"),
-        (["x"], "the example is none: it must be a table"),
+        (["x"], "should be a table, or the path of a JSON file"),
         ({"call": "layer", "config": {"kind": "lstm", "dtype": "float32"}}, "the example is none"),
     ):
         _, file = known(tmp_path, **NARROW, example=example)
