@@ -95,6 +95,13 @@ class Ended:
         return Verdict(examples=max(self.judged, 1), failure=failure, raised=raised, example=self.example)
 
 
+def _tuples(value: Any) -> Any:
+    """Return JSON data with tuples for lists: claims are hashable."""
+    if isinstance(value, dict):
+        return {name: _tuples(part) for name, part in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
 class HostProcess:
     """The process that imports and builds a backend. Making the object starts it.
 
@@ -168,7 +175,7 @@ class HostProcess:
             raise BadMessage("a message that is not the suite's")
         found = record(Description, content)
         try:
-            claims = {name: specifications.named(name).features(**data) for name, data in found.claims.items()}
+            claims = {name: specifications.named(name).features(**_tuples(data)) for name, data in found.claims.items()}
         except (specifications.UnknownSpecification, TypeError, ValueError) as error:
             raise BadMessage(f"claims that cannot be read ({one_line(error)})") from None
         return replace(found, claims=claims)
