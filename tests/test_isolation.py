@@ -407,7 +407,7 @@ FORWARD = "    if 'output' in reply.get('result', ()):\n        "
 MALFORMED = {
     "print('loading kernels')": "forward: the command wrote a line that is not JSON: 'loading kernels'",
     "print('[' * 200_000)": "forward: the command wrote a line that is not JSON: '[[[[",
-    "reply['result']['h_n']['shape'] = [1 << 40, 1 << 40]": "h_n of the command's answer: got shape [",
+    "reply['result']['h_n']['shape'] = [1 << 40, 1 << 40]": "numbers; give",
     "print('[1, 2]')": "forward: the command's answer has not one of result, unsupported and error: '[1, 2]'",
     "reply['id'] += 1": "forward: the command answered request",
     "reply['result'] = []": "forward: the command's result is no object",
