@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.runs import ROOT, own_memory
+from benchmarks.runs import ROOT
 
 LOOK = 1.0  # seconds between two looks at a campaign
 FIRST = 10_000  # the first milestone: by then all caches are full
@@ -52,7 +52,7 @@ def growth(backend: str, examples: int, select: str = "") -> list[dict[str, Any]
 
 
 def looked_at(run: subprocess.Popen, state: Path, steps: list[int]) -> list[dict[str, Any]]:
-    from conformance.isolation.system import descendants
+    from conformance.isolation.system import descendants, memory_of
 
     journals, rows, begun = Journals(state), [], 0.0
     made, since, before = 0, 0.0, 0
@@ -63,7 +63,7 @@ def looked_at(run: subprocess.Popen, state: Path, steps: list[int]) -> list[dict
             begun = since = time.perf_counter()
         if made >= steps[len(rows)]:
             now = time.perf_counter()
-            own, below = own_memory(run.pid), [own_memory(other) for other in descendants(run.pid)]
+            own, below = memory_of(run.pid), [memory_of(other) for other in descendants(run.pid)]
             rows.append({
                 "milestone": steps[len(rows)],
                 "examples": made,

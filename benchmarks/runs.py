@@ -57,13 +57,6 @@ def suite(backend: str, profile: str, processes: int) -> dict[str, Any]:
     }
 
 
-def own_memory(pid: int) -> int:
-    """Return the bytes of memory that a process uses, without its descendants."""
-    from conformance.isolation.system import children, memory_of
-
-    return memory_of(pid) - sum(memory_of(child) for child in children(pid))
-
-
 class Watch:
     """A thread that watches the memory of a process and its descendants until ``end``."""
 
@@ -74,14 +67,10 @@ class Watch:
         self.thread.start()
 
     def look(self) -> None:
-        from conformance.isolation.system import children
+        from conformance.isolation.system import descendants, memory_of
 
         while not self.over.wait(0.2):
-            every, found = [self.pid], []
-            while every:
-                pid = every.pop()
-                found.append(own_memory(pid))
-                every += children(pid)
+            found = [memory_of(pid) for pid in (self.pid, *descendants(self.pid))]
             self.largest, self.together = max(self.largest, *found), max(self.together, sum(found))
 
     def end(self) -> None:
