@@ -91,7 +91,7 @@ def layer_call(
         kind, x.shape[-1], H, L, bias, bidirectional=bidirectional, proj_size=P, dtype="float64"
     )  # fmt: skip
     readings = _readings(config, own, x)
-    ends = _lengths(lengths)
+    ends = lengths_of("lengths", lengths)
     if x.ndim == 2:
         batch_first, asked = bool(batch_first), list[str]()
         if ends is not None:
@@ -193,12 +193,13 @@ def _states(
     return found[0], found[1]
 
 
-def _lengths(value: Any) -> tuple[int, ...] | None:
+def lengths_of(name: str, value: Any) -> tuple[int, ...] | None:
+    """Return the lengths of the samples, None for None. Raises BrokenDump unless they are whole numbers in a list."""
     if value is None:
         return None
-    array = np.atleast_1d(numbers("lengths", value)).astype(np.float64)
+    array = np.atleast_1d(numbers(name, value)).astype(np.float64)
     if array.ndim != 1 or not np.all(np.isfinite(array)) or not np.all(array == np.floor(array)) or not array.size:
-        raise BrokenDump("lengths: expected a list of one integer for each sample")
+        raise BrokenDump(f"{name}: expected a list of one integer for each sample")
     return tuple(int(n) for n in array)
 
 

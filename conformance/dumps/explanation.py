@@ -22,6 +22,8 @@ from conformance.dumps.onnx_folders import is_folder_of_a_test, read_folder
 from conformance.dumps.recorded import Recorded, as_dtype, recorded, recorded_layer
 from conformance.dumps.search import SECONDS, Found, Search
 from conformance.dumps.words import joined, lines
+from conformance.onnx.features import OUTPUTS
+from conformance.onnx.nodes import GIVEN
 from conformance.specifications.onnx_operators.calls import NodeCall
 from conformance.specifications.torch_nn.calls import CellCall
 from reference.precision import ARITHMETICS
@@ -116,7 +118,7 @@ def explain(
 
 ARGUMENTS_AND_RESULTS = frozenset(
     {"x", "h_0", "c_0", "h0", "c0", "h", "c", "lengths", "output", "h_n", "c_n", "hn", "cn", "h_1", "c_1"}
-    | {"X", "sequence_lens", "initial_h", "initial_c", "Y", "Y_h", "Y_c"}
+    | {*GIVEN, *OUTPUTS}
 )
 
 

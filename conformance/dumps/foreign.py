@@ -21,7 +21,6 @@ ONNX_NAMES = {
     "X": "x", "initial_h": "h_0", "initial_c": "c_0", "sequence_lens": "lengths",
     "Y": "output", "Y_h": "h_n", "Y_c": "c_n",
 }  # fmt: skip
-ONNX_RESULTS = ("Y", "Y_h", "Y_c")
 
 
 FLAT = 'in JSON as {"shape": [...], "data": [...]}'

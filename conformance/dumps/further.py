@@ -18,8 +18,6 @@ from conformance.specifications.torch_nn.calls import CellCall, LayerCall
 from reference.parameters import parameter_shapes
 
 APART = 1e-3  # of the larger number: a difference that a reader sees in print
-EIGHTHS = 8  # arguments are multiples of an eighth, so that they are short to write and exact in every dtype
-SEEDS = 3  # sets of arguments that are tried of each sort
 SMALL_INPUT, SMALL_HIDDEN = 2, 3  # sizes of weights that are drawn
 
 
@@ -136,7 +134,7 @@ def _calls(recorded: Sequence[Recorded]) -> Iterator[tuple[tuple[str, ...], Any,
         plans.append((("two layers and two directions",), deep, True))
     for extra, config, own in plans:
         for sort in sorts:
-            for seed in range(SEEDS):
+            for seed in range(nodes.SEEDS):
                 call = _made(base, config, own, config is not base.config, sort, seed)
                 give = (*extra, *(word for word in _words(sort, call, base) if word not in had))
                 yield give or ("other numbers in x",), call, own
@@ -196,8 +194,7 @@ def _made(base: Any, config: Any, own: bool, biases: bool, sort: dict[str, Any],
     rng = np.random.Generator(np.random.SFC64([seed, sort["T"], sort["N"], int(own)]))
 
     def eighths(*shape: int) -> np.ndarray:
-        drawn = rng.integers(-EIGHTHS, EIGHTHS + 1, shape)
-        return np.where(drawn == 0, EIGHTHS // 2, drawn) / EIGHTHS
+        return nodes.eighths(rng, shape)
 
     parameters = dict(base.parameters)
     if own or biases:

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from conformance.dumps.calls import lengths_of
 from conformance.dumps.files import BrokenDump, numbers, plain, short, typed
 from conformance.dumps.foreign import Reading
 from conformance.dumps.recorded import Recorded
-from conformance.dumps.settings import arithmetic_of, choice_of, dtype_of, said
+from conformance.dumps.settings import arithmetic_in, arithmetic_of, choice_of, dtype_of, said
 from conformance.onnx.features import ATTRIBUTES, INPUTS, NEEDED_INPUTS, OUTPUTS, WEIGHTS
 from conformance.onnx.nodes import LISTS, NodeConfig
 from conformance.specifications.onnx_operators.calls import NodeCall, describe
 from conformance.specifications.onnx_operators.forms import validate
 from reference.config import DTYPES
 from reference.onnx.attributes import DIRECTIONS, OPERATORS
-from reference.precision import ARITHMETICS
 
 OP_TYPE = "op_type"
 """The name that makes a dump one of a node."""
@@ -27,7 +27,8 @@ SETTINGS = (OP_TYPE, "direction", "hidden_size", "opset", "dtype", "arithmetic",
 ARRAYS = (*NEEDED_INPUTS, *INPUTS, *OUTPUTS)
 INTEGERS = ("input_forget", "linear_before_reset", "layout", "hidden_size", "opset")
 MAX_NUMBERS = 1 << 22  # T * N * D * G * H
-EIGHTHS, SEEDS = 8, 3  # of further calls, as in further.py
+EIGHTHS = 8  # arguments of further calls are multiples of an eighth: short to write, exact in every dtype
+SEEDS = 3  # sets of arguments that are tried of each sort
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,13 @@ def recorded_node(given: Mapping[str, Any], label: str) -> RecordedNode:
     chosen = [numbers(name, value) for name, value in values.items() if name != "sequence_lens" and typed(value)]
     arrays = {name: numbers(name, value) for name, value in values.items() if name != "sequence_lens"}
     own_dtype = dtype or dtype_of(chosen, [arrays[name] for name in names])
-    if own_dtype != "float32" and arithmetic != "float32":
-        raise BrokenDump(f"arithmetic: {arithmetic} is one of float32, and these numbers are {own_dtype}; leave it out")
+    used = arithmetic_in(own_dtype, arithmetic)
     for name in ("X", "W", "R"):
         if arrays[name].ndim != 3:
             raise BrokenDump(f"{name}: got the shape {arrays[name].shape}, expected three axes as on the page")
     config = _config(str(op_type), settings, arrays)
     arrays = {name: a.astype(np.float64) for name, a in arrays.items()}
-    lengths = _lengths(values.get("sequence_lens"))
+    lengths = lengths_of("sequence_lens", values.get("sequence_lens"))
     call = NodeCall(
         config,
         {name: arrays[name] for name in WEIGHTS if name in arrays},
@@ -97,7 +97,6 @@ def recorded_node(given: Mapping[str, Any], label: str) -> RecordedNode:
     if op_type != "LSTM" and "Y_c" in names:
         raise BrokenDump(f"Y_c: {op_type} has no such output; leave it out, or check {OP_TYPE}")
     results = {name: arrays[name] for name in names}
-    used = ARITHMETICS[arithmetic if own_dtype == "float32" else own_dtype]
     readings = (Reading(call.parameters),)
     return RecordedNode(label, call, results, {name: name for name in names}, own_dtype, used, readings)
 
@@ -159,15 +158,6 @@ def _list(name: str, value: Any) -> tuple[Any, ...]:
     return parts
 
 
-def _lengths(value: Any) -> tuple[int, ...] | None:
-    if value is None:
-        return None
-    array = np.atleast_1d(numbers("sequence_lens", value)).astype(np.float64)
-    if array.ndim != 1 or not np.all(np.isfinite(array)) or not np.all(array == np.floor(array)):
-        raise BrokenDump("sequence_lens: expected a list of one integer for each sample")
-    return tuple(int(n) for n in array)
-
-
 def _check_size(call: NodeCall) -> None:
     config = call.config
     if call.T * call.N * config.directions * len(config.operator.gates) * config.hidden_size > MAX_NUMBERS:
@@ -215,6 +205,12 @@ def order(call: NodeCall, name: str, index: tuple[int, ...]) -> tuple[Any, ...]:
     return (0, call.T - 1 - t if backward else t, name, index)
 
 
+def eighths(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw multiples of an eighth from -1 to 1, none of them 0."""
+    drawn = rng.integers(-EIGHTHS, EIGHTHS + 1, shape)
+    return np.where(drawn == 0, EIGHTHS // 2, drawn) / EIGHTHS
+
+
 def further_calls(base: NodeCall) -> Iterator[tuple[tuple[str, ...], NodeCall, bool]]:
     """Yield what a call has that the recorded ones may lack, in words, the call, and whether its weights are new.
 
@@ -236,14 +232,11 @@ def _made(base: NodeCall, own: bool, N: int, T: int, states: bool, lengths: bool
     rng = np.random.Generator(np.random.SFC64([seed, T, N, int(own), int(states)]))
     config = replace(base.config, input_size=2, hidden_size=3) if own else base.config
     shapes = config.shapes(T, N)
-
-    def eighths(name: str) -> np.ndarray:
-        drawn = rng.integers(-EIGHTHS, EIGHTHS + 1, shapes[name])
-        return np.where(drawn == 0, EIGHTHS // 2, drawn) / EIGHTHS
-
     parameters = dict(base.parameters)
     if own:
-        parameters = {name: eighths(name) for name in WEIGHTS if name in base.parameters or name == "B"}
-    initial = {name: eighths(name) for name in ("initial_h", "initial_c") if states and name in shapes}
+        parameters = {name: eighths(rng, shapes[name]) for name in WEIGHTS if name in base.parameters or name == "B"}
+    initial = {name: eighths(rng, shapes[name]) for name in ("initial_h", "initial_c") if states and name in shapes}
     ends = tuple(range(T, T - N, -1))[::-1] if lengths else None
-    return NodeCall(config, parameters, eighths("X"), ends, initial.get("initial_h"), initial.get("initial_c"))
+    return NodeCall(
+        config, parameters, eighths(rng, shapes["X"]), ends, initial.get("initial_h"), initial.get("initial_c")
+    )

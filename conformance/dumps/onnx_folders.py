@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from conformance.dumps.files import BrokenDump
-from conformance.onnx.features import OUTPUTS
+from conformance.onnx.features import INPUTS, NEEDED_INPUTS, OUTPUTS
 from reference.onnx.attributes import OPERATORS
 
 MODEL = "model.onnx"
-ORDER = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
+ORDER = (*NEEDED_INPUTS, *INPUTS)
 
 
 def is_folder_of_a_test(path: Path) -> bool:

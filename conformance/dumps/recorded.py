@@ -17,6 +17,7 @@ from conformance.dumps.settings import (
     ALIASES,
     CELL_RESULTS,
     RESULTS,
+    arithmetic_in,
     arithmetic_of,
     check_names,
     check_redundant,
@@ -25,9 +26,10 @@ from conformance.dumps.settings import (
     flag_of,
     kind_of,
 )
+from conformance.onnx.features import OUTPUTS
 from conformance.specifications.torch_nn.calls import CellCall, describe
 from reference.config import DTYPES, numpy_dtype
-from reference.precision import ARITHMETICS, Arithmetic
+from reference.precision import Arithmetic
 
 REDUNDANT = ("input_size", "hidden_size", "num_layers", "bias", "bidirectional", "proj_size")
 MAX_CALLS = 64
@@ -98,7 +100,7 @@ def recorded(values: Mapping[str, Any], read: Callable[[Mapping[str, Any], str],
         return [_labelled(read, shared, "")]
     if len(by_number) > MAX_CALLS:
         raise BrokenDump(f"it holds {len(by_number)} calls; dump at most {MAX_CALLS}")
-    loose = [name for name in shared if ALIASES.get(name, name) in (*RESULTS, *foreign.ONNX_RESULTS)]
+    loose = [name for name in shared if ALIASES.get(name, name) in (*RESULTS, *OUTPUTS)]
     if loose:
         raise BrokenDump(f"{loose[0]}: its call is not said where calls are numbered; name it 0/{loose[0]}")
     return [_labelled(read, {**shared, **by_number[number]}, f"{number}/") for number in sorted(by_number)]
@@ -139,9 +141,7 @@ def recorded_layer(given: Mapping[str, Any], label: str) -> Recorded:
     if framework is not None and framework.id == "onnx-names":
         output_from_onnx(arrays, notes)
     own_dtype = dtype or dtype_of(chosen, [arrays[n] for n in RESULTS if n in arrays])
-    if own_dtype != "float32" and arithmetic != "float32":
-        raise BrokenDump(f"arithmetic: {arithmetic} is one of float32, and these numbers are {own_dtype}; leave it out")
-    used = ARITHMETICS[arithmetic if own_dtype == "float32" else own_dtype]
+    used = arithmetic_in(own_dtype, arithmetic)
     make = cell_call if cell else layer_call
     call, readings, asked = make(kind, own, arrays, values.get("lengths"), batch_first)
     notes += [word for word in asked if " is read as " in word]

@@ -13,6 +13,7 @@ from conformance.claims import FLOAT32_ARITHMETICS
 from conformance.dumps.files import BrokenDump, plain, short
 from reference.config import KINDS
 from reference.parameters import GATES
+from reference.precision import ARITHMETICS, Arithmetic
 
 SETTINGS = ("kind", "batch_first", "dtype", "arithmetic")
 ARGUMENTS, RESULTS = ("x", "h_0", "c_0", "lengths"), ("output", "h_n", "c_n")
@@ -54,6 +55,13 @@ def choice_of(values: dict[str, Any], name: str, known: tuple[str, ...]) -> str:
 
 def arithmetic_of(values: dict[str, Any]) -> str:
     return choice_of(values, "arithmetic", FLOAT32_ARITHMETICS) or "float32"
+
+
+def arithmetic_in(dtype: str, name: str) -> Arithmetic:
+    """Return what computes numbers of a dtype; ``name`` says it for float32. Raises BrokenDump for another dtype."""
+    if dtype != "float32" and name != "float32":
+        raise BrokenDump(f"arithmetic: {name} is one of float32, and these numbers are {dtype}; leave it out")
+    return ARITHMETICS[name if dtype == "float32" else dtype]
 
 
 def flag_of(values: dict[str, Any], name: str) -> bool | None:
