@@ -84,9 +84,9 @@ class Examination:
         return sum(agree) >= TRUE_SHARE * len(agree)
 
 
-def made(name):
-    """Build a fault, or a pair of faults joined by ``+``."""
-    parts = [BANK[part] for part in name.split("+")]
+def made(name, bank=BANK, compose=compose):
+    """Build a fault of a bank, or a pair of faults joined by ``+``."""
+    parts = [bank[part] for part in name.split("+")]
     return parts[0].build() if len(parts) == 1 else compose(*parts)
 
 
@@ -205,19 +205,25 @@ HEADS = {
 }  # fmt: skip
 
 
-def table(rows, exclude):
-    """Yield the lines of the table."""
-    for cells in (HEADS[exclude], ["---"] * len(HEADS[exclude]), *(row.cells(exclude) for row in rows)):
+def table(heads, rows):
+    """Yield the lines of a table with these heads."""
+    for cells in (heads, ["---"] * len(heads), *rows):
         yield f"| {' | '.join(cells)} |"
+
+
+def parser_of(prog, description):
+    """Return the parser of a command that diagnoses a bank."""
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="every Nth of the faults only")
+    parser.add_argument("--arithmetic", choices=ARITHMETICS, action="append", help="one of the four; repeatable")
+    parser.add_argument("--only", metavar="ID", action="append", help="one fault; repeatable")
+    return parser
 
 
 def main():
     """Diagnose the bank and print the results."""
-    parser = argparse.ArgumentParser(prog="python -m tests.diagnosing", description=__doc__.splitlines()[0])
+    parser = parser_of("python -m tests.diagnosing", __doc__.splitlines()[0])
     parser.add_argument("--exclude", action="store_true", help="leave each fault itself out of what is known")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="every Nth of the faults only")
-    parser.add_argument("--arithmetic", choices=ARITHMETICS, action="append", help="one of the four; repeatable")
-    parser.add_argument("--only", metavar="ID", action="append", help="one fault; repeatable")
     options = parser.parse_args()
     faults = [BANK[id_] for id_ in options.only] if options.only else numeric_faults(options.every)
     rows = [Row(name) for name in options.arithmetic or ARITHMETICS]
@@ -227,7 +233,7 @@ def main():
                 print(f"{number}/{len(faults)} {row.arithmetic} {fault.id}: {told}", flush=True)
             elif number % 10 == 0:
                 print(f"{number}/{len(faults)} {row.arithmetic}, {row.seconds:.0f} s", flush=True)
-    print("\n".join(table(rows, options.exclude)))
+    print("\n".join(table(HEADS[options.exclude], [row.cells(options.exclude) for row in rows])))
 
 
 if __name__ == "__main__":

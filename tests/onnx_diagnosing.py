@@ -6,7 +6,6 @@ named first, and then a table with a row for each arithmetic.
 
 from __future__ import annotations
 
-import argparse
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import numpy as np
 
 from conformance.diagnosis.diagnose import Diagnostician
 from conformance.diagnosis.explain import examined
-from conformance.diagnosis.transcript import alike, plain, transcript
+from conformance.diagnosis.transcript import plain, transcript
 from conformance.engine.drawing import Streams
 from conformance.engine.profiles import PROFILES
 from conformance.onnx.nodes import NodeBackend
@@ -25,6 +24,8 @@ from conformance.specifications.onnx_operators.faults import BANK, compose
 from conformance.specifications.onnx_operators.forms import NODE
 from reference.onnx import activations, nodes
 from tests.arithmetics import ARITHMETICS, is_numbers
+from tests.diagnosing import made, parser_of, table
+from tests.diagnosing import same_numbers as same_transcripts
 from tests.harness import PLANS, subject_of
 
 PLAIN_CALLS = 40  # on which faults that cannot be told apart give the same numbers
@@ -85,22 +86,15 @@ def explained(fault, arithmetic):
     return examined(check, Diagnostician(Streams(subject, PLANS)), PROFILES["standard"]), subject
 
 
-def made(name):
-    """Build a fault, or a pair of faults joined by ``+``."""
-    parts = [BANK[part] for part in name.split("+")]
-    return parts[0].build() if len(parts) == 1 else compose(*parts)
-
-
 def same_numbers(subject, *names):
     """Return whether faults give the same numbers for plain calls, but for rounding."""
     stream = Streams(subject, PLANS).of(NODE.draw)
     calls = [trial.call for _, trial in stream.applicable(lambda call: True, PLAIN_CALLS)]
-    return all(_same(*(transcript(made(name), subject, plain, call) for name in names)) for call in calls)
 
+    def numbers(call):
+        return (transcript(made(name, BANK, compose), subject, plain, call) for name in names)
 
-def _same(one, other):
-    arrays = [(a, b) for (_, a), (_, b) in zip(one, other, strict=False) if isinstance(a, np.ndarray)]
-    return alike(one, other) and all(np.allclose(a, b, rtol=1e-6, atol=1e-7, equal_nan=True) for a, b in arrays)
+    return all(same_transcripts(*numbers(call)) for call in calls)
 
 
 @dataclass
@@ -146,19 +140,14 @@ HEADS = ("arithmetic", "faults", "named first", "another of the same numbers fir
 
 def main():
     """Diagnose the bank and print the results."""
-    parser = argparse.ArgumentParser(prog="python -m tests.onnx_diagnosing", description=__doc__.splitlines()[0])
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="every Nth of the faults only")
-    parser.add_argument("--arithmetic", choices=ARITHMETICS, action="append", help="one of the four; repeatable")
-    parser.add_argument("--only", metavar="ID", action="append", help="one fault; repeatable")
-    options = parser.parse_args()
+    options = parser_of("python -m tests.onnx_diagnosing", __doc__.splitlines()[0]).parse_args()
     faults = [BANK[id_] for id_ in options.only] if options.only else list(numeric_faults())[:: options.every]
     rows = [Row(name) for name in options.arithmetic or ARITHMETICS]
     for row in rows:
         for number, fault in enumerate(faults, 1):
             if told := row.add(fault):
                 print(f"{number}/{len(faults)} {row.arithmetic} {fault.id}: {told}", flush=True)
-    for cells in (HEADS, ["---"] * len(HEADS), *(row.cells() for row in rows)):
-        print(f"| {' | '.join(cells)} |")
+    print("\n".join(table(HEADS, [row.cells() for row in rows])))
 
 
 def numeric_faults():
