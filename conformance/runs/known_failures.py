@@ -68,18 +68,19 @@ def read(path: str | Path, specifications: Mapping[str, Specification]) -> list[
         number = re.match(r"known_failure\[(\d+)\]\.?", error.place)
         if number is None:
             raise BrokenFile(f"known failures: {path}: {error}.") from None
-        rest = error.place[number.end() :]
-        place = _place(path, text, int(number[1]))
+        rest, index = error.place[number.end() :], int(number[1])
+        place = _places(path, text, index + 1)[index]
         raise BrokenFile(f"{place}: {rest}{': ' * bool(rest)}{error.what}.") from None
-    entries = enumerate(data.get("known_failure", ()))
-    return [_entry(entry, Path(path).parent, _place(path, text, index), specifications) for index, entry in entries]
+    entries = data.get("known_failure", [])
+    places = _places(path, text, len(entries))
+    return [_entry(e, Path(path).parent, place, specifications) for e, place in zip(entries, places, strict=True)]
 
 
-def _place(path: str | Path, text: str, index: int) -> str:
-    """Return the place of an entry in words, with the line of its header if it has one."""
-    headers = [number for number, line in enumerate(text.splitlines(), 1) if HEADER.match(line)]
-    line = f" (line {headers[index]})" if index < len(headers) else ""
-    return f"known failures: {path}, entry {index + 1}{line}"
+def _places(path: str | Path, text: str, count: int) -> list[str]:
+    """Return the places of the first entries in words, with the line of its header if an entry has one."""
+    headers = [f" (line {number})" for number, line in enumerate(text.splitlines(), 1) if HEADER.match(line)]
+    lines = (headers + [""] * count)[:count]
+    return [f"known failures: {path}, entry {number}{line}" for number, line in enumerate(lines, 1)]
 
 
 def _entry(entry: dict[str, Any], folder: Path, place: str, known: Mapping[str, Specification]) -> KnownFailure:
