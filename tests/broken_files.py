@@ -138,8 +138,8 @@ def use_shard(path: Path) -> None:
     """Merge the file with the other shard."""
     other = path.with_name("other.json")
     other.write_bytes(shard(2))
-    outcomes, suite = shards.merge([str(path), str(other)])
-    as_text(outcomes, suite).encode()
+    outcomes, suite, made = shards.merge([str(path), str(other)])
+    as_text(outcomes, suite, made).encode()
     "\n".join(summary(outcomes, "all.json")).encode()
 
 

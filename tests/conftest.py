@@ -40,6 +40,7 @@ MARKERS = {
     "test_gate": "slow",
     "test_gradients": "torch",
     "test_habits": "fast",
+    "test_history": "",
     "test_hostile_bank": "",
     "test_init": "torch onnx",
     "test_interrupt": "fast",

@@ -4,6 +4,8 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -21,7 +23,8 @@ from conformance.reporting import terminal
 from conformance.reporting.changes import compare, direction, pairs
 from conformance.reporting.reading import MAX_FINITE_MARGIN, BadReport, read, reports_of
 from conformance.reporting.report import Outcome, Row
-from conformance.reporting.site.matrix import Cell, columns, documented_at, matrix
+from conformance.reporting.shares import Shares
+from conformance.reporting.site.matrix import Cell, columns, documented_at, matrix, runs_of
 from conformance.reporting.site.page import data, page
 from conformance.reporting.site.picture import longest_worst, margins, margins_picture
 from conformance.reporting.site.summary import badge, markdown
@@ -121,7 +124,6 @@ def test_a_wrong_command_line_is_told_in_one_sentence(tmp_path, monkeypatch, cap
         ([tmp_path, "--badge", tmp_path / "b"], "cannot be read (Is a directory)."),
         ([file], "nothing to write: add --html DIR, --markdown FILE or --badge FILE."),
         (["--badge", tmp_path / "b"], "no report was named"),
-        ([file, file, file, "--badge", tmp_path / "b"], "backend right has 3 reports: give at most two"),
         ([file, "--badge", file / "b"], "cannot be written"),
     ):
         status, told = run(monkeypatch, capsys, *arguments)
@@ -251,6 +253,8 @@ def test_two_runs_are_compared_row_by_row(tmp_path):
 def test_a_backend_that_comes_twice_is_a_column_and_a_comparison(tmp_path):
     old, new, other = loaded(tmp_path, wrong("x"), right("x"), right("y"))
     assert columns([old, other, new]) == ([new, other], [(old, new)])
+    dated = [replace(new, made={"date": f"2026-11-{day}T10:00:00Z"}) for day in ("21", "03")]
+    assert runs_of([*dated, old, other]) == [[old, *reversed(dated)], [other]]
     assert pairs([old], [other]) == [(old, other)]
     assert pairs([other, old], [new]) == [(old, new)]
     with pytest.raises(BadReport, match="nothing to compare: x before, y, y after"):
@@ -294,15 +298,32 @@ def test_the_summary_tells_what_changed(tmp_path):
     assert "Nothing changed." in "\n".join(markdown([new], [compare(new, new)]))
 
 
+def shared(name, passed, known=0, failed=0, unclaimed=0, **suite):
+    """Return a report with these numbers of rows."""
+    statuses = {"passed": passed, "known_failure": known, "failed": failed, "not_claimed": unclaimed}
+    rows = [row(f"R-{s}-{n}", status=s, message="m") for s, number in statuses.items() for n in range(number)]
+    return report(name, rows, **suite)
+
+
+def also_onnx(one):
+    one["requirements"].append(row("ONNX-Y", "LSTM", specification="onnx"))
+    return one
+
+
 @pytest.mark.parametrize(
     ("reports", "message", "color"),
     [
-        ([right()], "conforms", "brightgreen"),
-        ([wrong()], "2 requirements failed", "red"),
-        ([report("x", [row("A")], complete=False)], "incomplete", "orange"),
-        ([report("x", [row("A", status="known_failure")])], "conforms, 1 known failure", "green"),
-        ([right("a"), right("b")], "2 backends conform", "brightgreen"),
-        ([right(), wrong()], "1 of 2 backends conform", "red"),
+        ([right()], "torch.nn: 100 % of 6", "brightgreen"),
+        ([shared("x", 1583, known=21)], "torch.nn: 98.6 % of 1,604", "yellowgreen"),
+        ([shared("x", 9999, known=1)], "torch.nn: 99.9 % of 10,000", "yellowgreen"),
+        ([shared("x", 8, known=2, unclaimed=90)], "torch.nn: 80.0 % of 10", "yellow"),
+        ([shared("x", 1, known=1)], "torch.nn: 50.0 % of 2", "orange"),
+        ([shared("x", 9, failed=1)], "torch.nn: 90.0 % of 10", "red"),
+        ([shared("x", 0, unclaimed=3)], "torch.nn: nothing claimed", "orange"),
+        ([report("x", [row("A")], complete=False)], "torch.nn: 100 % of 1, incomplete", "lightgrey"),
+        ([also_onnx(shared("x", 3, known=1))], "torch.nn: 75.0 % of 4; onnx: 100 % of 1", "orange"),
+        ([right("a"), right("b")], "2 backends, torch.nn: 100 %", "brightgreen"),
+        ([right("a"), shared("b", 1, known=2)], "2 backends, torch.nn: 33.3 % to 100 %", "orange"),
     ],
 )
 def test_the_badge_is_that_of_shields(reports, message, color, tmp_path):
@@ -491,14 +512,28 @@ def test_the_report_of_a_failure_has_its_margin_by_step():
     assert len(found.as_json()["steps"]) == len(verdict.steps) + 1
 
 
-@pytest.mark.parametrize("made", [right, wrong, lambda: report("known", [row("A", status="known_failure")])])
-def test_terminal_page_and_summary_tell_the_same_numbers(made):
+@pytest.mark.parametrize("made", [right, wrong, lambda: also_onnx(shared("known", 5, known=2, unclaimed=3))])
+def test_terminal_page_badge_and_summary_tell_the_same_numbers(made):
     (found,) = reports_of(json.dumps(made()), "sample")
-    outcome = Outcome(found.name, found.version, {}, list(found.rows), found.complete, {})
+    outcome = Outcome(found.name, found.version, {}, list(found.rows), found.complete, {}, areas=("numerics",))
     said = terminal.verdict(outcome)
     assert said == found.verdict
-    assert f"{said}." in "\n".join(markdown([found]))
-    number = next(iter(re.findall(r"[\d,]+", said)), None)
-    if number is not None:
-        assert number in str(badge([found])["message"])
-        assert f"{said}" in page([found])
+    printed, summary = "\n".join(terminal.table(outcome, None)), "\n".join(markdown([found]))
+    assert f"{said}." in summary
+    assert badge([found])["message"] == found.share_text
+    for name, shares in found.shares.items():
+        counts = Counter(one.status for one in found.rows if one.specification == name)
+        assert (shares.fulfilled, shares.departures) == (counts["passed"], counts["failed"] + counts["known_failure"])
+        assert f"{name}: {shares.sentence}" in printed
+        assert f"{name}: {shares.sentence}" in summary
+
+
+def test_a_share_is_never_rounded_up():
+    """A figure of 100 % stands for every statement."""
+    assert [Shares(n, known=1000 - n).percent for n in (0, 1, 999, 1000)] == ["0.0 %", "0.1 %", "99.9 %", "100 %"]
+    assert Shares(19999, known=1).percent == "99.9 %"
+    assert Shares(not_claimed=4).sentence == "nothing claimed; 4 not claimed"
+    assert Shares(2, 1, 2, 3, 4).sentence == (
+        "25.0 % of 8 fulfilled; 3 departures, 2 of them known; 3 blocked; 4 not claimed"
+    )
+    assert Shares(1, known=1).sentence == "50.0 % of 2 fulfilled; 1 departure, all known"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from conformance.reporting import order
-from conformance.reporting.reading import BadReport, Report
+from conformance.reporting.reading import Report
 from conformance.reporting.report import Row
 
 WORST_FIRST = ("failed", "blocked", "known_failure", "passed", "not_claimed")
@@ -99,18 +99,17 @@ def matrix(reports: Sequence[Report]) -> list[Area]:
 
 
 def columns(reports: Sequence[Report]) -> tuple[list[Report], list[tuple[Report, Report]]]:
-    """Return the last report of each backend, for the columns, and the pairs of reports of a backend to compare.
+    """Return the last report of each backend, for the columns, and for each with more the last two, to compare."""
+    runs = runs_of(reports)
+    return [of_backend[-1] for of_backend in runs], [(r[-2], r[-1]) for r in runs if len(r) > 1]
 
-    Raises BadReport if a backend has more than two reports.
-    """
+
+def runs_of(reports: Sequence[Report]) -> list[list[Report]]:
+    """Group the reports by backend, the oldest of each first: by date, and undated ones before, as they were given."""
     by_name: dict[str, list[Report]] = {}
     for report in reports:
         by_name.setdefault(report.name, []).append(report)
-    for name, of_backend in by_name.items():
-        if len(of_backend) > 2:
-            raise BadReport(f"backend {name} has {len(of_backend)} reports: give at most two, the older first.")
-    pairs = [(of_backend[0], of_backend[1]) for of_backend in by_name.values() if len(of_backend) == 2]
-    return [of_backend[-1] for of_backend in by_name.values()], pairs
+    return [sorted(of_backend, key=lambda report: str(report.made.get("date", ""))) for of_backend in by_name.values()]
 
 
 def documented_at(source: str) -> list[str]:
