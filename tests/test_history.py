@@ -1,4 +1,4 @@
-"""Reports say when and on what they were made, and a folder of results keeps one for each backend and version."""
+"""Reports have the date and machine of their run; a folder of results keeps one for each backend and version."""
 
 import json
 import platform

@@ -1,4 +1,4 @@
-"""Say when and on what a run was made."""
+"""Describe the date and the machine of a run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run_here() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """Return the processor's name; empty if the system does not tell it."""
+    """Return the processor's name; empty if the system does not name it."""
     try:
         lines = CPU_INFO.read_text("utf-8", "replace").splitlines()
     except OSError:

@@ -76,7 +76,7 @@ class Report:
 
     @cached_property
     def shares(self) -> dict[str, Shares]:
-        """What the backend fulfils of each specification that it speaks, by its name."""
+        """The figures for each specification that the backend speaks, by its name."""
         return by_specification(self.rows)
 
     @property
@@ -156,4 +156,4 @@ def _report(data: Any, place: str) -> Report:
 
 def margin_text(margin: float | None) -> str:
     """Return a margin in words, also an infinite one."""
-    return "beyond any" if margin is not None and margin > MAX_FINITE_MARGIN else percent(margin)
+    return "infinite" if margin is not None and margin > MAX_FINITE_MARGIN else percent(margin)

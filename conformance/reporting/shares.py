@@ -1,7 +1,7 @@
 """Count what a backend fulfils: the one source of every figure about a backend, on terminal, page, summary and badge.
 
 A *statement* is a requirement for one kind and dtype: one row of a report. A backend *departs* from a statement whose
-check failed, a known failure included: what a gate forgives is still a departure from the documentation.
+check failed, a known failure included, although a gate forgives it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from conformance.reporting.report import Row, counted
 
 @dataclass(frozen=True)
 class Shares:
-    """The numbers of statements by what a backend does with them."""
+    """The numbers of statements that a backend fulfils, departs from or does not claim."""
 
     fulfilled: int = 0
     failed: int = 0
@@ -55,7 +55,7 @@ class Shares:
 
     @property
     def text(self) -> str:
-        """The share and what it is a share of: ``98.6 % of 1,604``."""
+        """The share and the number of claimed statements: ``98.6 % of 1,604``."""
         return f"{self.percent} of {self.claimed:,}" if self.claimed else self.percent
 
     @property

@@ -33,21 +33,23 @@ def markdown(reports: Sequence[Report], comparisons: Sequence[Comparison] = ()) 
     for comparison in comparisons:
         yield from _changes(comparison)
     areas = matrix(reports)
+    several = len({area.specification for area in areas})
     yield from ("", "## By area", "", f"| area | {' | '.join(_safe(r.name) for r in reports)} |")
     yield "| --- |" + " --- |" * len(reports)
     for area in areas:
         cells = (_counts(area, column) for column in range(len(reports)))
-        yield f"| {_safe(area.name)} | {' | '.join(cells)} |"
+        title = area.name if several < 2 else f"{area.specification}: {area.name}"
+        yield f"| {_safe(title)} | {' | '.join(cells)} |"
     for status, title in (("failed", "Failed"), ("known_failure", "Known failures")):
         for report in reports:
             yield from _requirements(report, status, title)
 
 
 def badge(reports: Sequence[Report]) -> dict[str, object]:
-    """Return the object of shields' endpoint badge: what share of the claimed statements is fulfilled.
+    """Return the object of shields' endpoint badge: the fulfilled share of the claimed statements.
 
-    Of several backends it tells the least and the largest share of each specification. The colour is that of the
-    least share; a failure that no file of known failures lists is red, a run that is not complete grey.
+    For several backends it has the least and the largest share of each specification. The least share decides the
+    colour; a failure that no file of known failures lists is red, a run that is not complete grey.
     """
     spoken = list(dict.fromkeys(name for report in reports for name in report.shares))
     parts = [f"{name}: {_shares_text([r.shares[name] for r in reports if name in r.shares])}" for name in spoken]
