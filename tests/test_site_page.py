@@ -14,7 +14,7 @@ from conformance.reporting.reading import MAX_FINITE_MARGIN, Report, read, read_
 from conformance.reporting.report import Row
 from conformance.reporting.shares import Shares
 from conformance.reporting.site import data, overview
-from conformance.reporting.site.departures import departures, split_issue
+from conformance.reporting.site.departures import addresses, departures, split_issue
 from conformance.reporting.site.findings import Findings, read_findings
 from conformance.reporting.site.overview import Links
 from conformance.reporting.site.page import page, site
@@ -257,6 +257,15 @@ def test_an_end_of_the_process_is_the_gravest_of_the_refusals():
     assert [one.words for one in departures(rows_of(*accepted, crash), Findings())] == ["it ends", "it is taken"]
 
 
+def test_what_came_decides_the_gravity_of_a_known_failure():
+    """An exception may be a combination that is not supported, so wrong numbers are graver, however few."""
+    raising = [known(f"RAISES-{n}", "it is not built (none known)") for n in range(3)]
+    for one in raising:
+        one["message"] = "it is not built (none known)\na call raised ValueError: no"
+    found = departures(rows_of(*raising, known("WRONG", "it is wrong (none known)")), Findings())
+    assert [one.words for one in found] == ["it is wrong", "it is not built"]
+
+
 def test_a_diagnosis_is_the_words_of_a_failure():
     (failed,) = [one for one in wrong()["requirements"] if one["id"] == "GRU-EQUATION" and one["status"] == "failed"]
     (found,) = departures(rows_of(failed), Findings())
@@ -292,7 +301,21 @@ def test_findings_are_found_by_the_script_and_the_requirement(documented):
     assert findings.of("short.py", ["OTHER-ONE", "NO-LAW"]).title == "Another"
     assert findings.of("long.py", []) is None
     assert findings.of("", []) is None
-    assert findings.every[0].issues == ("https://github.com/x/y/issues/7",)
+    assert addresses(findings.every[0].public_issue) == (["https://github.com/x/y/issues/7"], [])
+    assert findings.every[1].public_issue == ""
+
+
+def test_an_issue_that_is_only_related_is_told_as_that(tmp_path):
+    assert addresses("none known; related: https://github.com/x/y/issues/3") == (
+        [],
+        ["https://github.com/x/y/issues/3"],
+    )
+    one = report("x", [known("A", "it is short (none known; related: https://github.com/x/y/issues/3)")])
+    files = site(loaded(tmp_path, one))
+    assert 'rel="noreferrer">related issue</a>' in files["index.html"]
+    assert 'rel="noreferrer">issue</a>' not in files["index.html"]
+    _, inside = data_of(files["data/backend-x.js"])
+    assert (inside["departures"][0]["issues"], len(inside["departures"][0]["related"])) == ([], 1)
 
 
 def test_a_document_of_one_finding_is_that_finding(tmp_path):

@@ -175,6 +175,7 @@ def departure_data(one: Departure, links: Links) -> dict[str, Any]:
         "script": one.script,
         "scriptLink": links.to(one.script),
         "issues": one.issues,
+        "related": one.related,
         "finding": one.finding.slug if one.finding else "",
     }
 
@@ -232,7 +233,6 @@ def findings_data(findings: Findings, links: Links) -> dict[str, Any]:
             "text": one.text,
             "document": one.document,
             "scripts": [[path.name, links.to_file(path)] for path in one.scripts],
-            "issues": one.issues,
         }
         for one in findings.every
     }

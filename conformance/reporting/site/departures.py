@@ -16,6 +16,7 @@ MAX_WORDS_CHARACTERS = 180
 OF_ANOTHER = re.compile(r"^[A-Z][A-Z0-9]*(?:-[A-Z0-9]+)+: ")  # a reason that another requirement's entry gave
 CRASH = re.compile(r"the backend's process ended|gave no answer")
 SCRIPT = re.compile(r";? *reproducer: (?P<script>\S+\.\w+)")
+NONE_KNOWN = re.compile(r"\bnone known\b", re.IGNORECASE)
 ADDRESS = re.compile(r"https?://[^\s)>\]]+")
 
 
@@ -28,7 +29,9 @@ class Departure:
     script: str = ""
     """The script's path as the report names it; empty if it names none."""
     issues: tuple[str, ...] = ()
-    """Addresses of upstream issues."""
+    """Addresses of upstream issues about it."""
+    related: tuple[str, ...] = ()
+    """Addresses of other issues, where none is known to be about it."""
     finding: DocumentedFinding | None = None
 
     @property
@@ -44,16 +47,18 @@ class Departure:
 
 def departures(rows: Iterable[Row], findings: Findings) -> list[Departure]:
     """Return the causes of the departures among rows, the gravest first."""
-    groups: dict[tuple[str, str, tuple[str, ...]], list[Row]] = {}
+    groups: dict[tuple[str, str, str], list[Row]] = {}
     departing = (row for row in rows if row.status in ("failed", "known_failure"))
     for row in sorted(departing, key=_severity):
         groups.setdefault(_cause(row), []).append(row)
     found = []
     by_gravity = sorted(groups.items(), key=lambda group: (_severity(group[1][0]), -len(group[1])))
-    for (words, script, issues), of_cause in by_gravity:
+    for (words, script, issue), of_cause in by_gravity:
         finding = findings.of(script, [row.id for row in of_cause])
-        more = () if finding is None else finding.issues
-        found.append(Departure(words, tuple(of_cause), script, tuple(dict.fromkeys([*issues, *more])), finding))
+        told = [issue, *([] if finding is None else [finding.public_issue])]
+        about = tuple(dict.fromkeys(a for one in told for a in addresses(one)[0]))
+        related = tuple(a for a in dict.fromkeys(a for one in told for a in addresses(one)[1]) if a not in about)
+        found.append(Departure(words, tuple(of_cause), script, about, related, finding))
     return found
 
 
@@ -65,16 +70,22 @@ def _severity(row: Row) -> tuple[int, float]:
     return (rank, -inf) if rank == REFUSALS and CRASH.search(row.message) else (rank, size)
 
 
-def _cause(row: Row) -> tuple[str, str, tuple[str, ...]]:
-    """Return the words, the script and the issues of a departing row."""
+def addresses(issue: str) -> tuple[list[str], list[str]]:
+    """Return the addresses in a text on public issues: those about the departure, and others if none is known."""
+    found = ADDRESS.findall(issue)
+    return ([], found) if NONE_KNOWN.search(issue) else (found, [])
+
+
+def _cause(row: Row) -> tuple[str, str, str]:
+    """Return the words, the script and the text on the issue of a departing row."""
     first = row.message.partition("\n")[0]
     if row.status == "known_failure":
         reason, issue = split_issue(first)
         script = SCRIPT.search(reason)
         words = OF_ANOTHER.sub("", SCRIPT.sub("", reason)).strip(" ;.")
-        return words or row.statement, script["script"] if script else "", tuple(ADDRESS.findall(issue))
+        return words or row.statement, script["script"] if script else "", issue
     words = row.diagnosed if row.diagnosis else first
-    return shorten(words or row.statement, MAX_WORDS_CHARACTERS, placeholder="..."), row.reproducer or "", ()
+    return shorten(words or row.statement, MAX_WORDS_CHARACTERS, placeholder="..."), row.reproducer or "", ""
 
 
 def split_issue(text: str) -> tuple[str, str]:

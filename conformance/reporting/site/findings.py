@@ -14,7 +14,6 @@ from posixpath import basename
 
 SECOND = re.compile(r"^## +(?P<title>.+)$", re.MULTILINE)
 SCRIPT = re.compile(r"\]\((?P<path>[^)\s:]*?[\w-]+\.(?:py|mjs|js|sh))\)")
-ISSUE = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+/(?:issues|pull)/\d+")
 PUBLIC = "Public issue"  # begins the paragraph with the addresses
 REQUIREMENT = re.compile(r"`([A-Z][A-Z0-9]*(?:-[A-Z0-9]+)+)`")
 
@@ -31,7 +30,8 @@ class DocumentedFinding:
     """The name of the document."""
     scripts: tuple[Path, ...]
     """The files of its scripts."""
-    issues: tuple[str, ...]
+    public_issue: str
+    """The paragraph on public issues; empty without one."""
     requirements: tuple[str, ...]
 
 
@@ -60,9 +60,9 @@ def read_findings(paths: Iterable[Path]) -> Findings:
             slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
             slugs[slug] = slugs.get(slug, 0) + 1
             own = slug if slugs[slug] == 1 else f"{slug}-{slugs[slug]}"
-            issues = tuple(dict.fromkeys(ISSUE.findall(text[max(text.find(PUBLIC), 0) :])))
+            issue = text[text.find(PUBLIC) :] if PUBLIC in text else ""
             ids = tuple(dict.fromkeys(REQUIREMENT.findall(text)))
-            every.append(DocumentedFinding(own, title, text.strip(), path.name, scripts, issues, ids))
+            every.append(DocumentedFinding(own, title, text.strip(), path.name, scripts, issue, ids))
     by_script: dict[str, list[DocumentedFinding]] = {}
     for one in every:
         for script in one.scripts:

@@ -1,11 +1,14 @@
 // The page of one backend: departures, areas, claims, margins, history; and the opening of one of its areas.
 
+const issueLink = (address) => outside(address.replace(/^https:\/\/github\.com\//, "").replace(/\/(?:issues|pull)\//, "#"), address);
+
 /** Return the links of a cause: finding, script, upstream issues. */
 const leads = (cause) => [
   cause.finding ? link("finding", { finding: cause.finding }) : null,
   cause.scriptLink ? outside("script", cause.scriptLink) : cause.script ? make("code", {}, cause.script) : null,
-  ...cause.issues.map((address) => outside(address.replace(/^https:\/\/github\.com\//, "").replace(/\/(?:issues|pull)\//, "#"), address)),
+  ...cause.issues.map(issueLink),
   cause.status === "known_failure" && !cause.issues.length ? "no public issue known" : null,
+  ...cause.related.map((address) => ["related: ", issueLink(address)]),
 ].filter(Boolean).flatMap((one, place) => (place ? [", ", one] : [one]));
 
 function requirementLinks(ids, backend, most = 8) {
