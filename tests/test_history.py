@@ -99,6 +99,15 @@ def test_a_file_of_several_backends_becomes_a_file_for_each(tmp_path):
     assert [found.message for found in kept.rows] == [found["message"] for found in wrong()["requirements"]]
 
 
+def test_scripts_are_named_without_a_machines_directories(tmp_path):
+    report = wrong()
+    for found in report["requirements"]:
+        found["reproducer"] = "/home/me/out/report-reproducers/a.py"
+    keep(file(tmp_path, report), tmp_path / "results")
+    (path,) = (tmp_path / "results").glob("*.json")
+    assert {row.reproducer for row in read(path)[0].rows} == {"report-reproducers/a.py"}
+
+
 @pytest.mark.parametrize("text", ["../../etc", "..", "", "a/b c", ".hidden"])
 def test_a_name_stays_in_its_folder(text):
     assert re.fullmatch(r"[\w+-][\w.+-]*", slug(text))

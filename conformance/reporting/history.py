@@ -53,9 +53,19 @@ def keep(path: Path, folder: Path) -> list[Path]:
                 place.replace(moved)
                 written.append(moved)
         folder.mkdir(parents=True, exist_ok=True)
-        place.write_text(text_of(one) + "\n", "utf-8")
+        place.write_text(text_of(without_places(one)) + "\n", "utf-8")
         written.append(place)
     return written
+
+
+def without_places(report: dict[str, Any]) -> dict[str, Any]:
+    """Return a report whose scripts are named by their folder and file alone, not by a machine's directories."""
+
+    def named(row: dict[str, Any]) -> dict[str, Any]:
+        path = row.get("reproducer")
+        return row if path is None else row | {"reproducer": "/".join(Path(path).parts[-2:])}
+
+    return report | {"requirements": [named(row) for row in report["requirements"]]}
 
 
 def add_to(commands: Any) -> None:
