@@ -124,7 +124,7 @@ def _imports(tree: ast.Module) -> tuple[str, ...]:
 
 
 def _findings(path: Path) -> list[Finding]:
-    """Return the sections that link the script, of findings.md and findings/*.md in the folder above that of the script."""
+    """Return the sections that link the script, of findings.md and findings/*.md in the folder above."""
     folder, found = path.resolve().parents[1], []
     link = re.compile(rf"\((?:\.\./)?{re.escape(path.resolve().parent.name)}/{re.escape(path.name)}\)")
     for page in (folder / "findings.md", *sorted((folder / "findings").glob("*.md"))):
