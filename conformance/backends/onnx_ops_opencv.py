@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from threading import Lock
-
 import cv2
 import numpy as np
 
@@ -14,9 +12,9 @@ from conformance.onnx.runtime import OnnxRuntime
 class OnnxOpsOpenCV(OnnxRuntime):
     """ONNX's operators LSTM and GRU in OpenCV's module dnn, on the CPU, which refuses RNN.
 
-    It refuses sequence_lens, P, layout and activations of LSTM by an error. GRU refuses a call with other extents than
-    the first one's, and LSTM takes an initial state only with the other one and B (docs/findings.md): the claims are
-    fixed extents, and an LSTM without initial states.
+    It refuses sequence_lens, P, layout and activations of LSTM by an error. LSTM takes an initial state only with the
+    other one and B, and is claimed without them. GRU refuses a call with other extents than the first one's, so the
+    adapter reads the model for each call (docs/findings.md).
     """
 
     name, version = "onnx-ops-opencv", f"opencv {cv2.__version__}"
@@ -26,8 +24,6 @@ class OnnxOpsOpenCV(OnnxRuntime):
         inputs={"B", "initial_h", "initial_c"},
         checks_inputs=True,
         parameters="inputs",
-        fixed_shapes=True,
-        configurations=40,
         by_operator={"LSTM": {"inputs": {"B"}}},
     )
 
@@ -43,15 +39,12 @@ outputs = dict(zip(names, net.forward(names)))
 """
 
     def prepare(self, model):
-        net = cv2.dnn.readNetFromONNX(np.frombuffer(model, np.uint8))
-        names = net.getUnconnectedOutLayersNames()
-
-        lock = Lock()  # a net holds its inputs between setInput and forward: one call at a time
-
         def run(inputs):
-            with lock:
-                for name, array in inputs.items():
-                    net.setInput(array, name)
-                return {name: np.array(a) for name, a in zip(names, net.forward(names), strict=True)}
+            net = cv2.dnn.readNetFromONNX(np.frombuffer(model, np.uint8))
+            names = net.getUnconnectedOutLayersNames()
+            for name, array in inputs.items():
+                net.setInput(array, name)
+            return {name: np.array(a) for name, a in zip(names, net.forward(names), strict=True)}
 
+        cv2.dnn.readNetFromONNX(np.frombuffer(model, np.uint8))  # refuses what it does not support
         return run

@@ -9,6 +9,7 @@ their sum is reported for both. The adapter swaps the axes for inputs with batch
 from __future__ import annotations
 
 from importlib.metadata import version
+from threading import Lock
 
 import numpy as np
 from thinc.api import LSTM, use_ops
@@ -26,6 +27,7 @@ class ThincLayer(CheckedLayer):
 
     def build(self, weights):
         config = self.config
+        self.lock = Lock()
         self.named = join(config, weights)
         with use_ops("numpy"):
             self.model = LSTM(
@@ -39,7 +41,8 @@ class ThincLayer(CheckedLayer):
         self.model.set_param("LSTM", np.concatenate([a.ravel() for a in arrays]))
 
     def compute(self, x, h_0, c_0, lengths):
-        output, _ = self._call(x, h_0, c_0, lengths, train=False)
+        with self.lock:  # HC0 is set before each call
+            output, _ = self._call(x, h_0, c_0, lengths, train=False)
         rest = forward(self.config, self.named, x, h_0, c_0, lengths)
         return Result(output, *(a.astype(x.dtype) for a in rest[1:]))
 
