@@ -77,7 +77,8 @@ class Raising(Everything):
 
 def findings(backend, folder, requirements=None, profile="smoke"):
     """Run a backend in this process, every requirement by itself; yield the findings."""
-    settings = Settings.of({"profile": profile, "run_blocked": True, "report": folder / "report.json"})
+    given = {"profile": profile, "run_blocked": True, "report": folder / "report.json", "diagnosis": 2}
+    settings = Settings.of(given)
     session = Session(settings, {"name:of_it": built("name:of_it", backend)})
     for job in session.jobs():
         if requirements is None or job.requirement.id in requirements:

@@ -16,6 +16,7 @@ from conformance import Features
 from conformance.engine.verdict import Verdict
 from conformance.isolation import channel
 from conformance.isolation.channel import LENGTH, BackendChannel, BadMessage, RunChannel, parsed, written
+from conformance.isolation.host_process import process_id
 from conformance.isolation.messages import data_of, integer, packed, record, seconds, text, unpacked, without_call
 from conformance.onnx.features import OnnxFeatures
 from conformance.start.hand import Amiss, Tried
@@ -174,3 +175,11 @@ def test_the_run_sends_objects_and_the_end_is_told(ends):
     backend.connection.close()
     with pytest.raises(EOFError):
         run.receive()
+
+
+@pytest.mark.parametrize("value", [0, 1, -7, True, "7", 7.0, None, 1 << 23, [7]])
+def test_what_is_no_process_is_never_signalled(value):
+    """0 is the group of pytest's own process."""
+    with pytest.raises(BadMessage):
+        process_id(value)
+    assert process_id(4321) == 4321

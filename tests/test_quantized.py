@@ -23,10 +23,10 @@ LAWS = (
 
 
 def margins(backend, examples=150):
-    """Return the largest error of each drawn call as a fraction of what is allowed."""
-    found, plans = [], Plans(5)
-    while len(found) < examples:
-        for plan in plans.block(TORCH_NN, layers, backend.features, len(found)):
+    """Yield the largest error of each drawn call as a fraction of what is allowed."""
+    count, plans = 0, Plans(5)
+    while count < examples:
+        for plan in plans.block(TORCH_NN, layers, backend.features, count):
             for kind in ("lstm", "gru"):
                 call = plan.build(kind, "float32")
                 if call.x.size == 0 or call.config.hidden_size > 33:
@@ -46,33 +46,33 @@ def margins(backend, examples=150):
                     off = np.abs(got - want[0]) / np.maximum(allowed(spread, arithmetic), 1e-12)
                     if off.max() <= 1:
                         break
-                found.append(float(off.max()))
-    return np.array(found)
+                count += 1
+                yield float(off.max())
 
 
 @pytest.mark.parametrize("build", [quantized.ByMatrix, quantized.ByRow])
 def test_an_implementation_by_another_hand_is_within_the_tolerance_and_not_far_below(build):
-    found = margins(build())
-    assert found.max() < 1
+    found = list(margins(build()))
+    assert max(found) < 1
     assert np.median(found) > 0.05
 
 
 def test_torchs_own_quantized_layers_are():
     pytest.importorskip("torch")
-    found = margins(specifications.backend("torch-quantized"))
-    assert found.max() < 1
+    found = list(margins(specifications.backend("torch-quantized")))
+    assert max(found) < 1
     assert np.median(found) > 0.05
 
 
 @pytest.mark.parametrize("build", [quantized.MatrixAsRow, quantized.Coarse, quantized.Undeclared])
 def test_a_coarser_quantization_than_claimed_is_not(build):
-    assert margins(build()).max() > 1.5
+    assert any(margin > 1.5 for margin in margins(build()))
 
 
-def told(name, folder):
+def told(name, folder, *options):
     """Return the failed requirements of one backend, by their items."""
     backend = f"tests.quantized_implementation:{name}"
-    return failures(report_of(folder, "--backend", backend, "-k", " or ".join(LAWS))[2])
+    return failures(report_of(folder, "--backend", backend, "-k", " or ".join(LAWS), *options)[2])
 
 
 @pytest.mark.parametrize("name", ["ByMatrix", "ByRow"])
@@ -83,7 +83,7 @@ def test_right_ones_conform(name, tmp_path):
 # Which law of these breaks first depends on the numbers; what builds on it is blocked.
 @pytest.mark.parametrize("name", ["Coarse", "Undeclared"])
 def test_coarser_ones_fail(name, tmp_path):
-    assert told(name, tmp_path)
+    assert told(name, tmp_path, "--diagnosis", "off")
 
 
 def test_wrong_gates_fail(tmp_path):

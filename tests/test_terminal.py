@@ -210,8 +210,8 @@ def test_the_time_that_is_left_goes_by_what_the_checks_cost():
     assert progress.line() == " 25% 1 of 2 checks, 0:10, about 0:30 left"
     progress.running("a.py::test[dear]" + "x" * 80)
     assert max(map(len, progress.reporter.out.getvalue().split("\r"))) < 60
-    progress.ended("a.py::test[dear]", finding(Status.FAILED, "no"))
-    assert "FAILED A (gru float32): no\n" in progress.reporter.out.getvalue()
+    progress.ended("a.py::test[dear]", finding(Status.FAILED, "no\n    diagnosis: the gates are exchanged"))
+    assert "FAILED A (gru float32): no\n  the gates are exchanged\n" in progress.reporter.out.getvalue()
     progress.end()
     assert progress.reporter.out.getvalue().endswith("\r\r")
 

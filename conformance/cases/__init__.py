@@ -5,7 +5,7 @@ numbers.
 """
 
 from conformance.cases.form import array, fill, module, needs
-from conformance.cases.load import Case, CaseError, default_directory, load_case, load_cases
+from conformance.cases.load import Case, CaseError, CaseHeader, default_directory, load_case, load_cases, load_headers
 from conformance.cases.program import FIELDS, oracle_calls, run
 from conformance.cases.replay import Expected, check, check_read_back, expected, replay
 
@@ -13,6 +13,7 @@ __all__ = [
     "FIELDS",
     "Case",
     "CaseError",
+    "CaseHeader",
     "Expected",
     "array",
     "check",
@@ -22,6 +23,7 @@ __all__ = [
     "fill",
     "load_case",
     "load_cases",
+    "load_headers",
     "module",
     "needs",
     "oracle_calls",

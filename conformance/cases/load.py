@@ -16,14 +16,75 @@ from conformance.cases import form
 from conformance.cases.program import Arrays, Module, names_in, oracle_calls, run
 from conformance.engine.files import Damaged, json_data, read_text, require_schema
 from conformance.engine.text import OneSentence
-from reference.config import numpy_dtype
+from reference.config import DTYPES, numpy_dtype
 
 SCHEMA = "schema.json"
 FOLDERS = (".", "generated")  # the places of case files in a directory of cases
 
 
+# Raised where a file is no case.
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
+
+
 class CaseError(OneSentence, ValueError):
     """A broken case file. The message is one sentence with the file, the place in it and the correction."""
+
+
+@dataclass(frozen=True)
+class CaseHeader:
+    """What a case file says of itself: all that is needed to choose the case, without an array."""
+
+    path: Path
+    id: str
+    description: str
+    source: str
+    requirements: tuple[str, ...]
+    kinds: frozenset[str]
+    features: frozenset[str]
+    dtypes: tuple[str, ...]
+    """The dtypes in which every input is exact."""
+    layers: bool
+    """Whether it calls a layer."""
+    steps: int
+    """The largest number of steps of a layer's call."""
+    sizes: tuple[tuple[int, int], ...]
+    """The pairs (input_size, hidden_size) of its layers and cells."""
+    refuses_only: bool
+    """True if no number is compared."""
+    program: Sequence[Mapping[str, Any]]
+
+    @classmethod
+    def of(cls, path: Path) -> CaseHeader:
+        """Read the header of a case file. Raises CaseError if the file is broken."""
+        try:
+            return cls._of(path, json.loads(path.read_text("utf-8")))
+        except UNREADABLE:  # let the schema tell what is wrong
+            load_case(path)
+            raise
+
+    @classmethod
+    def _of(cls, path: Path, document: Mapping[str, Any]) -> CaseHeader:
+        arrays, program, needs = document["arrays"], document["program"], document["needs"]
+        modules = {name: spec for name, spec in document["modules"].items() if "linear" not in spec}
+        arguments = {name: spec.get("layer") or spec["cell"] for name, spec in modules.items()}
+        steps = [0]
+        for step in program:
+            if step["op"] in ("layer", "gradients") and step["module"] in modules:
+                x = step["from"]["x"]
+                shape = arrays[x]["shape"] if x in arrays else load_case(path, fits=True).shapes[x]
+                steps.append(shape[1 if arguments[step["module"]]["batch_first"] and len(shape) == 3 else 0])
+        return cls(
+            path=path,
+            **{name: document[name] for name in ("id", "description", "source", "program")},
+            requirements=tuple(document["requirements"]),
+            kinds=frozenset(needs["kinds"]),
+            features=frozenset(needs["features"]),
+            dtypes=tuple(dtype for dtype in DTYPES if dtype in needs.get("dtypes", DTYPES)),
+            layers=any("layer" in spec for spec in modules.values()),
+            steps=max(steps),
+            sizes=tuple(dict.fromkeys((a["input_size"], a["hidden_size"]) for a in arguments.values())),
+            refuses_only=not compared(document["expect"]["numbers"], document["expect"], program),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,33 +118,6 @@ class Case:
     def compared(self) -> tuple[str, ...]:
         """The names of all results that are compared with stored numbers or with each other."""
         return compared(self.numbers, self.expect, self.program)
-
-    @property
-    def steps(self) -> int:
-        """The largest number of steps of a layer's call."""
-        found = [0]
-        for step in self.program:
-            if step["op"] in ("layer", "gradients") and step["module"] not in self.wrong:
-                shape = self.shapes[step["from"]["x"]]
-                batch_first = self.modules[step["module"]].arguments["batch_first"]
-                found.append(shape[1 if batch_first and len(shape) == 3 else 0])
-        return max(found)
-
-    @property
-    def layers(self) -> bool:
-        """Whether it calls a layer."""
-        return any(module.type == "layer" for module in self.modules.values())
-
-    @property
-    def sizes(self) -> tuple[tuple[int, int], ...]:
-        """The pairs (input_size, hidden_size) of its layers and cells."""
-        built = [m for name, m in self.modules.items() if m.type != "linear" and name not in self.wrong]
-        return tuple(dict.fromkeys((m.arguments["input_size"], m.arguments["hidden_size"]) for m in built))
-
-    @property
-    def refuses_only(self) -> bool:
-        """True if no number is compared."""
-        return not self.compared
 
     @cached_property
     def oracle(self) -> Mapping[str, np.ndarray]:
@@ -133,15 +167,8 @@ def case_files(directory: Path) -> list[Path]:
 
 
 def load_cases(directory: Path | str | None = None) -> list[Case]:
-    """Load the cases of a directory in the order of ``case_files``. Raises CaseError for the first broken file.
-
-    The suite's own cases, without a directory, are taken to fit the schema: the project's tests check them, and the
-    check takes most of the time of a start.
-    """
-    own, directory = directory is None, default_directory() if directory is None else Path(directory)
-    files = case_files(directory)
-    if not files:
-        raise CaseError(f"{directory}: no case files here; name a folder of .json cases")
+    """Load the cases of a directory in the order of ``case_files``. Raises CaseError for the first broken file."""
+    own, files = directory is None, _files(directory)
     cases: list[Case] = []
     taken: dict[str, Path] = {}
     for path in files:
@@ -150,7 +177,28 @@ def load_cases(directory: Path | str | None = None) -> list[Case]:
     return cases
 
 
-def check_names(path: Path, case: Case, taken: dict[str, Path]) -> None:
+def load_headers() -> list[CaseHeader]:
+    """Read the headers of the suite's own cases. Raises CaseError for the first broken file.
+
+    The rest of these files is taken to be sound: the project's tests check it, and it takes most of a start's time.
+    """
+    headers: list[CaseHeader] = []
+    taken: dict[str, Path] = {}
+    for path in _files(None):
+        headers.append(CaseHeader.of(path))
+        check_names(path, headers[-1], taken)
+    return headers
+
+
+def _files(directory: Path | str | None) -> list[Path]:
+    folder = default_directory() if directory is None else Path(directory)
+    files = case_files(folder)
+    if not files:
+        raise CaseError(f"{folder}: no case files here; name a folder of .json cases")
+    return files
+
+
+def check_names(path: Path, case: Case | CaseHeader, taken: dict[str, Path]) -> None:
     """Raise CaseError if the id is not the file's name, or another file in ``taken`` has the id or description."""
     for place, value in (("id", case.id), ("description", case.description)):
         other = taken.setdefault(f"{place} {value}", path)
@@ -170,7 +218,7 @@ def load_case(path: Path, *, fits: bool = False) -> Case:
         return CaseError(f"{path.name}: {place}: {what}")
 
     if fits:
-        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+        with suppress(*UNREADABLE):
             return _case(json.loads(path.read_text("utf-8")), broken)
     try:
         document = json_data(read_text(path))

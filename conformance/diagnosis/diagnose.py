@@ -92,8 +92,11 @@ class Diagnostician:
 
     @property
     def faults(self) -> list[Any]:
-        """The known faults that touch the subject's kind."""
-        return known_faults(self.subject.specification, self.subject.kind, self.exclude)
+        """The known faults that touch the subject's kind, without those in what is not claimed, where it is claimed."""
+        specification, claims = self.subject.specification, self.subject.features
+        known = known_faults(specification, self.subject.kind, self.exclude)
+        named = ((fault, specification.requirements[fault.requirement]) for fault in known)
+        return [fault for fault, entry in named if not specification.claimed_after_all(claims, entry)]
 
     def candidate(self, name: str) -> Candidate | None:
         """Return the fault with an id, or the pair of faults joined by ``+``."""

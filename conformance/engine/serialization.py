@@ -24,6 +24,7 @@ from conformance.engine.text import one_line
 from reference.config import numpy_dtype
 
 MAX_WRITTEN_NUMBERS = 200  # of an array that is stored as a list
+COMPRESSION = 5  # of zlib: 9 takes 25 times as long for numbers of float32, and saves 5 %
 
 MAX_SIZE, MAX_SIZES = 1 << 16, 1 << 24  # of an example: each one, and multiplied
 MAX_PACKED_NUMBERS = 1 << 24  # of an array that is stored compressed
@@ -57,7 +58,7 @@ def array_data(array: np.ndarray) -> Any:
     exact = np.asarray(array, np.float64)
     if exact.size <= MAX_WRITTEN_NUMBERS:
         return exact.tolist()
-    packed = base64.b64encode(zlib.compress(exact.astype("<f8").tobytes(), 9)).decode()
+    packed = base64.b64encode(zlib.compress(exact.astype("<f8").tobytes(), COMPRESSION)).decode()
     return {"shape": list(exact.shape), "packed": packed}
 
 

@@ -235,7 +235,7 @@ class Specification:
 
     def applies(self, claims: Claims, requirement: Requirement, kind: str) -> bool:
         """Return whether a requirement is put to a backend with these claims for a kind."""
-        unless, most_steps = requirement.unless, getattr(claims, "most_steps", None)
+        most_steps = getattr(claims, "most_steps", None)
         needed = all(claims.claims(need) for need in requirement.needs)
         if not needed or not self.speaks_to(claims, requirement, kind):
             return False
@@ -244,7 +244,11 @@ class Specification:
         takes = getattr(claims, "takes", None)
         if takes is not None and not all(takes(*sizes) for sizes in requirement.sizes):
             return False
-        return unless in ("", "kinds", "dtypes") or not claims.claims(unless)
+        return not self.claimed_after_all(claims, requirement)
+
+    def claimed_after_all(self, claims: Claims, requirement: Requirement) -> bool:
+        """Return whether a requirement speaks of a feature that is not claimed, and these claims hold it."""
+        return requirement.unless not in ("", "kinds", "dtypes") and claims.claims(requirement.unless)
 
     def first_dtype(self, features: Claims, kind: str) -> str:
         """Return the first dtype claimed for a kind, in which requirements that need one dtype only are checked."""

@@ -102,6 +102,13 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
+def process_id(value: Any) -> int:
+    """Return the id of a process in a message. Raises BadMessage for a value that cannot be one."""
+    if integer(value, MAX_PROCESS) < 2:  # 0 is the caller's group
+        raise BadMessage("no id of a process")
+    return value
+
+
 class HostProcess:
     """The process that imports and builds a backend. Making the object starts it.
 
@@ -148,9 +155,10 @@ class HostProcess:
         """Wait for the description of the backend. Without one, end the process and raise UnknownBackend."""
         limit = self.limits.seconds * BUILD_LIMITS
         answer = self.listen(self.channel, self.pid, limit)
-        if isinstance(answer, list) and answer[:1] == ["process"]:  # sent before the adapter is imported
-            self.main = answer[1]
-            answer = self.listen(self.channel, self.pid, limit)
+        if isinstance(answer, list) and len(answer) == 2 and answer[0] == "process":  # before it imports the adapter
+            with suppress(BadMessage):  # another value is no description either, and told as that
+                self.main = process_id(answer[1])
+                answer = self.listen(self.channel, self.pid, limit)
         if isinstance(answer, Ended):
             if answer.by_itself:
                 answer.why = how_it_ended(self.status_of_end())
@@ -187,8 +195,8 @@ class HostProcess:
             self.channel.send("fork")
             rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()]))
             self.channel.connection.sendmsg([b"!"], [rights])
-            pid = integer(self.channel.receive(), MAX_PROCESS)
-            if pid < 2 or (guarded() and parent_of(pid) != self.main):
+            pid = process_id(self.channel.receive())
+            if guarded() and parent_of(pid) != self.main:
                 raise EOFError  # it names a process that is not its own
         except BadMessage:
             ours.close()

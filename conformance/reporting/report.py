@@ -18,6 +18,15 @@ DIAGNOSIS = "diagnosis: "  # begins a sentence of it in a message
 MAX_FLOAT = sys.float_info.max  # JSON has no infinity
 
 
+def diagnosed(told: Row | Finding) -> str:
+    """Return the first sentence of a failure's diagnosis; empty without one."""
+    lines = (line.strip() for line in told.message.splitlines())
+    said = next((line.removeprefix(DIAGNOSIS) for line in lines if line.startswith(DIAGNOSIS)), "")
+    if not said and told.diagnosis:
+        return f"these are the numbers of {told.diagnosis[0]['explanation']}"
+    return said
+
+
 @dataclass
 class Row:
     """One requirement in a report: its entry, and the finding for one kind and dtype."""
@@ -65,11 +74,7 @@ class Row:
     @property
     def diagnosed(self) -> str:
         """The first sentence of the diagnosis; empty without one."""
-        lines = (line.strip() for line in self.message.splitlines())
-        said = next((line.removeprefix(DIAGNOSIS) for line in lines if line.startswith(DIAGNOSIS)), "")
-        if not said and self.diagnosis:
-            return f"these are the numbers of {self.diagnosis[0]['explanation']}"
-        return said
+        return diagnosed(self)
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as JSON data. An infinite margin, a difference with no allowed error, becomes MAX_FLOAT."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from conformance import specifications
 from conformance.engine.finding import Finding, Status
-from conformance.reporting.report import Outcome, Row, counted, percent, verdict_of
+from conformance.reporting.report import Outcome, Row, counted, diagnosed, percent, verdict_of
 from conformance.reporting.severity import accepted, cure, grossest_first, severity
 
 MAX_FAILURE_PARAGRAPHS = 4  # failing requirements with a paragraph each, in pytest's list of failures and in ours
@@ -198,7 +198,7 @@ class Progress:
             self._write(f"{self.line()} - {name}")
 
     def ended(self, test: str, finding: Finding) -> None:
-        """Count a test that has ended; show its failure if it is among the first MAX_FAILURE_PARAGRAPHS."""
+        """Count a test that has ended; show the failures and diagnoses of the first MAX_FAILURE_PARAGRAPHS."""
         self.done += 1
         self.spent += self.costs.get(trial_name(test), 0.0)
         if finding.status is Status.FAILED:
@@ -209,6 +209,8 @@ class Progress:
                 self.reporter.write("\r")
                 where = f"{finding.kind} {finding.dtype}"
                 self.reporter.write_line(f"FAILED {finding.requirement} ({where}): {first}", red=True)
+                if said := diagnosed(finding):
+                    self.reporter.write_line("  " + shorten(said, 2 * MAX_TEXT_CHARACTERS, placeholder="..."))
 
     def line(self) -> str:
         """Return the current line."""

@@ -284,6 +284,16 @@ def last_output_of_the_padded_batch():
 
 
 @last(
+    "LAST-H-N",
+    "a last output that is the padded batch's last step, of both directions and zero for shorter samples",
+    "output[-1] after pad_packed_sequence",
+    features=("lengths", "bidirectional"),
+)
+def last_output_of_the_last_row():
+    return of_output(lambda layer, output, got, lengths: output[-1])
+
+
+@last(
     "LAST-LENGTHS",
     "a last output, h_n and c_n that ignore the lengths",
     "a kernel of fixed steps that goes through the padding",

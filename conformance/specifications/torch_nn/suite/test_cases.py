@@ -1,9 +1,9 @@
 """The cases of ``cases/``, from real use and generated: each replayed on the backend, one requirement a case."""
 
-from functools import partial
+from functools import cached_property, partial
 
 from conformance.backwards import COTANGENTS, base_name, gives
-from conformance.cases import Case, CaseError, check, check_read_back, default_directory, load_cases, replay
+from conformance.cases import Case, CaseError, CaseHeader, check, check_read_back, load_case, load_headers, replay
 from conformance.engine.cause import NO_EXCUSE
 from conformance.engine.compare import Failed
 from conformance.engine.verdict import Verdict
@@ -14,8 +14,8 @@ from reference.catalogue import Requirement
 class CaseCheck:
     """A case as a check: decided by one replay, for the kinds and features that it needs."""
 
-    def __init__(self, case: Case) -> None:
-        self.case = case
+    def __init__(self, case: CaseHeader) -> None:
+        self.header = case
         combined = () if case.refuses_only else CATALOGUE.ids(["combined"])
         self.entry = Requirement(
             id=f"CASE-{case.id.upper()}",
@@ -33,6 +33,11 @@ class CaseCheck:
         self.names = case.requirements
         """The requirements that it is an example of: where one of them is a known failure, so is the case."""
 
+    @cached_property
+    def case(self) -> Case:
+        """The case with its arrays. Raises CaseError if its file is broken."""
+        return load_case(self.header.path, fits=True)
+
     def run(self, streams, profile, example=None, excuse=NO_EXCUSE) -> tuple[Verdict, None]:
         """Replay the case and compare; return the verdict, and None: there is no call to explain."""
         verdict, subject = Verdict(examples=1), streams.subject
@@ -44,7 +49,7 @@ class CaseCheck:
             else:
                 verdict.margin = failure.margin
                 verdict.fail(failure, "")
-                verdict.example = f"case {self.case.id}: {path_of(self.case)}"
+                verdict.example = f"case {self.case.id}: {path_of(self.header)}"
         return verdict, None
 
     def failure(self, subject, verdict) -> Failed | None:
@@ -64,7 +69,7 @@ class CaseCheck:
         return None
 
 
-def needed_parts(case: Case) -> set[str]:
+def needed_parts(case: CaseHeader) -> set[str]:
     """Return the gradients and cotangents that a case needs, as parts of these claims."""
     steps = [step for step in case.program if step["op"] == "gradients"]
     given = {name for step in steps for name in step["from"] if name in COTANGENTS}
@@ -73,10 +78,10 @@ def needed_parts(case: Case) -> set[str]:
     }
 
 
-def path_of(case: Case) -> str:
+def path_of(case: CaseHeader) -> str:
     """Return where the file of a case is, from the folder that holds the cases."""
-    return next(f"cases/{folder}{case.id}.json" for folder in ("generated/", "")
-                if not folder or (default_directory() / folder / f"{case.id}.json").is_file())  # fmt: skip
+    folder = "generated/" if case.path.parent.name == "generated" else ""
+    return f"cases/{folder}{case.path.name}"
 
 
 def test_case(trial):
@@ -87,7 +92,7 @@ def test_case(trial):
 broken: CaseError | None = None
 _checks: list[CaseCheck] = []
 try:
-    _checks = [CaseCheck(case) for case in load_cases()]
+    _checks = [CaseCheck(header) for header in load_headers()]
 except CaseError as error:
     broken = error
 test_case.checks = _checks  # type: ignore[attr-defined]  # the suite's mark of a law
