@@ -1,5 +1,6 @@
 """Issues for upstream projects: complete texts of scripts that fail, one sentence for scripts that do not serve."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -208,6 +209,16 @@ def test_every_script_of_the_findings_has_all_that_an_issue_needs(path):
     text = compose(script, Outcome("printed", "ended", True))
     assert "What the documentation says\n\n- " in text
     assert len(text) < 65_536
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs/reproducers").glob("*.md")), ids=lambda path: path.stem)
+def test_a_committed_issue_is_that_of_its_script(path):
+    script = read(path.with_suffix(".py"))
+    text = path.read_text("utf-8")
+    printed = re.search(r"```text\n(.*?)\n```\n\n(.*?)\n\n## ", text, re.DOTALL)
+    again = compose(script, Outcome(printed[1], printed[2], "not chance" in text))
+    without_versions = re.compile(r"## Versions\n\n.*?\n\n## ", re.DOTALL)
+    assert without_versions.sub("", again) == without_versions.sub("", text)
 
 
 def test_the_package_is_the_one_that_computes():

@@ -26,18 +26,26 @@ LINK = re.compile(r"\[([^]]+)\]\((?!https?://)[^)]+\)")
 
 def statements(script: Reproducer) -> Iterator[str]:
     """Yield what the documentation says, with the address; nothing if neither script nor findings say it."""
-    if said := script.said("Documented"):
-        yield said
+    said = [finding.fields["Documented"] for finding in script.findings if "Documented" in finding.fields]
+    yield from said
     if script.required:
         entry, specification = _entry(script.head.get("id", ""))
-        yield _statement(script.required, script.documented, specification, script.head.get("kind", ""), entry)
+        yield _measure(script) + _statement(
+            script.required, script.documented, specification, script.head.get("kind", ""), entry
+        )
         return
     if script.documented:
         yield script.documented
     for id_ in script.requirements[: 0 if said else MAX_STATEMENTS]:
         entry, specification = _entry(id_)
         if entry:
-            yield _statement(entry.statement, entry.source, specification, "", entry)
+            yield _measure(script) + _statement(entry.statement, entry.source, specification, "", entry)
+
+
+def _measure(script: Reproducer) -> str:
+    """Return the words before a statement of PyTorch's that measures a library that is not PyTorch."""
+    named = package(script)
+    return "" if named in ("", "torch") or "onnx" in script.text else "PyTorch's page, by which the suite measures: "
 
 
 def _entry(id_: str) -> tuple[Requirement | None, str]:
@@ -72,8 +80,7 @@ def denials(script: Reproducer, outcome: Outcome) -> Iterator[str]:
             "`rnn-conformance`, whose oracle, NumPy in the documentation's equations, passes the same call."
         )
     for field in ("Who is wrong", "What it is not"):
-        if said := script.said(field):
-            yield said
+        yield from (finding.fields[field] for finding in script.findings if field in finding.fields)
 
 
 def compose(script: Reproducer, outcome: Outcome) -> str:
