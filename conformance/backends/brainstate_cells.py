@@ -45,7 +45,7 @@ def to_brainstate(kind, weights):
 
 
 def from_brainstate(kind, native, *, gradient):
-    """Return the Weights of a cell's gradients; that of the bias is the gradient of both summands."""
+    """Return the Weights of a cell's gradients. The bias's gradient is reported for both summands."""
     both = ordered(kind, np.asarray(native["weight"]).T, "brainstate", "pytorch")
     single = ordered(kind, np.asarray(native["bias"]), "brainstate", "pytorch")
     hidden = len(both) // (4 if kind == "lstm" else 1)

@@ -39,7 +39,7 @@ def to_haiku(kind, weights):
 
 
 def from_haiku(kind, native, *, gradient):
-    """Return the Weights of a core's gradients; that of an LSTM's bias is the gradient of both summands."""
+    """Return the Weights of a core's gradients. The gradient of an LSTM's bias is reported for both summands."""
     linear = {name: np.asarray(a) for name, a in native["linear"].items()}
     if kind == "rnn_relu":
         return Weights(

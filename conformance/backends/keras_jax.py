@@ -1,6 +1,6 @@
 """``keras-jax``: keras.layers.SimpleRNN, LSTM and GRU and their cells, on Keras's JAX backend.
 
-``keras_layers.py`` says what Keras computes and what the adapter adds. Here ``stateless_call`` makes the calls, and JAX
+``keras_layers.py`` lists the parts of Keras and of the adapter. Here ``stateless_call`` makes the calls, and JAX
 compiles them. float32 alone is claimed, as in the other adapters of JAX.
 """
 

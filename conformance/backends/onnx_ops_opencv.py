@@ -13,7 +13,7 @@ class OnnxOpsOpenCV(OnnxRuntime):
     """ONNX's operators LSTM and GRU in OpenCV's module dnn, on the CPU, which refuses RNN.
 
     It refuses sequence_lens, P, layout and activations of LSTM by an error. LSTM takes an initial state only with the
-    other one and B, and is claimed without them. GRU refuses a call with other extents than the first one's, so the
+    other one and B, and is claimed without them. GRU refuses a call whose extents differ from those before, so the
     adapter reads the model for each call (docs/findings.md).
     """
 

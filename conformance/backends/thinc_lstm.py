@@ -59,7 +59,7 @@ class ThincLayer(CheckedLayer):
         return {"x": d_x}, weights
 
     def _call(self, x, h_0, c_0, lengths, *, train):
-        """Return output and a function from its cotangent to that of x."""
+        """Return output and a function from the output's cotangent to the gradient of x."""
         swapped = not self.config.batch_first
         samples = x.swapaxes(0, 1) if swapped else x
         ends = [samples.shape[1]] * len(samples) if lengths is None else [int(n) for n in lengths]

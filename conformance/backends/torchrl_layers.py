@@ -1,8 +1,8 @@
 """``torchrl``: torchrl.modules.LSTM and GRU and their cells, layers of torch written in Python.
 
-They are subclasses of torch.nn's, with its parameters and names, for torch.vmap and torch.compile. They have one
-direction, and no unbatched or packed input; their mask is not used. LSTM takes ``proj_size`` and computes no projection
-(docs/findings.md), so that none is claimed. torchrl checks arguments itself: an invalid one that it
+They are subclasses of torch.nn's modules, with the same parameters and names, for torch.vmap and torch.compile. They
+have one direction, and no unbatched or packed input; their mask is not used. LSTM takes ``proj_size`` and computes no
+projection (docs/findings.md), and the adapter claims none. torchrl checks arguments itself: an invalid one that it
 accepts is a finding.
 """
 

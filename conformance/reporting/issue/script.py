@@ -40,7 +40,7 @@ class Reproducer:
     paragraphs: tuple[str, ...]
     """The docstring's description of the failure, without how to run the script."""
     needs: str
-    """The docstring's sentences on what to install and on the exit status."""
+    """The docstring's sentences on the packages to install and on the exit status."""
     head: dict[str, str]
     """The requirement's id, backend, version, kind and dtype if the suite wrote the script; else empty."""
     required: str
