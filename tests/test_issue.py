@@ -221,6 +221,17 @@ def test_a_committed_issue_is_that_of_its_script(path):
     assert without_versions.sub("", again) == without_versions.sub("", text)
 
 
+def test_the_index_of_the_findings_has_each_once():
+    text = (ROOT / "docs/findings.md").read_text("utf-8")
+    titles = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    anchors = [re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", title.lower())) for title in titles]
+    rows = re.findall(r"^\| [^|]+ \| (\d+) \| (.*) \|$", text, re.MULTILINE)
+    linked = [re.findall(r"\]\(#([\w-]+)\)", cell) for _, cell in rows]
+    assert sorted(anchor for row in linked for anchor in row) == sorted(anchors)
+    assert [int(count) for count, _ in rows] == [len(row) for row in linked]
+    assert len(anchors) >= 40
+
+
 def test_the_package_is_the_one_that_computes():
     def of(name):
         return TRACKERS[package(read(ROOT / "docs/reproducers" / name))]
