@@ -19,7 +19,7 @@ from conformance import specifications
 from conformance.cases import command as cases
 from conformance.dumps import command as dumps
 from conformance.engine.specification import Specification
-from conformance.reporting import baseline
+from conformance.reporting import baseline, history
 from conformance.reporting.issue import command as issue
 from conformance.reporting.site import command
 from conformance.runs import shards
@@ -88,6 +88,7 @@ def main() -> None:
     command.add_to(commands)
     baseline.add_to(commands)
     issue.add_to(commands)
+    history.add_to(commands)
     shards.add_to(commands)
     cases.add_to(commands, TORCH_NN.catalogue, {"onnx": operator_vectors})
     check.add_to(commands)

@@ -1,17 +1,13 @@
 """Build the site from the repository's own files, so that a link works on a repository host and in the site alike.
 
 ``README.md`` and some others outside ``docs/`` become pages (``PAGES``). A source file that a page links to becomes a
-page that shows it; a report is copied. The page of results is written from ``results/`` as the command does it.
+page that shows it; a report is copied. The page of results is the committed one.
 """
 
 from __future__ import annotations
 
-import glob
 import posixpath
 import re
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -36,7 +32,6 @@ OF_THE_CATALOGUE = {
     "kill-matrix.md",
     "kill-matrix-operators.md",
 }  # its statements have (T, N, D*O) and __init__ in plain text
-RESULTS = "site/index.html"
 FENCED = re.compile(r"^(?P<fence>```+|~~~+).*?^(?P=fence)\s*$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"(?<=\]\()(?P<path>[^)\s#:]+)(?P<fragment>#[^)\s]*)?(?=\))")
 
@@ -46,10 +41,8 @@ def on_files(files: Files, *, config) -> Files:
     for source, page in PAGES.items():
         text = outside_fences((ROOT / source).read_text("utf-8"), nested_by_four)
         files.append(File.generated(config, page, content=WIDE + text if page == "index.md" else text))
-    committed = files.get_file_from_path(RESULTS)
-    if committed is not None:
-        files.remove(committed)
-    files.append(File.generated(config, RESULTS, content=page_of_results()))
+    for file in list(results(files, config=config)):
+        files.append(file)
     linked = {
         target
         for file in files.documentation_pages()
@@ -166,13 +159,19 @@ def nested_by_four(markdown: str) -> str:
     return re.sub(r"(?<!\n)\n(?=\d+\. )", "\n\n", markdown)
 
 
-def page_of_results() -> str:
-    """Write the page of results from results/*.json and return its HTML with a link back to the documentation."""
-    with tempfile.TemporaryDirectory() as folder:
-        reports = sorted(glob.glob(str(ROOT / "results" / "*.json")))
-        command = [sys.executable, "-m", "conformance", "report", *reports, "--html", folder]
-        subprocess.run(command, cwd=ROOT, check=True)
-        page = Path(folder, "index.html").read_text("utf-8")
-    start, heading, end = page.partition("<h1")
-    assert heading, "the page of results has no heading to set the link to the documentation above"
-    return f'{start}<p><a href="../index.html">Documentation</a></p>{heading}{end}'
+def results(files: Files, *, config) -> Iterator[File]:
+    """Yield the page of results and its data as they are committed; a link leads back to the documentation.
+
+    The project's tests keep them up to date. A script that they link to is shown by a page of its own in the site.
+    """
+    for path in sorted((ROOT / "docs" / "site").glob("**/*.*")):
+        text = path.read_text("utf-8")
+        text = re.sub(r"\.\./(reproducers/[\w.-]+\.py)(?=\\?\")", r"../source/docs/\1/", text)
+        if path.name == "index.html":
+            start, heading, end = text.partition("<h1")
+            assert heading, "the page of results has no heading to set the link to the documentation above"
+            text = f'{start}<p><a href="../index.html">Documentation</a></p>{heading}{end}'
+        uri = path.relative_to(ROOT / "docs").as_posix()
+        if (committed := files.get_file_from_path(uri)) is not None:
+            files.remove(committed)
+        yield File.generated(config, uri, content=text)

@@ -46,7 +46,7 @@ from conformance.reporting.baseline import baseline, judge
 from conformance.reporting.changes import compare
 from conformance.reporting.reading import BadReport, read
 from conformance.reporting.report import as_text
-from conformance.reporting.site.command import _page
+from conformance.reporting.site.command import _site
 from conformance.reporting.site.matrix import columns
 from conformance.reporting.site.summary import badge, markdown
 from conformance.reporting.terminal import summary
@@ -93,10 +93,11 @@ def use_report(path: Path) -> None:
 
 
 def use_page(path: Path) -> None:
-    """Write the page."""
+    """Write the page and its data."""
     _page_parts()
     reports, _ = columns(read(path))
-    _page(reports, [compare(report, reports[0]) for report in reports]).encode()
+    for text in _site(reports, [compare(report, reports[0]) for report in reports], "site", ()).values():
+        text.encode()
 
 
 def use_baseline(path: Path) -> None:
@@ -138,8 +139,8 @@ def use_shard(path: Path) -> None:
     """Merge the file with the other shard."""
     other = path.with_name("other.json")
     other.write_bytes(shard(2))
-    outcomes, suite = shards.merge([str(path), str(other)])
-    as_text(outcomes, suite).encode()
+    outcomes, suite, made = shards.merge([str(path), str(other)])
+    as_text(outcomes, suite, made).encode()
     "\n".join(summary(outcomes, "all.json")).encode()
 
 

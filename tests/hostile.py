@@ -409,7 +409,8 @@ class LeavesItsGroup(Hostile):
 
 def to_the_run():
     """Return the socket over which the worker answers the run."""
-    return next(one for one in gc.get_objects() if isinstance(one, BackendChannel)).connection
+    every = [one.connection for one in gc.get_objects() if isinstance(one, BackendChannel)]
+    return next(connection for connection in every if connection.fileno() >= 0)  # the host's is closed here
 
 
 class Sends(Hostile):

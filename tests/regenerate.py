@@ -59,6 +59,13 @@ def adapters_results() -> Files:
     yield adapter_results.PAGE, adapter_results.written(adapter_results.PAGE.read_text("utf-8"))
 
 
+def figures() -> Files:
+    """Make the documents whose figures come from reports, catalogues and banks."""
+    from tests import figures
+
+    yield from figures.documents()
+
+
 def hostile() -> Files:
     """Make the page of the hostile backends."""
     from tests import hostile_kinds
@@ -107,12 +114,16 @@ def performance() -> Files:
 
 def site() -> Files:
     """Make the page of the committed reports."""
+    from conformance.reporting.history import reports_in
     from conformance.reporting.reading import read_all
-    from conformance.reporting.site.matrix import columns
-    from conformance.reporting.site.page import page
+    from conformance.reporting.site.findings import read_findings
+    from conformance.reporting.site.overview import Links
+    from conformance.reporting.site.page import site
 
-    reports, _ = columns(read_all(sorted((ROOT / "results").glob("*.json"))))
-    yield DOCS / "site" / "index.html", page(reports)
+    findings = read_findings([DOCS / "findings.md", *sorted((DOCS / "findings").glob("**/*.md"))])
+    reports = read_all(reports_in(ROOT / "results"))
+    for path, text in site(reports, findings=findings, links=Links(ROOT, DOCS / "site")).items():
+        yield DOCS / "site" / path, text
 
 
 def same_case(present: str, made: str) -> bool:
@@ -144,7 +155,8 @@ GENERATED = {
     "adapters-results": Generated(adapters_results),
     "hostile": Generated(hostile),
     "performance": Generated(performance),
-    "site": Generated(site, same_but_pictures, "docs/site/*"),
+    "figures": Generated(figures),
+    "site": Generated(site, same_but_pictures, "docs/site/**/*.*"),
 }
 
 

@@ -4,7 +4,8 @@ import json
 import re
 import subprocess
 import sys
-from html.parser import HTMLParser
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,24 +20,21 @@ from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
 from conformance.reporting import terminal
 from conformance.reporting.changes import compare, direction, pairs
-from conformance.reporting.reading import MAX_FINITE_MARGIN, BadReport, read, reports_of
+from conformance.reporting.reading import BadReport, read, reports_of
 from conformance.reporting.report import Outcome, Row
-from conformance.reporting.site.matrix import Cell, columns, documented_at, matrix
-from conformance.reporting.site.page import data, page
-from conformance.reporting.site.picture import longest_worst, margins, margins_picture
+from conformance.reporting.shares import Shares
+from conformance.reporting.site.matrix import Cell, columns, documented_at, matrix, runs_of
+from conformance.reporting.site.page import site
 from conformance.reporting.site.summary import badge, markdown
 from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.faults import BANK
 from conformance.specifications.torch_nn.strategies import layers
 from reference.precision import REPLICAS_ON_FAILURE
-from tests import adapter_results
 from tests.harness import QUICK, all_checks, verdict_of
-from tests.sample_reports import HOSTILE, report, right, row, wrong
+from tests.sample_reports import report, right, row, wrong
 
 ROOT = Path(__file__).parents[1]
 RESULTS = sorted((ROOT / "results").glob("*.json"))
-SITE = ROOT / "docs" / "site" / "index.html"
-VOID = {"meta", "link", "br", "img", "input", "base", "embed", "source"}
 
 
 def written(folder, *reports, name="report.json"):
@@ -121,7 +119,6 @@ def test_a_wrong_command_line_is_told_in_one_sentence(tmp_path, monkeypatch, cap
         ([tmp_path, "--badge", tmp_path / "b"], "cannot be read (Is a directory)."),
         ([file], "nothing to write: add --html DIR, --markdown FILE or --badge FILE."),
         (["--badge", tmp_path / "b"], "no report was named"),
-        ([file, file, file, "--badge", tmp_path / "b"], "backend right has 3 reports: give at most two"),
         ([file, "--badge", file / "b"], "cannot be written"),
     ):
         status, told = run(monkeypatch, capsys, *arguments)
@@ -185,12 +182,19 @@ def test_the_matrix_has_a_line_for_every_requirement_in_the_catalogues_order(tmp
 
 
 def test_the_pages_that_a_source_names():
-    assert documented_at("torch.nn.RNN, LSTM, GRU: Inputs, h_0") == ["torch.nn.RNN", "torch.nn.LSTM", "torch.nn.GRU"]
-    assert documented_at("torch.nn.LSTMCell: Outputs; torch.nn.utils.rnn.pack_padded_sequence: lengths") == [
+    def named(*arguments):
+        return [name for name, _ in documented_at(*arguments)]
+
+    assert named("torch.nn.RNN, LSTM, GRU: Inputs, h_0") == ["torch.nn.RNN", "torch.nn.LSTM", "torch.nn.GRU"]
+    assert named("torch.nn.LSTMCell: Outputs; torch.nn.utils.rnn.pack_padded_sequence: lengths") == [
         "torch.nn.LSTMCell",
         "torch.nn.utils.rnn.pack_padded_sequence",
     ]
-    assert documented_at("https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html") == []
+    assert named("https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html") == []
+    assert documented_at("RNN, GRU: Inputs, sequence_lens", "onnx") == [
+        ("RNN", "https://onnx.ai/onnx/operators/onnx__RNN.html"),
+        ("GRU", "https://onnx.ai/onnx/operators/onnx__GRU.html"),
+    ]
 
 
 # Comparing two runs
@@ -251,6 +255,13 @@ def test_two_runs_are_compared_row_by_row(tmp_path):
 def test_a_backend_that_comes_twice_is_a_column_and_a_comparison(tmp_path):
     old, new, other = loaded(tmp_path, wrong("x"), right("x"), right("y"))
     assert columns([old, other, new]) == ([new, other], [(old, new)])
+    dated = [replace(new, made={"date": f"2026-11-{day}T10:00:00Z"}) for day in ("21", "03")]
+    assert runs_of([*dated, other]) == [[*reversed(dated)], [other]], "by date"
+    assert runs_of([*dated, old]) == [[*dated, old]], "as they are given, if one has no date"
+    catalogues = [
+        replace(one, suite={"catalogue": c}) for one, c in zip([*dated, old], ("10.0", "9.2", ""), strict=True)
+    ]
+    assert runs_of(catalogues) == [catalogues[::-1]], "by catalogue first"
     assert pairs([old], [other]) == [(old, other)]
     assert pairs([other, old], [new]) == [(old, new)]
     with pytest.raises(BadReport, match="nothing to compare: x before, y, y after"):
@@ -294,15 +305,32 @@ def test_the_summary_tells_what_changed(tmp_path):
     assert "Nothing changed." in "\n".join(markdown([new], [compare(new, new)]))
 
 
+def shared(name, passed, known=0, failed=0, unclaimed=0, **suite):
+    """Return a report with these numbers of rows."""
+    statuses = {"passed": passed, "known_failure": known, "failed": failed, "not_claimed": unclaimed}
+    rows = [row(f"R-{s}-{n}", status=s, message="m") for s, number in statuses.items() for n in range(number)]
+    return report(name, rows, **suite)
+
+
+def also_onnx(one):
+    one["requirements"].append(row("ONNX-Y", "LSTM", specification="onnx"))
+    return one
+
+
 @pytest.mark.parametrize(
     ("reports", "message", "color"),
     [
-        ([right()], "conforms", "brightgreen"),
-        ([wrong()], "2 requirements failed", "red"),
-        ([report("x", [row("A")], complete=False)], "incomplete", "orange"),
-        ([report("x", [row("A", status="known_failure")])], "conforms, 1 known failure", "green"),
-        ([right("a"), right("b")], "2 backends conform", "brightgreen"),
-        ([right(), wrong()], "1 of 2 backends conform", "red"),
+        ([right()], "torch.nn: 100 % of 6", "brightgreen"),
+        ([shared("x", 1583, known=21)], "torch.nn: 98.6 % of 1,604", "yellowgreen"),
+        ([shared("x", 9999, known=1)], "torch.nn: 99.9 % of 10,000", "yellowgreen"),
+        ([shared("x", 8, known=2, unclaimed=90)], "torch.nn: 80.0 % of 10", "yellow"),
+        ([shared("x", 1, known=1)], "torch.nn: 50.0 % of 2", "orange"),
+        ([shared("x", 9, failed=1)], "torch.nn: 90.0 % of 10", "red"),
+        ([shared("x", 0, unclaimed=3)], "torch.nn: nothing claimed", "orange"),
+        ([report("x", [row("A")], complete=False)], "torch.nn: 100 % of 1, incomplete", "lightgrey"),
+        ([also_onnx(shared("x", 3, known=1))], "torch.nn: 75.0 % of 4; onnx: 100 % of 1", "orange"),
+        ([right("a"), right("b")], "2 backends, torch.nn: 100 %", "brightgreen"),
+        ([right("a"), shared("b", 1, known=2)], "2 backends, torch.nn: 33.3 % to 100 %", "orange"),
     ],
 )
 def test_the_badge_is_that_of_shields(reports, message, color, tmp_path):
@@ -312,145 +340,6 @@ def test_the_badge_is_that_of_shields(reports, message, color, tmp_path):
         "message": message,
         "color": color,
     }
-
-
-# The page
-
-
-class Parsed(HTMLParser):
-    """A parsed page: its elements, its external resources, and errors of nesting and ids."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.elements, self.problems, self.loads, self.content = [], [], [], [], {}
-        self.feed(text)
-        self.problems += [f"{tag} is not closed" for tag in self.open]
-        ids = [attributes["id"] for _, attributes in self.elements if "id" in attributes]
-        self.problems += [f"{id_} is no id of its own" for id_ in set(ids) if ids.count(id_) > 1]
-        style = " ".join(self.content.get("style", []) + [a.get("style", "") for _, a in self.elements])
-        self.loads += re.findall(r"@import[^;]*|url\((?!#)[^)]*\)", style)
-
-    def handle_starttag(self, tag, attributes):
-        attributes = {name: value or "" for name, value in attributes}
-        self.elements.append((tag, attributes))
-        if tag not in VOID:
-            self.open.append(tag)
-        for name in ("src", "srcset", "data", "poster", "action", "background", *(["href"] if tag != "a" else [])):
-            if name in attributes and not attributes[name].startswith(("#", "data:")):
-                self.loads.append(f"{tag} {name}={attributes[name]}")
-
-    def handle_startendtag(self, tag, attributes):
-        self.handle_starttag(tag, attributes)
-        if tag not in VOID:
-            self.handle_endtag(tag)
-
-    def handle_endtag(self, tag):
-        if not self.open or self.open.pop() != tag:
-            self.problems.append(f"</{tag}> closes nothing, line {self.getpos()[0]}")
-
-    def handle_data(self, text):
-        self.content.setdefault(self.open[-1] if self.open else "", []).append(text)
-
-    def all(self, tag, **wanted):
-        return [a for t, a in self.elements if t == tag and all(a.get(k) == v for k, v in wanted.items())]
-
-
-def test_the_parser_sees_what_is_wrong():
-    parsed = Parsed("<p id=a><b id=a></p><img src='https://x.org/y'><style>a{background:url(z.png)}</style>")
-    assert parsed.loads == ["img src=https://x.org/y", "url(z.png)"]
-    assert "</p> closes nothing, line 1" in parsed.problems
-    assert "a is no id of its own" in parsed.problems
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """Write a page; return its reports, its text and the parsed page."""
-    folder = tmp_path_factory.mktemp("reports")
-    reports = loaded(folder, wrong(), right())
-    text = page(reports, [compare(*reversed(reports))])
-    return reports, text, Parsed(text)
-
-
-def test_the_page_is_whole_html_and_loads_nothing(made):
-    _, text, parsed = made
-    assert parsed.problems == []
-    assert parsed.loads == []
-    assert not re.search(r"\b(fetch|XMLHttpRequest|WebSocket|import)\s*\(", text)
-    (policy,) = parsed.all("meta", **{"http-equiv": "Content-Security-Policy"})
-    assert policy["content"].startswith("default-src 'none';")
-
-
-def test_the_page_has_a_row_for_every_requirement_and_a_cell_for_every_backend(made):
-    reports, text, parsed = made
-    ids = {found.id for one in reports for found in one.rows}
-    assert {a["id"] for a in parsed.all("tr") if "id" in a} == ids
-    for id_ in ids:
-        line = re.search(rf'<tr id="{id_}">.*?</tr>', text, re.DOTALL)[0]
-        assert line.count('<th scope="row">') == 1
-        assert line.count("<td") == len(reports)
-    assert re.search(r'<td class="s-failed">.*?✗.*?failed</span> 1/2', text)
-
-
-def test_the_page_can_be_read_without_seeing_it(made):
-    reports, text, parsed = made
-    assert all("scope" in a for a in parsed.all("th"))
-    assert all(a.get("aria-labelledby") or a.get("aria-label") for a in parsed.all("div", role="region"))
-    assert parsed.all("html") == [{"lang": "en"}]
-    for one in reports:  # each picture has a table with its numbers
-        shown = margins(one)
-        assert f'The numbers<span class="hidden"> of {one.name}' in text
-        for found in shown:
-            assert f'<th scope="row">{found.kind} {found.dtype}</th>' in text
-    assert len(parsed.all("svg", **{"aria-hidden": "true"})) == len(parsed.all("svg")) == 4
-
-
-def test_text_from_a_report_is_no_markup_in_the_page(made):
-    _, text, parsed = made
-    assert len(parsed.all("script")) == 2
-    assert parsed.all("img") == []
-    inside = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
-    assert HOSTILE in inside["texts"]
-
-
-def test_every_row_of_a_report_is_behind_its_cell(made):
-    reports, _, _ = made
-    inside = data(reports, matrix(reports))
-    for column, one in enumerate(reports):
-        for found in one.rows:
-            cells = inside["requirements"][found.id]["cells"][column]
-            place = [inside["kinds"].index(found.kind), inside["dtypes"].index(found.dtype)]
-            status, examples, margin, *rest = next(cell for cell in cells if cell[:2] == place)[2:]
-            assert inside["statuses"][status]["key"] == found.status
-            assert examples == found.examples
-            assert margin == found.margin or min(margin, found.margin) > MAX_FINITE_MARGIN
-            text, faults, reproducer = rest + [0, [], 0][len(rest) :]
-            assert inside["texts"][text] == found.message
-            assert [inside["faults"][fault][0] for fault in faults] == [fault["fault"] for fault in found.diagnosis]
-            assert inside["texts"][reproducer] == (found.reproducer or "")
-
-
-def test_the_pictures_show_what_is_beyond_the_tolerance(made):
-    reports, _, _ = made
-    drawn = {one.name: margins_picture(margins(one), "m") for one in reports}
-    assert "2.5e+05 x" in drawn["wrong"]
-    assert "beyond any" in drawn["wrong"]
-    assert " x<" not in drawn["right"]
-    assert "http" not in drawn["right"]
-    assert [found.id for found in longest_worst(reports[0])] == ["GRU-EQUATION"]
-    assert longest_worst(reports[1])[0].steps[2] == 0.25
-
-
-def test_the_committed_page_is_small_and_loads_nothing():
-    text = SITE.read_text("utf-8")
-    assert len(text.encode()) < 0.2e6 * len(RESULTS)
-    parsed = Parsed(text)
-    assert (parsed.problems, parsed.loads) == ([], [])
-
-
-def test_the_table_of_the_adapters_is_that_of_the_committed_results():
-    page = adapter_results.PAGE.read_text("utf-8")
-    assert len(list(adapter_results.rows())) == len(list(RESULTS)), "every committed report has a line"
-    assert adapter_results.written(page.replace("[results/keras.json]", "[results/other.json]")) == page
 
 
 # Data of a run for the pictures
@@ -491,14 +380,31 @@ def test_the_report_of_a_failure_has_its_margin_by_step():
     assert len(found.as_json()["steps"]) == len(verdict.steps) + 1
 
 
-@pytest.mark.parametrize("made", [right, wrong, lambda: report("known", [row("A", status="known_failure")])])
-def test_terminal_page_and_summary_tell_the_same_numbers(made):
+@pytest.mark.parametrize("made", [right, wrong, lambda: also_onnx(shared("known", 5, known=2, unclaimed=3))])
+def test_terminal_page_badge_and_summary_tell_the_same_numbers(made):
     (found,) = reports_of(json.dumps(made()), "sample")
-    outcome = Outcome(found.name, found.version, {}, list(found.rows), found.complete, {})
+    outcome = Outcome(found.name, found.version, {}, list(found.rows), found.complete, {}, areas=("numerics",))
     said = terminal.verdict(outcome)
     assert said == found.verdict
-    assert f"{said}." in "\n".join(markdown([found]))
-    number = next(iter(re.findall(r"[\d,]+", said)), None)
-    if number is not None:
-        assert number in str(badge([found])["message"])
-        assert f"{said}" in page([found])
+    printed, summary = "\n".join(terminal.table(outcome, None)), "\n".join(markdown([found]))
+    told = site([found])["index.html"]
+    assert f"{said}." in summary
+    assert badge([found])["message"] == found.share_text
+    for name, shares in found.shares.items():
+        counts = Counter(one.status for one in found.rows if one.specification == name)
+        assert (shares.fulfilled, shares.departures) == (counts["passed"], counts["failed"] + counts["known_failure"])
+        assert f"{name}: {shares.sentence}" in printed
+        assert f"{name}: {shares.sentence}" in summary
+        assert f'aria-label="{found.name}, {name}: {shares.sentence}"' in told
+        assert f'<b class="percent">{shares.percent}</b>' in told
+
+
+def test_a_share_is_never_rounded_up():
+    """A figure of 100 % stands for every statement."""
+    assert [Shares(n, known=1000 - n).percent for n in (0, 1, 999, 1000)] == ["0.0 %", "0.1 %", "99.9 %", "100 %"]
+    assert Shares(19999, known=1).percent == "99.9 %"
+    assert Shares(not_claimed=4).sentence == "nothing claimed; 4 not claimed"
+    assert Shares(2, 1, 2, 3, 4).sentence == (
+        "25.0 % of 8 fulfilled; 3 departures, 2 of them known; 3 blocked; 4 not claimed"
+    )
+    assert Shares(1, known=1).sentence == "50.0 % of 2 fulfilled; 1 departure, all known"

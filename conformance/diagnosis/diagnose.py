@@ -95,8 +95,9 @@ class Diagnostician:
         """The known faults that touch the subject's kind, without those in what is not claimed, where it is claimed."""
         specification, claims = self.subject.specification, self.subject.features
         known = known_faults(specification, self.subject.kind, self.exclude)
-        named = ((fault, specification.requirements[fault.requirement]) for fault in known)
-        return [fault for fault, entry in named if not specification.claimed_after_all(claims, entry)]
+        entries = specification.requirements
+        named = ((fault, entries.get(getattr(fault, "requirement", ""))) for fault in known)
+        return [f for f, entry in named if entry is None or not specification.claimed_after_all(claims, entry)]
 
     def candidate(self, name: str) -> Candidate | None:
         """Return the fault with an id, or the pair of faults joined by ``+``."""

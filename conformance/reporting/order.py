@@ -21,6 +21,11 @@ def _ordered(rows: Sequence[Row], known: Callable[[Specification], Iterable[str]
     return list(dict.fromkeys([*first, *found]))
 
 
+def names(rows: Sequence[Row]) -> list[str]:
+    """Return the names of the rows' specifications: the built-in ones in their order, then others."""
+    return list(dict.fromkeys([*(s.name for s in _spoken(rows)), *(row.specification for row in rows)]))
+
+
 def kinds(rows: Sequence[Row]) -> list[str]:
     """Return the kinds of the rows' specifications, then other kinds."""
     return _ordered(rows, lambda s: s.kinds, (row.kind for row in rows))

@@ -113,13 +113,17 @@ class Outcome:
     def conformant(self) -> bool:
         return self.complete and not any(row.status in ("failed", "blocked") for row in self.rows)
 
-    def as_json(self, suite: dict[str, Any]) -> dict[str, Any]:
-        """Return the object of the contract, schema 1; ``suite`` is the description of the run's suite."""
+    def as_json(self, suite: dict[str, Any], run: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the object of the contract, schema 1.
+
+        ``suite`` describes the run's suite, ``run`` its date and machine.
+        """
         counted = Counter(row.status for row in self.rows)
         claims = {name: features.as_json() for name, features in self.claims.items()}
         return {
             "schema": 1,
             "suite": suite,
+            **({"run": run} if run else {}),
             "backend": {
                 "name": self.name,
                 "version": str(self.version),
@@ -155,15 +159,17 @@ def suite_of(catalogue: str, profile: str, examples: int, seed: int, shard: str 
     return suite | ({"shard": shard} if shard else {})
 
 
-def as_text(outcomes: list[Outcome], suite: dict[str, Any]) -> str:
+def as_text(outcomes: list[Outcome], suite: dict[str, Any], run: dict[str, Any] | None = None) -> str:
     """Write the report's JSON, one requirement on a line: an object for one backend, a list of objects for several."""
-    texts = []
-    for outcome in outcomes:
-        data = outcome.as_json(suite)
-        rows = ",\n".join(f"  {json.dumps(row)}" for row in data["requirements"])
-        head = json.dumps(data | {"requirements": []}, indent=1)
-        texts.append(head.removesuffix("[]\n}") + f"[\n{rows}\n ]\n}}")
+    texts = [text_of(outcome.as_json(suite, run)) for outcome in outcomes]
     return (texts[0] if len(texts) == 1 else "[\n" + ",\n".join(texts) + "\n]") + "\n"
+
+
+def text_of(data: dict[str, Any]) -> str:
+    """Write the JSON of a report on one backend, one requirement on a line."""
+    rows = ",\n".join(f"  {json.dumps(row)}" for row in data["requirements"])
+    head = json.dumps({name: value for name, value in data.items() if name != "requirements"}, indent=1)
+    return head.removesuffix("\n}") + f',\n "requirements": [\n{rows}\n ]\n}}'
 
 
 def ids_of(rows: Iterable[Row], status: str) -> list[str]:

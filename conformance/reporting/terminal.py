@@ -14,6 +14,7 @@ from conformance import specifications
 from conformance.engine.finding import Finding, Status
 from conformance.reporting.report import Outcome, Row, counted, diagnosed, percent, verdict_of
 from conformance.reporting.severity import accepted, cure, grossest_first, severity
+from conformance.reporting.shares import by_specification
 
 MAX_FAILURE_PARAGRAPHS = 4  # failing requirements with a paragraph each, in pytest's list of failures and in ours
 MAX_LIST_LINES = 10  # of any other list
@@ -104,7 +105,7 @@ def failures(outcome: Outcome, report: str | None) -> Iterator[str]:
 
 
 def table(outcome: Outcome, report: str | None) -> Iterator[str]:
-    """Yield a line for each area, the notes and known failures, and the verdict."""
+    """Yield a line for each area, the notes and known failures, the shares, and the verdict."""
     rows = outcome.rows
     yield f"{outcome.name} ({outcome.version})"
     yield (
@@ -137,6 +138,7 @@ def table(outcome: Outcome, report: str | None) -> Iterator[str]:
         for (id_, reason), group in alike(known, lambda row: (row.id, row.message.splitlines()[0])).items()
     ]
     yield from cut(reasons, MAX_LIST_LINES, report)
+    yield from (f"  {name}: {shares.sentence}" for name, shares in by_specification(rows).items())
     yield f"  {outcome.name} {verdict(outcome)}."
 
 

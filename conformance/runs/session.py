@@ -23,6 +23,7 @@ from conformance.isolation.pool import WorkerPool
 from conformance.isolation.scheduler import Drawing, Scheduler
 from conformance.isolation.task import RemoteBackend
 from conformance.reporting.baseline import Gate, baseline, judge
+from conformance.reporting.here import run_here
 from conformance.reporting.reading import BadReport, Report, reports_of
 from conformance.reporting.report import Outcome, as_text, catalogues, suite_of
 from conformance.runs.explanation_time import ExplanationTime
@@ -285,7 +286,7 @@ class Session:
         shard = str(settings.shard or "")
         catalogue = catalogues(self.specifications)
         suite = suite_of(catalogue, settings.profile.name, settings.profile.examples, settings.seed, shard)
-        return as_text(outcomes, suite)
+        return as_text(outcomes, suite, run_here())
 
     def gate(self, text: str) -> Gate | None:
         """Compare the report's text with the baseline; return None without a baseline."""

@@ -68,8 +68,8 @@ class Piece:
         return {name: value for name, value in self.reports[0].suite.items() if name != "shard"}
 
 
-def merge(paths: Sequence[str]) -> tuple[list[Outcome], dict[str, Any]]:
-    """Return the outcomes of the whole run of these shards, and its suite. Raises BadReport."""
+def merge(paths: Sequence[str]) -> tuple[list[Outcome], dict[str, Any], dict[str, Any]]:
+    """Return the outcomes of the whole run of these shards, its suite, and its date and machine. Raises BadReport."""
     pieces = sorted((piece_of(path) for path in paths), key=lambda piece: piece.shard.index)
     for one, other in combinations(pieces, 2):
         require_one_run(one, other)
@@ -86,7 +86,7 @@ def merge(paths: Sequence[str]) -> tuple[list[Outcome], dict[str, Any]]:
     for piece in pieces:
         results |= results_of(piece, piece.shard.part(asked, costs))
     settle(results, requirements_of(spoken.values()), asked)
-    return [
+    outcomes = [
         outcome(
             of_backend,
             results,
@@ -95,7 +95,17 @@ def merge(paths: Sequence[str]) -> tuple[list[Outcome], dict[str, Any]]:
             here.reports[place].summary.get("unmatched_known_failures", ()),
         )
         for place, of_backend in enumerate(speakers)
-    ], here.suite
+    ]
+    return outcomes, here.suite, made_by(report for piece in pieces for report in piece.reports)
+
+
+def made_by(reports: Iterable[Report]) -> dict[str, Any]:
+    """Return the last date of the reports, and their machine if all have the same."""
+    every = [report.made for report in reports]
+    dates = [one["date"] for one in every if "date" in one]
+    machines = [one.get("machine") for one in every]
+    found: dict[str, Any] = {"date": max(dates)} if dates else {}
+    return found | ({"machine": machines[0]} if machines[0] and all(m == machines[0] for m in machines) else {})
 
 
 def piece_of(path: str) -> Piece:
@@ -216,8 +226,8 @@ def run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     from conformance.reporting.terminal import summary, unmatched
 
     try:
-        outcomes, suite = merge(arguments.reports)
-        write(Path(arguments.output), as_text(outcomes, suite))
+        outcomes, suite, made = merge(arguments.reports)
+        write(Path(arguments.output), as_text(outcomes, suite, made))
     except BadReport as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     for line in (*summary(outcomes, arguments.output), *unmatched(outcomes), f"report: {arguments.output}"):

@@ -26,7 +26,14 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--compare", nargs=2, metavar=("OLD.json", "NEW.json"), help="say what got better or worse between these two"
     )
-    parser.add_argument("--html", metavar="DIR", help="write the page to DIR/index.html")
+    parser.add_argument("--html", metavar="DIR", help="write the page to DIR/index.html and its data beside it")
+    parser.add_argument(
+        "--findings",
+        nargs="+",
+        default=(),
+        metavar="FILE.md",
+        help="lead from a departure to its finding in these documents, by the script that both name",
+    )
     parser.add_argument("--markdown", metavar="FILE", help="write the summary for a CI step")
     parser.add_argument("--badge", metavar="FILE", help="write the badge, in the format of shields' endpoint")
     parser.set_defaults(run=lambda arguments: run(parser, arguments))
@@ -39,14 +46,18 @@ def run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     if not (arguments.reports or arguments.compare):
         parser.error("no report was named: add the JSON file of a run, or --compare OLD.json NEW.json.")
     try:
-        reports, twice = columns(read_all(arguments.reports))
+        every = read_all(arguments.reports)
+        reports, twice = columns(every)
         if arguments.compare:
             old, new = (read(path) for path in arguments.compare)
             twice += pairs(old, new)
             reports = reports or columns(new)[0]
+            every = every or [*old, *new]
         comparisons = [compare(*pair) for pair in twice]
+        others = [one for one in comparisons if one.old.name != one.new.name]
         if arguments.html:
-            write(Path(arguments.html, "index.html"), _page(reports, comparisons))
+            for path, text in _site(every, others, arguments.html, arguments.findings).items():
+                write(Path(arguments.html, path), text)
         if arguments.markdown:
             write(Path(arguments.markdown), "\n".join(markdown(reports, comparisons)) + "\n")
         if arguments.badge:
@@ -55,14 +66,24 @@ def run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
         parser.exit(2, f"{parser.prog}: {error}\n")
 
 
-def _page(reports: Sequence[Report], comparisons: Sequence[Comparison]) -> str:
+def _site(
+    reports: Sequence[Report], comparisons: Sequence[Comparison], folder: str, documents: Sequence[str]
+) -> dict[str, str]:
     try:
-        from conformance.reporting.site.page import page
+        from conformance.reporting.site.findings import read_findings
+        from conformance.reporting.site.overview import Links
+        from conformance.reporting.site.page import site
     except ModuleNotFoundError as error:
         raise BadReport(
             f"--html needs {error.name}, which is not installed: pip install 'rnn-conformance[report]'."
         ) from None
-    return page(reports, comparisons)
+    try:
+        findings = read_findings(Path(name) for name in documents)
+    except OSError as error:
+        raise BadReport(f"{error.filename} cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError:
+        raise BadReport("a document after --findings is no UTF-8.") from None
+    return site(reports, comparisons, findings, Links(Path.cwd(), Path(folder).resolve()))
 
 
 def write(path: Path, text: str) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from conformance.reporting import order
-from conformance.reporting.reading import BadReport, Report
+from conformance.reporting.reading import Report
 from conformance.reporting.report import Row
 
+TORCH_PAGES = "https://docs.pytorch.org/docs/stable/generated/"
+ONNX_PAGES = "https://onnx.ai/onnx/operators/"
 WORST_FIRST = ("failed", "blocked", "known_failure", "passed", "not_claimed")
 MARKS = {"failed": "✗", "blocked": "◌", "known_failure": "△", "passed": "✓", "not_claimed": "–"}
 MEANINGS = {
@@ -56,9 +58,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Area:
-    """The requirements of one area."""
+    """The requirements of one area of a specification."""
 
     name: str
+    specification: str
     lines: tuple[Line, ...]
 
     def counts(self, column: int) -> list[tuple[str, int]]:
@@ -73,14 +76,21 @@ def worst(statuses: Iterable[str]) -> str | None:
 
 
 def matrix(reports: Sequence[Report]) -> list[Area]:
-    """Return the areas with their requirements, in the catalogue's order; unknown areas and requirements come last."""
+    """Return the areas of each specification; requirements in the catalogue's order, unknown ones last."""
     rows_of_all = [row for report in reports for row in report.rows]
+    return [area for name in order.names(rows_of_all) for area in _areas(reports, name)]
+
+
+def _areas(reports: Sequence[Report], specification: str) -> Iterator[Area]:
+    """Yield the areas of one specification."""
+    rows_of_all = [row for report in reports for row in report.rows if row.specification == specification]
     entries = order.entries(rows_of_all)
     places = {id_: place for place, id_ in enumerate(entries)}
     found: dict[str, list[list[Row]]] = {}
     for column, report in enumerate(reports):
         for row in report.rows:
-            found.setdefault(row.id, [[] for _ in reports])[column].append(row)
+            if row.specification == specification:
+                found.setdefault(row.id, [[] for _ in reports])[column].append(row)
     areas: dict[str, list[Line]] = {}
     for id_ in sorted(found, key=lambda id_: places.get(id_, len(places))):  # stable: unknown ones keep their order
         rows = next(rows for rows in reversed(found[id_]) if rows)
@@ -95,30 +105,50 @@ def matrix(reports: Sequence[Report]) -> list[Area]:
             cells=tuple(Cell(tuple(rows)) for rows in found[id_]),
         )
         areas.setdefault(line.area, []).append(line)
-    return [Area(area, tuple(areas[area])) for area in order.areas(rows_of_all) if area in areas]
+    yield from (Area(area, specification, tuple(areas[area])) for area in order.areas(rows_of_all) if area in areas)
 
 
 def columns(reports: Sequence[Report]) -> tuple[list[Report], list[tuple[Report, Report]]]:
-    """Return the last report of each backend, for the columns, and the pairs of reports of a backend to compare.
+    """Return the last report of each backend, for the columns, and for each with more the last two, to compare."""
+    runs = runs_of(reports)
+    return [of_backend[-1] for of_backend in runs], [(r[-2], r[-1]) for r in runs if len(r) > 1]
 
-    Raises BadReport if a backend has more than two reports.
+
+def runs_of(reports: Sequence[Report]) -> list[list[Report]]:
+    """Group the reports by backend, the oldest of each first.
+
+    An older catalogue comes before a newer one, then an earlier date if all of them have one; otherwise they keep the
+    order in which they were given.
     """
     by_name: dict[str, list[Report]] = {}
     for report in reports:
         by_name.setdefault(report.name, []).append(report)
-    for name, of_backend in by_name.items():
-        if len(of_backend) > 2:
-            raise BadReport(f"backend {name} has {len(of_backend)} reports: give at most two, the older first.")
-    pairs = [(of_backend[0], of_backend[1]) for of_backend in by_name.values() if len(of_backend) == 2]
-    return [of_backend[-1] for of_backend in by_name.values()], pairs
+    return [_oldest_first(of_backend) for of_backend in by_name.values()]
 
 
-def documented_at(source: str) -> list[str]:
-    """Return the names of the documentation's pages in a source: two in ``torch.nn.RNN, LSTM: Inputs``.
+def _oldest_first(reports: Sequence[Report]) -> list[Report]:
+    dated = all("date" in report.made for report in reports)
 
-    The list is empty for an address.
+    def age(report: Report) -> tuple[list[int], str]:
+        numbers = re.search(r"\d+(?:\.\d+)*", str(report.suite.get("catalogue", "")))
+        catalogue = [int(part) for part in numbers[0].split(".")] if numbers else []
+        return catalogue, str(report.made["date"]) if dated else ""
+
+    return sorted(reports, key=age)
+
+
+def documented_at(source: str, specification: str = "torch.nn") -> list[tuple[str, str]]:
+    """Return the pages that a source names, with their addresses: two in ``torch.nn.RNN, LSTM: Inputs``.
+
+    A source that is an address has no other pages.
     """
-    names = []
+    if source.startswith("http"):
+        return []
+    names: list[str] = []
+    if specification == "onnx":
+        operators = re.match(r"((?:RNN|LSTM|GRU)(?:, (?:RNN|LSTM|GRU))*)\b", source)
+        names = operators[1].split(", ") if operators else []
+        return [(name, f"{ONNX_PAGES}onnx__{name}.html") for name in names]
     for match in re.finditer(r"(torch(?:\.[A-Za-z_]+)+)((?:, (?:RNN|LSTM|GRU)(?:Cell)?)*)", source):
         names += [match[1], *(f"torch.nn.{name}" for name in match[2].split(", ") if name)]
-    return [] if source.startswith("http") else list(dict.fromkeys(names))
+    return [(name, f"{TORCH_PAGES}{name}.html") for name in dict.fromkeys(names)]

@@ -1,24 +1,58 @@
-"""The page: one HTML file, with the matrix as a table and the rows of its cells as data."""
+"""Make the page: an HTML file with the first screen, and files of data beside it, which it loads when needed."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from conformance.reporting import order
-from conformance.reporting.changes import Comparison
-from conformance.reporting.reading import MAX_FINITE_MARGIN, WORDS, Report, margin_text
-from conformance.reporting.report import Row, counted
-from conformance.reporting.site.matrix import MARKS, MEANINGS, WORST_FIRST, Area, documented_at, matrix
-from conformance.reporting.site.picture import longest_worst, margins, margins_picture, steps_picture
+from conformance.reporting.changes import Comparison, compare
+from conformance.reporting.reading import Report, margin_text
+from conformance.reporting.report import counted
+from conformance.reporting.site import data, overview
+from conformance.reporting.site.findings import Findings
+from conformance.reporting.site.matrix import runs_of
+from conformance.reporting.site.overview import Links
 
-DOCUMENTATION = "https://docs.pytorch.org/docs/stable/generated/"
+SCRIPTS = ("base.js", "shares.js", "front.js", "requirements.js", "backend.js", "compare.js", "start.js")
+INDEX, FOLDER = "index.html", "data"
 
 
-def page(reports: Sequence[Report], comparisons: Sequence[Comparison] = ()) -> str:
-    """Return the page with a column for each report, and with the changes between runs."""
+def site(
+    reports: Sequence[Report],
+    comparisons: Sequence[Comparison] = (),
+    findings: Findings | None = None,
+    links: Links | None = None,
+) -> dict[str, str]:
+    """Return the texts of the page's files by their path below the page's folder.
+
+    ``reports`` may hold several of a backend: the last one is shown, all of them are its history. The page lists
+    ``comparisons`` after its own comparisons of the last two runs of a backend.
+    """
+    findings, links = findings or Findings(), links or Links()
+    runs = runs_of(reports)
+    newest = [of_backend[-1] for of_backend in runs]
+    subjects = data.subjects_of(reports)
+    names = overview.slugs([report.name for report in newest])
+    files = {
+        f"{FOLDER}/requirements.js": data.as_script("requirements", data.matrix_data(newest, subjects)),
+        f"{FOLDER}/findings.js": data.as_script("findings", data.findings_data(findings, links)),
+    }
+    for of_backend in runs:
+        name = f"backend-{names[of_backend[-1].name]}"
+        files[f"{FOLDER}/{name}.js"] = data.as_script(name, data.backend_data(of_backend, subjects, findings, links))
+    return {INDEX: page(runs, comparisons, findings, links)} | files
+
+
+def page(
+    runs: Sequence[Sequence[Report]],
+    comparisons: Sequence[Comparison] = (),
+    findings: Findings | None = None,
+    links: Links | None = None,
+) -> str:
+    """Return the text of the page itself; ``runs`` holds the runs of each backend, the oldest first."""
+    subjects = data.subjects_of(report for of_backend in runs for report in of_backend)
     environment = Environment(
         loader=PackageLoader("conformance.reporting.site"),
         autoescape=lambda name: name.endswith(".html"),
@@ -26,83 +60,50 @@ def page(reports: Sequence[Report], comparisons: Sequence[Comparison] = ()) -> s
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"counted": counted, "margin": margin_text}
-    areas = matrix(reports)
-    drawn = [
-        (report, shown, margins_picture(shown, f"m{n}"))
-        for n, report in enumerate(reports)
-        if (shown := margins(report))
-    ]
-    over_time = [
-        (report, rows, steps_picture(rows, f"t{n}"))
-        for n, report in enumerate(reports)
-        if (rows := longest_worst(report))
-    ]
-    rows = [row for report in reports for row in report.rows]
+    environment.filters |= {
+        "counted": counted,
+        "margin": margin_text,
+        "level": overview.level,
+        "short_percent": overview.short_percent,
+        "places": lambda cause: overview.places(cause, subjects),
+    }
+    newest = [of_backend[-1] for of_backend in runs]
+    chapters = overview.chapters(newest, findings or Findings())
+    slugs = overview.slugs([report.name for report in newest])
     return environment.get_template("page.html").render(
-        reports=reports,
-        areas=areas,
-        comparisons=comparisons,
-        drawn=drawn,
-        over_time=over_time,
-        data=data(reports, areas),
-        statuses=WORST_FIRST,
-        marks=MARKS,
-        words=WORDS,
-        meanings=MEANINGS,
-        kinds=order.kinds(rows),
-        dtypes=order.dtypes(rows),
+        reports=newest,
+        chapters=chapters,
+        comparisons=[*(compare(run[-2], run[-1]) for run in runs if len(run) > 1), *comparisons],
+        links=links or Links(),
+        core=core(runs, chapters, slugs),
+        scripts=SCRIPTS,
+        former={of_backend[-1].name: len(of_backend) - 1 for of_backend in runs},
     )
 
 
-class Numbered:
-    """Different values with their numbers, so that the page holds each value once."""
-
-    def __init__(self) -> None:
-        self.values: dict[Hashable, int] = {}
-
-    def __call__(self, value: Hashable) -> int:
-        return self.values.setdefault(value, len(self.values))
-
-
-def data(reports: Sequence[Report], areas: Sequence[Area]) -> dict[str, Any]:
-    """Return the data of the page's script: the requirements, and the rows of each cell.
-
-    A row is [kind, dtype, status, examples, margin, message, faults, reproducer]. The first three and the last three
-    are indices into lists.
-    """
-    texts, faults = Numbered(), Numbered()
-    every_row = [row for report in reports for row in report.rows]
-    kinds, dtypes = order.kinds(every_row), order.dtypes(every_row)
-
-    def row(r: Row) -> list[Any]:
-        margin = None if r.margin is None else float(f"{min(r.margin, 10 * MAX_FINITE_MARGIN):.4g}")
-        found = [faults((fault["fault"], fault["explanation"])) for fault in r.diagnosis]
-        place = [kinds.index(r.kind), dtypes.index(r.dtype), WORST_FIRST.index(r.status)]
-        rest: list[Any] = [texts(r.message), found, texts(r.reproducer or "")]
-        while rest and rest[-1] in (empty, []):
-            rest.pop()
-        return [*place, r.examples, margin, *rest]
-
-    empty = texts("")
-    requirements = {
-        line.id: {
-            "source": line.source,
-            "documented": documented_at(line.source),
-            "ruling": line.ruling,
-            "builds": line.builds_on,
-            "cells": [[row(r) for r in cell.rows] for cell in line.cells],
-        }
-        for area in areas
-        for line in area.lines
-    }
+def core(
+    runs: Sequence[Sequence[Report]], chapters: Sequence[overview.Chapter], slugs: dict[str, str]
+) -> dict[str, Any]:
+    """Return the data that the page itself holds: names, figures and settings, nothing of single requirements."""
+    every = [report for of_backend in runs for report in of_backend]
     return {
-        "documentation": DOCUMENTATION,
-        "backends": [report.name for report in reports],
-        "kinds": kinds,
-        "dtypes": dtypes,
-        "statuses": [{"key": s, "word": WORDS[s], "mark": MARKS[s]} for s in WORST_FIRST],
-        "requirements": requirements,
-        "texts": list(texts.values),
-        "faults": list(faults.values),
+        "subjects": data.subjects_of(every),
+        "letters": {letter: status for status, letter in data.LETTERS.items()},
+        "specifications": [{"name": chapter.name, "areas": chapter.areas} for chapter in chapters],
+        "backends": [
+            data.run_data(of_backend[-1])
+            | {
+                "name": of_backend[-1].name,
+                "file": f"backend-{slugs[of_backend[-1].name]}",
+                "runs": overview.keys(of_backend),
+                "verdict": of_backend[-1].verdict,
+                "areas": {
+                    chapter.name: [data.share_data(shares) for shares in bar.areas.values()]
+                    for chapter in chapters
+                    for bar in chapter.bars
+                    if bar.report.name == of_backend[-1].name
+                },
+            }
+            for of_backend in runs
+        ],
     }

@@ -35,6 +35,7 @@ STYLE = {
 BEYOND_X = 1.04  # the place of the mark for margins above 1, in margins
 MIN_STEPS = 8  # fewer steps are not worth a picture
 MAX_POINTS = 125
+MAX_TICKS = 3  # of a logarithmic axis
 MAX_DRAWN_MARGIN = 1e9  # larger margins are drawn at this height
 WIDTH_INCHES, ROW_INCHES, PANEL_INCHES, REST_INCHES = 4.6, 0.21, 0.95, 0.62
 SVG = "{http://www.w3.org/2000/svg}"
@@ -64,6 +65,10 @@ def _margin(row: Row) -> float:
     return row.margin or 0.0
 
 
+def _largest_step(row: Row) -> float:
+    return max(row.steps or (0.0,))
+
+
 def margins(report: Report) -> list[Margins]:
     """Return the margins of each dtype and kind that has any."""
     numeric = [row for row in report.rows if row.margin is not None]
@@ -76,10 +81,10 @@ def margins(report: Report) -> list[Margins]:
 
 
 def longest_worst(report: Report) -> list[Row]:
-    """Return for each kind the row with the largest margin, among rows with margins of at least MIN_STEPS steps."""
+    """Return for each kind the row with the largest margin of a step, among rows of at least MIN_STEPS steps."""
     long = [row for row in report.rows if len(row.steps or ()) >= MIN_STEPS]
     kinds = order.kinds(report.rows)
-    found = (max((row for row in long if row.kind == kind), key=_margin, default=None) for kind in kinds)
+    found = (max((row for row in long if row.kind == kind), key=_largest_step, default=None) for kind in kinds)
     return [row for row in found if row is not None]
 
 
@@ -133,6 +138,7 @@ def steps_picture(rows: Sequence[Row], prefix: str) -> str:
                 axes.yaxis.set_major_formatter(PercentFormatter(1))
             else:
                 axes.set_yscale("symlog", linthresh=1)
+                axes.yaxis.get_major_locator().set_params(numticks=MAX_TICKS)
             axes.set_title(f"{row.kind} {row.dtype}", loc="left", fontsize=9)
             axes.spines[["top", "right"]].set_visible(False)
         axes.set_xlabel("time step")

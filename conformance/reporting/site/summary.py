@@ -10,11 +10,13 @@ from conformance.reporting.changes import Change, Comparison
 from conformance.reporting.reading import WORDS, Report
 from conformance.reporting.report import counted
 from conformance.reporting.severity import grossest_first
+from conformance.reporting.shares import Shares
 from conformance.reporting.site.matrix import MARKS, Area, matrix
 
 MAX_LISTED = 20  # requirements under one heading, so that a step summary stays readable
 MAX_TEXT_CHARACTERS = 400
 LABEL = "rnn-conformance"
+COLORS = ((1.0, "brightgreen"), (0.95, "yellowgreen"), (0.8, "yellow"), (0.0, "orange"))  # from this share on
 
 
 def markdown(reports: Sequence[Report], comparisons: Sequence[Comparison] = ()) -> Iterator[str]:
@@ -23,37 +25,56 @@ def markdown(reports: Sequence[Report], comparisons: Sequence[Comparison] = ()) 
     yield ""
     for report in reports:
         mark = MARKS["passed" if report.conformant else "failed" if report.failing else "blocked"]
-        yield f"- {mark} **{_safe(report.name)}** ({_safe(report.version)}) {report.verdict}. {_safe(report.run)}."
+        said = "; ".join(f"{name}: {shares.sentence}" for name, shares in report.shares.items())
+        yield (
+            f"- {mark} **{_safe(report.name)}** ({_safe(report.version)}) {report.verdict}. {_safe(said)}. "
+            f"{_safe(report.run)}."
+        )
     for comparison in comparisons:
         yield from _changes(comparison)
     areas = matrix(reports)
+    several = len({area.specification for area in areas})
     yield from ("", "## By area", "", f"| area | {' | '.join(_safe(r.name) for r in reports)} |")
     yield "| --- |" + " --- |" * len(reports)
     for area in areas:
         cells = (_counts(area, column) for column in range(len(reports)))
-        yield f"| {_safe(area.name)} | {' | '.join(cells)} |"
+        title = area.name if several < 2 else f"{area.specification}: {area.name}"
+        yield f"| {_safe(title)} | {' | '.join(cells)} |"
     for status, title in (("failed", "Failed"), ("known_failure", "Known failures")):
         for report in reports:
             yield from _requirements(report, status, title)
 
 
 def badge(reports: Sequence[Report]) -> dict[str, object]:
-    """Return the object of shields' endpoint badge: the verdict, or the number of backends that conform."""
-    conform = sum(report.conformant for report in reports)
-    known = sum(len(report.known) for report in reports)
-    failed = sum(len(report.failing) for report in reports)
-    if conform == len(reports):
-        message = "conforms" if len(reports) == 1 else f"{len(reports)} backends conform"
-    elif len(reports) > 1:
-        message = f"{conform} of {len(reports)} backends conform"
+    """Return the object of shields' endpoint badge: the fulfilled share of the claimed statements.
+
+    For several backends it has the least and the largest share of each specification. The least share decides the
+    colour; a failure that no file of known failures lists is red, a run that is not complete grey.
+    """
+    spoken = list(dict.fromkeys(name for report in reports for name in report.shares))
+    parts = [f"{name}: {_shares_text([r.shares[name] for r in reports if name in r.shares])}" for name in spoken]
+    message = "; ".join(parts) or "nothing was run"
+    if len(reports) > 1:
+        message = f"{len(reports)} backends, {message}"
+    if not all(report.complete for report in reports):
+        message, color = f"{message}, incomplete", "lightgrey"
+    elif any(report.failing for report in reports):
+        color = "red"
     else:
-        message = f"{counted(failed, 'requirement')} failed" if failed else "incomplete"
-    if conform == len(reports):
-        message += f", {counted(known, 'known failure')}" if known else ""
-        color = "green" if known else "brightgreen"
-    else:
-        color = "red" if failed else "orange"
+        part = min((_part(shares) for report in reports for shares in report.shares.values()), default=0.0)
+        color = next(color for least, color in COLORS if part >= least)
     return {"schemaVersion": 1, "label": LABEL, "message": message, "color": color}
+
+
+def _shares_text(shares: Sequence[Shares]) -> str:
+    if len(shares) == 1:
+        return shares[0].text
+    least, most = min(shares, key=_part), max(shares, key=_part)
+    return most.percent if least.percent == most.percent else f"{least.percent} to {most.percent}"
+
+
+def _part(shares: Shares) -> float:
+    return shares.fulfilled / shares.claimed if shares.claimed else 0.0
 
 
 def _counts(area: Area, column: int) -> str:
