@@ -20,6 +20,7 @@ from conformance.cases import command as cases
 from conformance.dumps import command as dumps
 from conformance.engine.specification import Specification
 from conformance.reporting import baseline, history
+from conformance.reporting.issue import command as issue
 from conformance.reporting.site import command
 from conformance.runs import shards
 from conformance.specifications.torch_nn import TORCH_NN
@@ -86,6 +87,7 @@ def main() -> None:
     requirements.set_defaults(run=print_requirements)
     command.add_to(commands)
     baseline.add_to(commands)
+    issue.add_to(commands)
     history.add_to(commands)
     shards.add_to(commands)
     cases.add_to(commands, TORCH_NN.catalogue, {"onnx": operator_vectors})

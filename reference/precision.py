@@ -111,7 +111,9 @@ def _deviation(result: Operand | None, expected: np.ndarray) -> np.ndarray:
     if not isinstance(result, Disturbed):
         return np.zeros_like(expected)
     off = result.values - expected
-    return np.sqrt(np.mean(off * off, axis=0))
+    spread = np.sqrt(np.mean(off * off, axis=0))
+    vanished = spread == 0  # so do squares below 1e-308, of a number that float32 rounds to 0, say
+    return np.where(vanished, np.max(np.abs(off), axis=0), spread) if np.any(vanished) else spread
 
 
 class _Noise:

@@ -47,6 +47,7 @@ MARKERS = {
     "test_interrupt": "fast",
     "test_interrupted_runs": "slow",
     "test_isolation": "slow",
+    "test_issue": "slow torch",
     "test_items": "fast",
     "test_large_calls": "",
     "test_jax_ways": "",

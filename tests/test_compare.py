@@ -99,6 +99,15 @@ def test_the_tolerance_is_the_same_in_every_run():
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
+def test_a_number_whose_square_vanishes_has_a_spread():
+    """float32 rounds 1e-214 to 0, so that 0 is right; an exact 0 has no spread all the same."""
+    x, f32 = np.array([1e-214, 0.0, 1.0]), ARITHMETICS["float32"]
+    (spread,) = spreads(lambda x: [x * x[-1]], [x], [x], f32)
+    assert spread[0] > 0
+    assert (spread[1], allowed(spread, f32)[1]) == (0, 0)
+    assert allowed(spread, f32)[0] > x[0]
+
+
 def test_an_operation_that_is_not_disturbed_is_an_error():
     noisy = Disturbed.replicate(np.ones(3), 8, ARITHMETICS["float32"], lambda shape: np.zeros(shape))
     for operation in (np.exp, np.sort, np.sum):

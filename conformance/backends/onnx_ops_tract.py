@@ -5,11 +5,33 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import onnx
 import tract
+from onnx import helper, numpy_helper
 
 from conformance.onnx.features import INPUTS, OnnxFeatures
 from conformance.onnx.runtime import OnnxRuntime
+
+
+def with_states(model):
+    """Return the model with zeros for the initial states that its LSTM nodes omit."""
+    loaded = onnx.load_model_from_string(model)
+    graph = loaded.graph
+    samples = graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    for k, node in enumerate(node for node in graph.node if node.op_type == "LSTM"):
+        given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        directions = 2 if given.get("direction", b"forward") == b"bidirectional" else 1
+        zeros = np.zeros((directions, samples, given["hidden_size"]), np.float32)
+        names = [*node.input, *[""] * (7 - len(node.input))]
+        missing = [place for place in (5, 6) if not names[place]]
+        for place in missing:
+            names[place] = f"zeros_{k}_{place}"
+            graph.initializer.append(numpy_helper.from_array(zeros, names[place]))
+        if missing:
+            del node.input[:]
+            node.input.extend(names)
+    return loaded.SerializeToString()
 
 
 class OnnxOpsTract(OnnxRuntime):
@@ -17,6 +39,7 @@ class OnnxOpsTract(OnnxRuntime):
 
     A free number of samples ends the process (docs/findings.md), so the shapes are fixed. tract refuses sequence_lens
     as an input, and layout=1 with two directions. It ignores direction=reverse, clip, input_forget and activations.
+    Its LSTM without initial states takes one sample alone: the adapter gives it zeros.
     """
 
     name, version = "onnx-ops-tract", f"tract {tract.version()}"
@@ -49,7 +72,7 @@ outputs = dict(zip(outputs, (a.to_numpy() for a in runnable.run(list(inputs.valu
     def prepare(self, model):
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "model.onnx"
-            file.write_bytes(model)
+            file.write_bytes(with_states(model))
             loaded = tract.onnx().load(file)
         inputs = [loaded.input_name(k) for k in range(loaded.input_count())]
         # The model's own names: tract calls all outputs Y.

@@ -18,6 +18,9 @@ GATE_ORDERS: dict[str, Mapping[str, str]] = {
     "cudnn": {"lstm": "ifgo", "gru": "rzn"},
     "onednn": {"lstm": "ifgo", "gru": "zrn"},
     "paddle": {"lstm": "ifgo", "gru": "rzn"},
+    "thinc": {"lstm": "fiog"},
+    "haiku": {"lstm": "igfo"},
+    "brainstate": {"lstm": "igfo"},
 }
 """The gates' letters by layout and kind, in the order of their blocks. Kinds of one gate are left out."""
 

@@ -97,14 +97,19 @@ class Judge:
 
     def _status(self, job: Job, verdict: Verdict, asked: bool, known: KnownFailure | None) -> tuple[Status, str]:
         """Return the status and the message."""
+        elsewhere = (
+            f"{verdict.elsewhere} of {verdict.examples} calls are wrong in more than this requirement speaks of: "
+            "another one decides"
+        )
+        if verdict.passed and verdict.elsewhere and known is not None:
+            return Status.KNOWN_FAILURE, f"{known.reason} ({known.issue})\n{elsewhere}"
         if verdict.passed and known is not None and not known.varies:
             why = f"known failure {known} passes now: take the entry out of the file ({known.issue})"
             return Status.FAILED, why
         if verdict.passed and verdict.excused:
             return _explained(verdict)
         if verdict.passed and verdict.elsewhere:
-            counted = f"{verdict.elsewhere} of {verdict.examples} calls"
-            return Status.BLOCKED, f"{counted} are wrong in more than this requirement speaks of: another one decides"
+            return Status.BLOCKED, elsewhere
         if verdict.passed:
             return Status.PASSED, verdict.note
         message = self.writer.message(job, verdict)

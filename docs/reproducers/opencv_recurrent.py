@@ -1,4 +1,4 @@
-"""OpenCV's module dnn: reverse GRU and LSTM, sequence_lens of GRU, clip and input_forget of LSTM, states and outputs.
+"""OpenCV's module dnn: reverse GRU and LSTM, sequence_lens, clip and input_forget of LSTM, states and outputs.
 
 A reverse node is a forward one on x in reverse order, whose Y is in reverse order again; its final state is the one
 after the step 0. A sample of length 1 is a call of one step. The numbers of clip and input_forget are computed by
@@ -68,6 +68,10 @@ given = drawn("GRU")
 short = run("GRU", given | {"sequence_lens": np.array([1, 4], np.int32)})
 alone = run("GRU", {n: a[:1] if n == "X" else a for n, a in given.items()})
 compare("GRU, sequence_lens = [1, 4]: Y_h of the first sample", short["Y_h"][:, 0], alone["Y_h"][:, 0])
+given = drawn("LSTM")
+short = run("LSTM", given | {"sequence_lens": np.array([1, 4], np.int32)})
+alone = run("LSTM", {n: a[:1] if n == "X" else a for n, a in given.items()})
+compare("LSTM with states, sequence_lens = [1, 4]: Y_h of the first sample", short["Y_h"][:, 0], alone["Y_h"][:, 0])
 one = {"W": np.ones((1, 4, 1)), "R": np.zeros((1, 4, 1)), "B": np.zeros((1, 8)), "initial_h": np.zeros((1, 1, 1))}
 one = {n: a.astype(np.float32) for n, a in one.items()}
 half = one | {"X": np.full((1, 1, 1), 0.5, np.float32), "initial_c": np.full((1, 1, 1), 4, np.float32)}

@@ -1,4 +1,4 @@
-"""tract: direction=reverse is computed forward, and LSTM without initial states takes one sample alone.
+"""tract: direction=reverse is computed forward, RNN with Relu as with Tanh, and LSTM without states takes one sample.
 
 A reverse node is a forward one on x in reverse order, whose Y is in reverse order again. Needs numpy, onnx and tract.
 Exits with 1 while the faults are there. ``--abort`` shows that a free number of samples ends the process.
@@ -53,6 +53,11 @@ for operator in GATES:
     wrong += off > 1e-5
     print(f"{operator}, reverse: Y is off by {off:.2g}; from the forward one by "
           f"{float(np.max(np.abs(reverse['Y'] - run(operator, given)['Y']))):.2g}")  # fmt: skip
+given = drawn("RNN")
+relu, tanh = run("RNN", given, activations=["Relu"])["Y"], run("RNN", given)["Y"]
+wrong += np.array_equal(relu, tanh)
+same = "the same as with Tanh" if np.array_equal(relu, tanh) else "another one than with Tanh"
+print(f"RNN, activations = [Relu]: the largest Y is {relu.max():.3f}, {same}")
 for samples in (1, 2):
     given = {n: a for n, a in drawn("LSTM", N=samples).items() if not n.startswith("initial")}
     try:
