@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 from conformance.backends.oracle import OracleBackend
-from conformance.cases import CaseError, check, check_read_back, default_directory, load_case, load_cases, replay
+from conformance.cases import (
+    CaseError,
+    CaseHeader,
+    check,
+    check_read_back,
+    default_directory,
+    load_case,
+    load_cases,
+    replay,
+)
 from conformance.cases.coverage import NOT_CARRIED
 from conformance.cases.lint import lint
 from conformance.cases.load import case_of
@@ -370,5 +379,6 @@ def test_javascript_replays_them_from_their_json_alone(tmp_path):
 def test_the_file_of_a_case_is_found_where_it_lies():
     from conformance.specifications.torch_nn.suite.test_cases import path_of
 
-    assert path_of(CASES[NUMBERED[0]]) == f"cases/generated/{NUMBERED[0]}.json"
-    assert path_of(load_case(default_directory() / "rnn-10-20-2.json")) == "cases/rnn-10-20-2.json"
+    name = f"{NUMBERED[0]}.json"
+    assert path_of(CaseHeader.of(DIRECTORY / name)) == f"cases/generated/{name}"
+    assert path_of(CaseHeader.of(default_directory() / "rnn-10-20-2.json")) == "cases/rnn-10-20-2.json"
