@@ -16,7 +16,6 @@ from conformance.cases import (
     check,
     check_read_back,
     default_directory,
-    load_case,
     load_cases,
     replay,
 )
