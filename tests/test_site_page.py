@@ -175,7 +175,9 @@ def test_a_cell_is_green_only_if_everything_is_fulfilled():
 
 def test_the_first_screen_stays_small_with_many_backends():
     """Try forty-five backends; a third of them speaks a second specification."""
-    several = read_all(RESULTS)
+    several = [
+        replace(r, rows=tuple(row for row in r.rows if row.specification == "torch.nn")) for r in read_all(RESULTS)
+    ]
     many = [replace(one, name=f"{one.name}-{n}") for n in range(3) for one in several][:45]
     for place in range(0, len(many), 3):
         rows = many[place].rows
