@@ -150,9 +150,11 @@ def run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     path: Path = arguments.reproducer
     target = path.with_suffix(".md")
     try:
+        script = read(path)
+        if target == path:
+            raise NoIssue(f"{path} has the name of the text that would be written: end the script's in .py.")
         if target.exists() and not arguments.overwrite:
             raise NoIssue(f"{target} exists: move it, or give --overwrite to replace it.")
-        script = read(path)
         text = compose(script, observe(script, arguments.timeout))
         try:
             target.write_text(text, "utf-8")
