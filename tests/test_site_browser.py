@@ -105,7 +105,10 @@ def at(chromium, address, size, scheme):
 def settled(chromium):
     """Wait until the page shows the state of its address."""
     WebDriverWait(chromium, 10).until(
-        lambda _: chromium.execute_script("return !document.body || !document.body.hasAttribute('aria-busy')")
+        lambda _: chromium.execute_script(
+            "const { body } = document;"
+            "return !body || (!body.hasAttribute('aria-busy') && body.dataset.address === location.hash)"
+        )
     )
     return chromium
 

@@ -61,6 +61,7 @@ async function show() {
   const state = stateOf(location.hash);
   const name = Object.keys(VIEWS).find((one) => one in state);
   document.body.setAttribute("aria-busy", "true");
+  document.body.dataset.address = location.hash;
   try {
     if (name === undefined) {
       await showFront(state);
