@@ -203,6 +203,8 @@ def test_the_address_is_that_of_the_kind():
     assert (
         address("torch.nn.RNNCell, LSTMCell, GRUCell: Inputs", "torch.nn", "lstm") == f"{PAGES}/torch.nn.LSTMCell.html"
     )
+    noted = "torch.manual_seed; torch.nn.RNN, LSTM, GRU: note on U(-sqrt(k), sqrt(k))"
+    assert address(noted, "torch.nn", "lstm") == f"{PAGES}/torch.nn.LSTM.html", "there is no torch.LSTM"
     assert address("RNN, LSTM, GRU: clip", "onnx", "GRU") == "https://onnx.ai/onnx/operators/onnx__GRU.html"
 
 

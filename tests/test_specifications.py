@@ -125,6 +125,7 @@ def test_the_page_and_the_comparison_show_it(tmp_path):
     assert status == 0, printed
     data = "".join(path.read_text() for path in (tmp_path / "page" / "data").glob("*.js"))
     assert "SCALE-EQUATION" in data
+    assert '"kinds": ["scale"]' in data or '"kinds":["scale"]' in data
     assert "toy.scale" in (tmp_path / "page" / "index.html").read_text()
     assert "SCALE-EQUATION" in (tmp_path / "s.md").read_text()
     status, printed = python(tmp_path, "-m", "conformance", "compare", "report.json", "report.json")

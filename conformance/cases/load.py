@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -153,6 +153,8 @@ def compared(numbers, expect, program) -> tuple[str, ...]:
 
 # Reading
 
+Loaded = TypeVar("Loaded", "Case", "CaseHeader")
+
 
 def default_directory() -> Path:
     """Return ``_cases`` in an installed package, or ``cases`` beside the package in a checkout."""
@@ -168,13 +170,8 @@ def case_files(directory: Path) -> list[Path]:
 
 def load_cases(directory: Path | str | None = None) -> list[Case]:
     """Load the cases of a directory in the order of ``case_files``. Raises CaseError for the first broken file."""
-    own, files = directory is None, _files(directory)
-    cases: list[Case] = []
-    taken: dict[str, Path] = {}
-    for path in files:
-        cases.append(load_case(path, fits=own))
-        check_names(path, cases[-1], taken)
-    return cases
+    own, folder = directory is None, default_directory() if directory is None else Path(directory)
+    return _each(folder, lambda path: load_case(path, fits=own))
 
 
 def load_headers() -> list[CaseHeader]:
@@ -182,20 +179,20 @@ def load_headers() -> list[CaseHeader]:
 
     The rest of these files is taken to be sound: the project's tests check it, and it takes most of a start's time.
     """
-    headers: list[CaseHeader] = []
-    taken: dict[str, Path] = {}
-    for path in _files(None):
-        headers.append(CaseHeader.of(path))
-        check_names(path, headers[-1], taken)
-    return headers
+    return _each(default_directory(), CaseHeader.of)
 
 
-def _files(directory: Path | str | None) -> list[Path]:
-    folder = default_directory() if directory is None else Path(directory)
+def _each(folder: Path, load: Callable[[Path], Loaded]) -> list[Loaded]:
+    """Load every case file of a folder, and require that their names are the files' and differ."""
     files = case_files(folder)
     if not files:
         raise CaseError(f"{folder}: no case files here; name a folder of .json cases")
-    return files
+    found: list[Loaded] = []
+    taken: dict[str, Path] = {}
+    for path in files:
+        found.append(load(path))
+        check_names(path, found[-1], taken)
+    return found
 
 
 def check_names(path: Path, case: Case | CaseHeader, taken: dict[str, Path]) -> None:

@@ -6,6 +6,7 @@ import re
 
 from conformance import registry
 from conformance.reporting.issue.script import OWN, Reproducer
+from conformance.reporting.site.matrix import TORCH_PAGES, documented_at
 
 TRACKERS = {
     # The first in this order of the packages that a script imports is the one that the issue is for.
@@ -31,7 +32,7 @@ TRACKERS = {
     "jax": "jax-ml/jax",
 }
 """The repository on GitHub by the name of the package that is imported."""
-TORCH = "https://docs.pytorch.org/docs/stable"
+TORCH = TORCH_PAGES.removesuffix("/generated/")
 PAGES = (
     # A pattern of a source in the catalogues, and the address of its page.
     (r"torch\.amp", f"{TORCH}/amp.html"),
@@ -61,15 +62,10 @@ def address(source: str, specification: str, kind: str = "") -> str:
     for pattern, page in PAGES:
         if re.match(pattern, source):
             return page
-    operators = re.match(r"(?:ONNX: )?((?:RNN|LSTM|GRU)(?:, (?:RNN|LSTM|GRU))*)", source)
-    if operators and (specification == "onnx" or source.startswith("ONNX")):
-        names = operators[1].split(", ")
-        return f"https://onnx.ai/onnx/operators/onnx__{kind if kind in names else names[0]}.html"
-    if found := re.match(r"torch\.[\w.]+", source):
-        first = found[0].rstrip(".")
-        cell = "Cell" if first.endswith("Cell") else ""
-        mine = f"{kind.partition('_')[0].upper()}{cell}"
-        if kind and re.search(rf"\b{mine}\b", source.partition(":")[0]):
-            first = f"{first.rpartition('.')[0]}.{mine}"
-        return f"{TORCH}/generated/{first}.html"
-    return ""
+    of_operators = specification == "onnx" or source.startswith("ONNX")
+    if not (of_operators or source.startswith("torch.")):
+        return ""
+    pages = documented_at(source.removeprefix("ONNX: "), "onnx" if of_operators else specification)
+    mine = kind.partition("_")[0].upper()
+    own = (page for name, page in pages if mine and name.rpartition(".")[2] in (mine, f"{mine}Cell"))
+    return next(own, pages[0][1] if pages else "")
