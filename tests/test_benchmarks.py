@@ -65,6 +65,23 @@ def test_a_campaign_is_looked_at_until_it_made_enough(monkeypatch):
     assert "| 1,000,000 examples grow by less than 50 MiB |" in shown
 
 
+def test_a_campaign_replaces_the_rows_of_its_backend_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(main, "FILE", tmp_path / "performance.json")
+    monkeypatch.setattr(main, "PAGE", tmp_path / "performance.md")
+
+    def rows(backend, *milestones):
+        figures = {"seconds": 1.0, "examples_per_second": 1.0, "pytest_mib": 90.0, "failed": 0, "yardstick": 1.0}
+        return [{"backend": backend, "milestone": n, "examples": n + 1, "backend_mib": n / 10} | figures
+                for n in milestones]  # fmt: skip
+
+    committed = {"campaign": rows("a", 100, 200, 300) + rows("b", 500)}
+    main.keep(committed, "campaign", rows("a", 100, 900))
+    assert [(row["backend"], row["milestone"]) for row in committed["campaign"]] == [("b", 500), ("a", 100), ("a", 900)]
+    shown = main.PAGE.read_text()
+    assert "Campaigns of 2 right implementations, each in one process, all requirements in rounds: 1,402 ex" in shown
+    assert "pytest's process 0 MiB, backend's process 80 MiB, from 101 to 901 | the backend's process keeps" in shown
+
+
 def test_a_campaign_that_cannot_start_is_one_sentence():
     with pytest.raises(SystemExit, match="ended by itself after 0 examples: exit status 4"):
         campaign.growth("no-such-backend", 100)
