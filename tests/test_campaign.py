@@ -106,7 +106,7 @@ def test_killed_and_resumed_a_campaign_loses_nothing(tmp_path):
 
 
 def test_a_failure_with_an_infinite_margin_is_not_lost(tmp_path):
-    """Where no error is allowed, any error is infinitely many times as much; JSON has no such number."""
+    """JSON has no infinity, the ratio of an error to an allowed error of 0."""
     key = ["STATE-INITIAL", "rare", "gru", "float32", "torch.nn"]
     verdict = {"failure": "off by 0.2, allowed 0", "margin": float("inf"), "steps": [0.5, float("inf")]}
     found = {"judged": key, "examples": 1, "seconds": 0.1, "process": "p", "round": 1, "seed": 2, "verdict": verdict}
