@@ -36,9 +36,7 @@ def processor_of(options: Sequence[str]) -> tuple[float, dict[str, Any]]:
 def shards(count: int) -> dict[str, Any]:
     """Run quick of torch-cpu in ``count`` shards, one after the other; return their processor seconds."""
     of_a_shard = ["--backend", "torch-cpu", "--hypothesis-profile", "quick"]
-    taken = [
-        processor_of([*of_a_shard, "--shard", f"{number}/{count}"])[0] for number in range(1, count + 1)
-    ]
+    taken = [processor_of([*of_a_shard, "--shard", f"{number}/{count}"])[0] for number in range(1, count + 1)]
     return {"shards": count, "longest": max(taken), "processor": sum(taken)}
 
 

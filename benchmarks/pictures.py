@@ -14,7 +14,13 @@ def draw(data: dict[str, Rows], folder: Path) -> None:
     import matplotlib
 
     matplotlib.use("svg")
-    matplotlib.rcParams |= {"svg.hashsalt": "performance", "svg.fonttype": "none", "axes.grid": True, "grid.alpha": 0.3, "font.size": 9}
+    matplotlib.rcParams |= {
+        "svg.hashsalt": "performance",
+        "svg.fonttype": "none",
+        "axes.grid": True,
+        "grid.alpha": 0.3,
+        "font.size": 9,
+    }
     folder.mkdir(exist_ok=True)
     for section, picture in PICTURES.items():
         if rows := data.get(section):
