@@ -1,9 +1,10 @@
 """``python -m benchmarks``: measure the suite's cost into docs/performance.json and .md; ``--check`` compares.
 
 Sections: runs (time to a verdict in quick and standard), imports, oracle, growth, examples, backends, shards, redis,
-faults, peers, campaign (of ``--examples``, an hour for a million). The named sections are measured, the others keep
-their figures. A yardstick, the milliseconds of a fixed piece of NumPy's work, is measured together with every figure.
-``--check`` measures again, prints what takes more yardsticks than before, and exits with 1 if there is anything.
+adapters, faults, peers, campaign (of ``--examples``, an hour for a million). The named sections are measured, the
+others keep their figures. A yardstick, the milliseconds of a fixed piece of NumPy's work, is measured together with
+every figure. ``--check`` measures again, prints what takes more yardsticks than before, and exits with 1 if there is
+anything.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import campaign, farm, faults, layers, peers, runs
+from benchmarks import adapters, campaign, farm, faults, layers, peers, runs
 from benchmarks.page import page
 from benchmarks.pictures import draw
 
@@ -23,7 +24,7 @@ FILE, PAGE, PICTURES = DOCS / "performance.json", DOCS / "performance.md", DOCS 
 SLOWER = 1.5  # times as many yardsticks: smaller factors are noise on a busy machine
 
 
-OF_A_FARM = {
+SEVERAL = {
     "examples": (farm.examples, (6, 25, 100, 400)),
     "backends": (
         farm.backends,
@@ -31,6 +32,7 @@ OF_A_FARM = {
     ),
     "shards": (farm.shards, (1, 2, 4, 8)),
     "redis": (farm.redis, (1, 10, 50)),
+    "adapters": (adapters.quick, ("Right", "Wrong")),
 }
 """Sections of several runs: what measures one, and what it is asked for."""
 
@@ -49,8 +51,8 @@ def measured(section: str, args: argparse.Namespace) -> list[dict[str, Any]]:
     if section == "growth":
         asked = [(k, a, v) for k in ("lstm", "gru") for a, values in layers.AXES.items() for v in values]
         return [timed(lambda k=k, a=a, v=v: layers.growth(k, a, v), f"{k} {a}={v}") for k, a, v in asked]
-    if section in OF_A_FARM:
-        measure, asked = OF_A_FARM[section]
+    if section in SEVERAL:
+        measure, asked = SEVERAL[section]
         return [timed(lambda one=one: measure(one), f"{section}: {one}") for one in asked]
     if section == "campaign":
         return several(lambda: campaign.growth("reference", args.examples), f"a campaign of {args.examples:,} examples")
@@ -84,7 +86,7 @@ def rounded(value: Any) -> Any:
 
 # The fields that identify a row, and the figures to compare.
 WHAT = ("peer", "backend", "profile", "processes", "kind", "axis", "value", "T", "N", "hidden_size", "milestone",
-        "shards", "clients")  # fmt: skip
+        "shards", "clients", "adapter")  # fmt: skip
 WHOLE = ("campaign", "examples")  # sections whose rows belong together
 COMPARED = ("wall", "oracle forward", "oracle gradient", "oracle", "tolerance")
 
@@ -117,7 +119,7 @@ def keep(committed: dict[str, list], section: str, rows: list[dict[str, Any]]) -
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
-    names = ("runs", "imports", "oracle", "growth", *OF_A_FARM, "faults", "peers", "campaign")
+    names = ("runs", "imports", "oracle", "growth", *SEVERAL, "faults", "peers", "campaign")
     parser.add_argument("sections", nargs="*", choices=[*names, []], default=[], help="what to measure (default: all)")
     parser.add_argument("--backend", action="append", help="of runs (default: torch-cpu and onnxruntime)")
     parser.add_argument("--profile", action="append", choices=["smoke", "quick", "standard"])
