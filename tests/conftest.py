@@ -29,6 +29,7 @@ MARKERS = {
     "test_conditions": "fast",
     "test_database": "slow redis",
     "test_diagnosis": "slow torch",
+    "test_dialects": "slow torch",
     "test_discrimination": "",
     "test_exec_features": "slow",
     "test_last_output": "slow",

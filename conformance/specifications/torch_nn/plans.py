@@ -23,6 +23,7 @@ from conformance.specifications.torch_nn.calls import (
     LayerCall,
 )
 from reference.config import numpy_dtype
+from reference.dialects import is_inverted
 from reference.parameters import GATES, parameter_shapes
 
 # The ways to fill arrays. Shrinking ends at the first: halves and quarters, easy to read.
@@ -263,6 +264,11 @@ WITNESSES: dict[tuple[str, str], list[tuple[str, dict[str, str]]]] = {
 }
 
 
+def _open(kind: str, gate: str, how: str) -> float:
+    """Return the bias that makes a gate 1 (+) or 0 (-) as PyTorch's equation has it."""
+    return OPEN if (how == "+") != is_inverted(kind, gate) else -OPEN
+
+
 def isolating(call: LayerCall, gate: str, held: Mapping[str, str] = MappingProxyType({})) -> dict[str, np.ndarray]:
     """Return the call's parameters with all gates but one held, those in ``held`` as it says."""
     place = call.config.kind, gate
@@ -300,7 +306,7 @@ def _hold(call: LayerCall, held: dict[str, str]) -> dict[str, np.ndarray]:
         if how in ("u", "u+"):
             parameters["weight_hh_l0"][rows] = np.eye(call.config.hidden_size)
         elif how != "0":
-            parameters["bias_ih_l0"][rows] = OPEN if how == "+" else -OPEN
+            parameters["bias_ih_l0"][rows] = _open(call.config.kind, gate, how)
     return parameters
 
 
@@ -337,7 +343,7 @@ def _showing(call: LayerCall) -> dict[str, np.ndarray]:
         elif name.startswith("bias_ih"):
             value[start : start + H] = 0.5
             for gate, how in WITHOUT_MEMORY.get(config.kind, {}).items():
-                value[gates.index(gate) * H : (gates.index(gate) + 1) * H] = OPEN if how == "+" else -OPEN
+                value[gates.index(gate) * H : (gates.index(gate) + 1) * H] = _open(config.kind, gate, how)
         elif name.startswith("weight_hr"):
             np.fill_diagonal(value, 1)
     return parameters
@@ -362,7 +368,7 @@ def _awake(call: LayerCall) -> dict[str, np.ndarray]:
         if name.startswith("bias_ih"):
             for gate, more in FAR_FROM_ZERO[call.config.kind].items():
                 start = gates.index(gate) * H
-                value[start : start + H] += value.dtype.type(more)
+                value[start : start + H] += value.dtype.type(-more if is_inverted(call.config.kind, gate) else more)
         elif name.startswith("weight_hr"):
             parameters[name] = np.abs(value)
     return parameters
