@@ -38,6 +38,7 @@ MARKERS = {
     "test_explain_nodes": "onnx",
     "test_faults": "fast",
     "test_figures": "",
+    "test_findings": "fast",
     "test_function": "slow",
     "test_gate": "slow",
     "test_gradients": "torch",

@@ -232,7 +232,7 @@ def findings_data(findings: Findings, links: Links) -> dict[str, Any]:
         one.slug: {
             "title": one.title,
             "text": one.text,
-            "document": one.document,
+            "document": [one.document.name, links.to_file(one.document)],
             "scripts": [[path.name, links.to_file(path)] for path in one.scripts],
         }
         for one in findings.every
