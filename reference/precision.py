@@ -60,6 +60,8 @@ class Arithmetic:
     """What has one quantization grid: "matrix" for each weight matrix, "row" for each of its rows; empty without."""
 
 
+DRAWN = 524287  # random errors; a prime number, so that each replica of a large array has others
+LARGE_WEIGHT = 1 << 14  # elements of a weight that is read once for all replicas, because reading it takes long
 DATA_STEPS, WEIGHT_STEPS = 127, 254  # of a quantization grid
 MOST_QUANTIZED = 1 << 24  # numbers in the quantized replicas of one weight: replicas share them where these are more
 
@@ -110,30 +112,57 @@ def spreads(
 def _deviation(result: Operand | None, expected: np.ndarray) -> np.ndarray:
     if not isinstance(result, Disturbed):
         return np.zeros_like(expected)
-    off = result.values - expected
-    spread = np.sqrt(np.mean(off * off, axis=0))
-    vanished = spread == 0  # so do squares below 1e-308, of a number that float32 rounds to 0, say
-    return np.where(vanished, np.max(np.abs(off), axis=0), spread) if np.any(vanished) else spread
+    squares = result.values - expected
+    squares *= squares
+    spread = np.sqrt(np.add.reduce(squares) / len(squares))
+    if spread.all():
+        return spread
+    # Squares below 1e-308 vanish, of a number that float32 rounds to 0, say.
+    return np.where(spread == 0, np.max(np.abs(result.values - expected), axis=0), spread)
 
 
 class _Noise:
     """Normal numbers of deviation u, drawn once and read in order, the same in every run; and cached norms."""
 
     def __init__(self, u: float) -> None:
-        self._u, self._drawn = u, _drawn(u)
+        self._drawn = _drawn(u)
         self._at = self._passes = 0
         self._norms: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._weights: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
-    def __call__(self, shape: tuple[int, ...]) -> np.ndarray:
-        size = math.prod(shape)
-        if size > self._drawn.size - self._at:  # start again elsewhere, so that errors do not repeat at the same place
-            self._passes += 1
-            self._at = self._passes * 7919 % 4099
-            if size > self._drawn.size - self._at:
-                return np.random.Generator(np.random.SFC64(self._passes)).standard_normal(shape) * self._u
-        start, self._at = self._at, self._at + size
-        return self._drawn[start : start + size].reshape(shape)
+    def __call__(self, like: np.ndarray) -> np.ndarray:
+        """Return the next numbers, in the shape of an array."""
+        start = self._at
+        end = self._at = start + like.size
+        if end > DRAWN:
+            return self._again(like)
+        return self._drawn[start:end].reshape(like.shape)
+
+    def scale(self, size: np.ndarray) -> np.ndarray:
+        """Multiply an array by the next numbers, in place where it is contiguous; return it."""
+        if size.size <= DRAWN:
+            size *= self(size)
+            return size
+        size = np.ascontiguousarray(size)
+        flat, start = size.reshape(-1), 0
+        while start < flat.size:
+            drawn = self._drawn[self._at % DRAWN :][: flat.size - start]
+            flat[start : start + drawn.size] *= drawn
+            start, self._at = start + drawn.size, self._at % DRAWN + drawn.size
+        return size
+
+    def _again(self, like: np.ndarray) -> np.ndarray:
+        """Start again elsewhere, so that errors do not repeat at the same place.
+
+        In an array of more than DRAWN elements they repeat; DRAWN is prime, so that each replica has others.
+        """
+        self._passes += 1
+        start = self._passes * 7919 % 4099
+        self._at = start + like.size
+        if self._at > DRAWN:
+            self._at = DRAWN
+            return np.resize(np.roll(self._drawn, -start), like.shape)
+        return self._drawn[start : self._at].reshape(like.shape)
 
     def norms(self, weight: np.ndarray) -> np.ndarray:
         """Return the norms of a weight's columns, cached because a recurrence needs them at every step."""
@@ -183,7 +212,7 @@ def _on_grid(values: np.ndarray, step: np.ndarray, shift: np.ndarray) -> np.ndar
 
 @cache
 def _drawn(u: float) -> np.ndarray:
-    return np.random.Generator(np.random.SFC64(20111)).standard_normal(1 << 19) * u
+    return np.random.Generator(np.random.SFC64(20111)).standard_normal(DRAWN) * u
 
 
 class Disturbed:
@@ -222,25 +251,33 @@ class Disturbed:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> Disturbed:
-        key = key if isinstance(key, tuple) else (key,)
-        return self._exact(self.values[key if key[0] is Ellipsis else (slice(None), *key)])
+        if type(key) is not tuple:
+            key = (slice(None), key)
+        elif key[0] is not Ellipsis:
+            key = (slice(None), *key)
+        return Disturbed(self.values[key], self.arithmetic, self._noise, self.terms)
 
     def _exact(self, values: np.ndarray, terms: int | None = None) -> Disturbed:
         return Disturbed(values, self.arithmetic, self._noise, self.terms if terms is None else terms)
 
     def _relative(self, values: np.ndarray) -> Disturbed:
         """Add an error of u relative to the result."""
-        error = self._noise(values.shape) * values
-        if self.arithmetic.least:
-            error += self._noise(values.shape) * (self.arithmetic.least / self.arithmetic.u)
+        arithmetic, noise = self.arithmetic, self._noise
+        error = noise(values) * values
+        if arithmetic.least:
+            error += noise(values) * (arithmetic.least / arithmetic.u)
         error += values
-        return Disturbed(error, self.arithmetic, self._noise)
+        return Disturbed(error, arithmetic, noise)
 
     def _absolute(self, values: np.ndarray, size: np.ndarray | float, terms: int = 1) -> Disturbed:
-        """Add an error of ``size`` in units of u, a number or an array that broadcasts to the result."""
-        error = self._noise(values.shape) * size
+        """Add an error of ``size`` in units of u: a number, or an array that nothing else uses, and broadcasts."""
+        noise = self._noise
+        if isinstance(size, np.ndarray) and size.shape == values.shape:
+            error = noise.scale(size)
+        else:
+            error = noise(values) * size
         error += values
-        return Disturbed(error, self.arithmetic, self._noise, terms)
+        return Disturbed(error, self.arithmetic, noise, terms)
 
     def _sized(self, size: np.ndarray, factor: float) -> np.ndarray:
         """Multiply ``size`` by ``factor`` in place and add the error of underflow, in units of u."""
@@ -251,29 +288,30 @@ class Disturbed:
 
     def _added(self, other: Operand) -> Disturbed:
         """Add, as part of a longer summation if one of the two is a product."""
-        terms = self.terms + (other.terms if isinstance(other, Disturbed) else 1)
-        summand = self._other(other)
-        values = self.values + summand
+        own = self.values
+        if isinstance(other, Disturbed):
+            terms, summand = self.terms + other.terms, self._other(other)
+        else:
+            terms, summand = self.terms + 1, other
+        values = own + summand
         if terms == 2:
             return self._relative(values)
-        largest = np.abs(values)
-        np.maximum(largest, np.abs(self.values), out=largest)
-        np.maximum(largest, np.abs(summand), out=largest)
+        largest, size = np.absolute(values), np.absolute(own)
+        np.maximum(largest, size, out=largest)
+        np.maximum(largest, np.absolute(summand), out=largest)
         return self._absolute(values, self._sized(largest, math.sqrt(terms)), terms)
 
     def _other(self, other: Operand) -> np.ndarray | float:
         """Return the other operand with axes aligned from the last, so that the axis of the replicas stays first."""
         if not isinstance(other, Disturbed):
             return other
-        if other.values.ndim < self.values.ndim:
-            gap = (1,) * (self.values.ndim - other.values.ndim)
-            return other.values.reshape(other.values.shape[0], *gap, *other.shape)
-        return other.values
+        values = other.values
+        missing = self.values.ndim - values.ndim
+        if missing > 0:
+            return values.reshape(values.shape[0], *(1,) * missing, *other.shape)
+        return values
 
-    def __add__(self, other: Operand) -> Disturbed:
-        return self._added(other)
-
-    __radd__ = __add__
+    __add__ = __radd__ = _added
 
     def __sub__(self, other: Operand) -> Disturbed:
         return self._relative(self.values - self._other(other))
@@ -287,8 +325,8 @@ class Disturbed:
     __rmul__ = __mul__
 
     def __truediv__(self, other: Operand) -> Disturbed:
-        if isinstance(other, int) and other == 2:
-            return self._exact(self.values / 2, 1)
+        if type(other) is int and other == 2:
+            return Disturbed(self.values * 0.5, self.arithmetic, self._noise)
         return self._relative(self.values / self._other(other))
 
     def __neg__(self) -> Disturbed:
@@ -314,6 +352,8 @@ class Disturbed:
     def _multiplied(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
         """Multiply, after quantization where the arithmetic has it."""
         if not self.arithmetic.grids:
+            if w.ndim == 2 and w.size > LARGE_WEIGHT:
+                return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[-1])
             return x @ w
         x, w = self._noise.quantized(x, w, self.arithmetic.grids)
         rows = x.reshape(-1, w.shape[0], math.prod(x.shape[1:-1]), x.shape[-1])  # replicas that share weights first
@@ -323,7 +363,7 @@ class Disturbed:
         if method != "__call__" or kwargs:
             return NotImplemented
         if ufunc is np.tanh:
-            return self._absolute(np.tanh(self.values), self.arithmetic.tanh_error)
+            return self._absolute(ufunc(self.values), self.arithmetic.tanh_error)
         if ufunc in (np.expm1, np.logaddexp):
             operands: list[Any] = [self._other(i) for i in inputs]
             values = ufunc(*operands)
