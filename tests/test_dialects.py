@@ -13,6 +13,7 @@ from conformance import Features, run
 from conformance.engine.profiles import Profile
 from conformance.reporting.reading import read
 from conformance.reporting.site.page import site
+from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.faults import BANK
 from conformance.specifications.torch_nn.faults.bank import dialect_faults, dialects_of
 from conformance.specifications.torch_nn.faults.changed import Speaking
@@ -21,7 +22,7 @@ from reference.dialects import FORGET_PLUS_ONE, RESET_BEFORE, UPDATE_INVERTED, s
 from reference.gradients import gradients
 from tests import scalar
 from tests.arithmetics import InArithmetic
-from tests.harness import failures
+from tests.harness import all_checks, failures, verdict_of, verdicts
 from tests.test_oracle import random_layer
 
 SMOKE = Profile("smoke without shrinking", 3, 0)
@@ -122,58 +123,77 @@ def claiming(claimed, spoken, **more):
     return Speaking(spoken, kinds=kind, dtypes=("float32",), dialects=claimed, **more)
 
 
-@pytest.mark.parametrize("arithmetic", ["float32", "coarse"])
+HEAVY = ("LARGE", "LONG", "WIDE")  # in the requirements whose calls take most of the time
+
+
+def checks_in(*areas):
+    """Return the checks of areas, without those of large calls."""
+    mine = [check for check in all_checks() if check.entry.area in areas]
+    return [check for check in mine if not any(word in check.requirement for word in HEAVY)]
+
+
 @pytest.mark.parametrize("spoken", SPOKEN, ids=words)
-def test_right_layers_in_other_arithmetics_conform(spoken, arithmetic):
-    backend = claiming(spoken, spoken, cell_gradients=True, parameters_set=True, masks=True)
-    backend.features = InArithmetic(backend, arithmetic).features
-    assert failures(InArithmetic(backend, arithmetic), SMOKE) == {}
+def test_right_layers_in_another_arithmetic_conform(spoken):
+    backend = InArithmetic(claiming(spoken, spoken), "float32")
+    assert failures(backend, SMOKE, checks_in("numerics", "lengths", "cells", "gradients")) == {}
 
 
 @pytest.mark.parametrize("spoken", SPOKEN, ids=words)
 def test_every_law_that_opens_gates_knows_the_dialect(spoken):
     """The laws of dropout and of single gates hold gates open or closed, which an inverted gate turns round."""
     backend = claiming(spoken, spoken, dropout=True)
-    assert failures(backend, SMOKE) == {}
+    assert failures(backend, SMOKE, checks_in("dropout", "parameters", "numerics")) == {}
+
+
+def explained(backend, kind, requirement=""):
+    """Return the verdict of a requirement, the kind's equation by default, with its diagnosis."""
+    (check,) = TORCH_NN.checks_of(requirement or f"{kind.upper()}-EQUATION")
+    return verdict_of(check, backend, kind)
 
 
 @pytest.mark.parametrize("spoken", SPOKEN, ids=words)
 def test_pytorchs_own_equation_fails_under_the_claim_and_is_named(spoken):
-    report = run(claiming(spoken, {}), profile="quick", isolation="none")
     ((kind, names),) = spoken.items()
-    numeric = [finding for finding in report.failures if finding.diagnosis]
-    assert [finding.diagnosis[0]["fault"] for finding in numeric[:1]] == [f"{kind}-of-pytorch"]
-    assert f"PyTorch's own {kind.upper()}, where {' and '.join(names)} is claimed" in numeric[0].message
-    assert f"in place of PyTorch's formula: {kind.upper()} judged by {' and '.join(names)}: " in numeric[0].message
-    assert "claim dialects" not in numeric[0].message
+    verdict = explained(claiming(spoken, {}), kind)
+    assert not verdict.passed
+    assert verdict.diagnosis[0]["fault"] == f"{kind}-of-pytorch"
+    said = f"PyTorch's own {kind.upper()}, where {' and '.join(names)} is claimed"
+    assert verdict.diagnosis[0]["explanation"] == said
 
 
 @pytest.mark.parametrize("spoken", SPOKEN, ids=words)
-def test_a_dialect_without_the_claim_fails_and_the_message_proposes_it(spoken):
-    report = run(claiming({}, spoken), profile="quick", isolation="none")
+def test_a_dialect_without_the_claim_fails_and_the_diagnosis_proposes_it(spoken):
     ((kind, names),) = spoken.items()
+    verdict = explained(claiming({}, spoken), kind)
     value = f'"{names[0]}"' if len(names) == 1 else "(" + ", ".join(f'"{name}"' for name in names) + ")"
-    proposed = f'claim dialects={{"{kind}": {value}}} if the backend\'s own documentation has this equation'
-    assert any(proposed in finding.message for finding in report.failures), [f.message for f in report.failures]
+    proposed = f'(claim dialects={{"{kind}": {value}}} if the backend\'s own documentation has this equation)'
+    assert not verdict.passed
+    assert verdict.diagnosis[0]["explanation"].endswith(proposed)
 
 
-def test_a_fault_on_top_of_a_dialect_is_named():
+@pytest.mark.parametrize("id_", ["gru-gates-r-z", "initial-state-ignored", "gru-new-gate-hard"])
+def test_a_fault_on_top_of_a_dialect_is_named(id_):
     spoken = {"gru": (RESET_BEFORE, UPDATE_INVERTED)}
-    for id_ in ("gru-gates-r-z", "initial-state-ignored", "gru-new-gate-hard"):
-        inner = Speaking(spoken, kinds="gru")
-        wrong = BANK[id_].build()
-        wrong.inner, wrong.features = inner, Features(kinds="gru", dialects=spoken)
-        exchanged = wrong.exchanged
+    wrong = BANK[id_].build()
+    wrong.inner, wrong.features = Speaking(spoken, kinds="gru"), Features(kinds="gru", dialects=spoken)
+    exchanged = wrong.exchanged
 
-        def in_dialect(backwards=False, exchanged=exchanged):
-            stack = ExitStack()
-            stack.enter_context(exchanged(backwards))
-            stack.enter_context(speaking(spoken))
-            return stack
+    def in_dialect(backwards=False):
+        stack = ExitStack()
+        stack.enter_context(exchanged(backwards))
+        stack.enter_context(speaking(spoken))
+        return stack
 
-        wrong.exchanged = in_dialect
-        report = run(wrong, profile="quick", isolation="none")
-        assert report.failures[0].diagnosis[0]["fault"] == id_, report.failures[0].message
+    wrong.exchanged = in_dialect
+    requirement = BANK[id_].requirement
+    assert explained(wrong, "gru", requirement).diagnosis[0]["fault"] == id_
+
+
+def test_a_failure_says_by_which_equation_it_is_judged():
+    spoken = {"gru": (RESET_BEFORE,)}
+    report = run(claiming(spoken, {}, gradients=False, cells=False), profile="smoke", isolation="none", diagnosis="off")
+    said = f"in place of PyTorch's formula: GRU judged by {RESET_BEFORE}: {DIALECTS[RESET_BEFORE].equation} (source: "
+    assert any(said in finding.message for finding in report.failures)
 
 
 def test_layers_of_torch_conform_with_their_gradients():
@@ -181,9 +201,9 @@ def test_layers_of_torch_conform_with_their_gradients():
     from tests.dialect_layers import RIGHT
 
     for name, backend in RIGHT.items():
-        report = run(backend, profile="smoke", isolation="none")
-        assert report.conformant, report
-        assert any(f.requirement == "GRADIENT-EQUATION" and f.status == "passed" for f in report.findings), name
+        tried = [requirement for requirement, *_ in verdicts(backend, SMOKE, checks_in("gradients"))]
+        assert "GRADIENT-EQUATION" in tried, name
+        assert failures(backend, SMOKE, checks_in("numerics", "gradients")) == {}, name
 
 
 def test_cases_of_a_dialect_are_not_asked_and_the_run_says_so(tmp_path):

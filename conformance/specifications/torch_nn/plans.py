@@ -272,11 +272,6 @@ WITNESSES: dict[tuple[str, str], list[tuple[str, dict[str, str]]]] = {
 }
 
 
-def _open(kind: str, gate: str, how: str) -> float:
-    """Return the bias that makes a gate 1 (+) or 0 (-) as PyTorch's equation has it."""
-    return OPEN if (how == "+") != is_inverted(kind, gate) else -OPEN
-
-
 def isolating(call: LayerCall, gate: str, held: Mapping[str, str] = MappingProxyType({})) -> dict[str, np.ndarray]:
     """Return the call's parameters with all gates but one held, those in ``held`` as it says."""
     place = call.config.kind, gate
@@ -314,7 +309,7 @@ def _hold(call: LayerCall, held: dict[str, str]) -> dict[str, np.ndarray]:
         if how in ("u", "u+"):
             parameters["weight_hh_l0"][rows] = np.eye(call.config.hidden_size)
         elif how != "0":
-            parameters["bias_ih_l0"][rows] = _open(call.config.kind, gate, how)
+            parameters["bias_ih_l0"][rows] = OPEN if (how == "+") != is_inverted(call.config.kind, gate) else -OPEN
     return parameters
 
 
@@ -351,7 +346,8 @@ def _showing(call: LayerCall) -> dict[str, np.ndarray]:
         elif name.startswith("bias_ih"):
             value[start : start + H] = 0.5
             for gate, how in WITHOUT_MEMORY.get(config.kind, {}).items():
-                value[gates.index(gate) * H : (gates.index(gate) + 1) * H] = _open(config.kind, gate, how)
+                is_open = (how == "+") != is_inverted(config.kind, gate)
+                value[gates.index(gate) * H : (gates.index(gate) + 1) * H] = OPEN if is_open else -OPEN
         elif name.startswith("weight_hr"):
             np.fill_diagonal(value, 1)
     return parameters
