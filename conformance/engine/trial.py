@@ -12,6 +12,7 @@ from conformance.engine.compare import Failed, check_numbers, describe_shape_or_
 from conformance.engine.form import Arrays, Call, Element
 from conformance.engine.noise import Noise
 from conformance.engine.subject import Subject, changed, copied
+from reference.dialects import speaking
 from reference.precision import REPLICAS, REPLICAS_ON_FAILURE, SPREADS, allowed, spreads
 
 Results = Any  # a tuple of arrays in the order of the form's results, or a mapping from names to arrays
@@ -188,8 +189,13 @@ class Trial:
         if self._twin is not None:
             return self._twin.want
         arrays = [_as64(a) for a in self.form.array_arguments(self.call).values()]
-        with self.subject.clock("oracle"), np.errstate(all="ignore"):
+        with self.subject.clock("oracle"), np.errstate(all="ignore"), speaking(self.subject.dialects):
             return self._evaluated(*arrays)
+
+    def by_oracle(self, parameters: Mapping[str, np.ndarray], **arguments: Any) -> Results:
+        """Return the oracle's result for the call with other parameters and arguments, in the backend's dialects."""
+        with speaking(self.subject.dialects):
+            return self.form.oracle(self.call, parameters, **arguments)
 
     def _evaluated(self, *arrays: Any) -> Results:
         arguments = {**self.call.arguments, **dict(zip(self.form.arrays, arrays, strict=True))}
@@ -207,7 +213,8 @@ class Trial:
         arrays = [_as64(a) for a in self.form.array_arguments(self.call).values()]
 
         def function(*disturbed: Any) -> Sequence[Any]:
-            return list(self.named(self._evaluated(*disturbed)).values())
+            with speaking(self.subject.dialects):
+                return list(self.named(self._evaluated(*disturbed)).values())
 
         found = zip(want, spreads(function, arrays, list(want.values()), arithmetic, replicas), strict=True)
         return self.formed({name: None if s is None else allowed(s, arithmetic) for name, s in found})
