@@ -39,7 +39,7 @@ def keep(path: Path, folder: Path) -> list[Path]:
     """Put the reports of a file into a folder of results; return the written paths.
 
     A report of the same backend, version and catalogue is replaced. A newest report of another version or catalogue
-    goes into the history. Each file is there in full or as it was before, whatever ends the process. Raises BadReport
+    goes into the history. Each file is there in full or as it was before, even if the process ends. Raises BadReport
     if a file is no report, and OSError if one cannot be written.
     """
     found = read(path)
