@@ -153,10 +153,10 @@ def completed(title: str, fields: dict[str, str]) -> dict[str, str]:
     library = title.partition(":")[0]
     none = fields["Requirement"].startswith("None")
     told = re.search(r"[Ff]ound in `(\w+)`", " ".join(fields.values()))
-    where = "while the adapter was written; no requirement decides it" if none else "in the committed run of `standard`"
+    where = "by the author of the adapter; no requirement decides it" if none else "in the committed run of `standard`"
     said = list(statements(read(SCRIPTS / scripts[0]))) if "Documented" not in fields else []
     own = {
-        "Who is wrong": f"{library}, if the documentation is meant as it stands.",
+        "Who is wrong": f"{library}: it departs from the documented sentence.",
         "Documented": " ".join(said[:2]),
         "Backends": ", ".join(f"`{name}`" for name in backends_of(fields, scripts) or LIBRARIES.get(library, ())) + ".",
         "Found": f"in `{told[1]}`." if told else f"{where}.",
