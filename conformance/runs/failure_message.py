@@ -16,8 +16,8 @@ from conformance.diagnosis.words import sentences
 from conformance.engine.finding import Finding, Status
 from conformance.engine.text import printable
 from conformance.engine.verdict import Verdict
+from conformance.engine.whole_files import write_whole
 from conformance.runs.job import Job
-from conformance.runs.report_file import write_whole
 from conformance.version import __version__
 
 SUITE_FAILED = "the suite itself failed, which says nothing about the backend"
