@@ -50,7 +50,12 @@ PARTS = (
 """The fields of a page, in its order; after them come the outputs of the scripts."""
 FIELD = re.compile(r"^- \*\*(?P<name>[^*]+?)\.\*\* ", re.MULTILINE)
 SCRIPT = re.compile(r"reproducers/(?P<name>\w+\.(?:py|mjs))")
-WHY_NOT = {"torch_lstm_autocast.py": "the fault needs a processor for which oneDNN has no bfloat16."}
+SLOW = "a run took more than 270 s on a busy machine."
+WHY_NOT = {
+    "torch_lstm_autocast.py": "the fault needs a processor for which oneDNN has no bfloat16.",
+    "onnx_export_dynamo.py": SLOW,
+    "torch_compile_lstm_empty.py": SLOW,
+}
 NOT_RUN = "Not run here:"  # begins the reason why a page has no output of a script
 HEAD = """# Findings
 
