@@ -125,10 +125,10 @@ class Features:
     dialects: Mapping[str, str | Iterable[str]] = field(default_factory=dict)
     """The kinds that the backend computes by another documented equation, with its name, or with several that hold
     together: ``{"gru": "reset-before-product"}``. The names are those of ``reference.DIALECTS``. The suite judges these
-    kinds by that equation; the suite leaves out the cases, whose numbers follow PyTorch's equation."""
+    kinds by that equation; the cases, whose numbers are PyTorch's, are not asked of them."""
     dialect_sources: Mapping[str, str] = field(default_factory=dict)
-    """Where the backend's own documentation has the equation of ``dialects``, by kind. It is shown in place of the
-    dialect's general source."""
+    """By kind, where the backend's own documentation has the equation of ``dialects``: shown in place of the dialect's
+    general source."""
     by_kind: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The claims that differ for some kinds: ``{"gru": {"lengths": False}}``."""
 
@@ -209,7 +209,7 @@ class Features:
         ]
 
     def judged_by(self) -> dict[str, str]:
-        """Return by kind, for the kinds with a dialect, the equation that judges them, with its source."""
+        """Return a sentence for each kind with a dialect: the equation that judges the kind, and its source."""
         return judged_by(self.dialects, self.dialect_sources)
 
     def _plain_sizes(self, name: str) -> tuple[int, ...] | None:

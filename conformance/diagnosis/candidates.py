@@ -52,7 +52,7 @@ def known_faults(
 ) -> list[Any]:
     """Return the faults that touch a kind, common ones first.
 
-    A backend that is judged by ``dialects`` lacks the faults that these make right.
+    The faults that ``dialects`` make right are left out, and other dialects are added.
     """
     right = (
         {fault.id for fault in specification.faults(kind) if specification.claim_of(fault.id, kind)} if dialects else ()
