@@ -168,7 +168,7 @@ def beside(subject: Subject, candidate: Candidate) -> Subject:
 def disproves(probe: Probe, candidate: Candidate) -> bool:
     """Return whether a candidate is wrong on a call on which the backend is right, and not just as the backend is.
 
-    Both may write into the arguments, say.
+    Both may write into the arguments.
     """
     numbers = probe.numbers(candidate.build())
     like = probe.documented if alike(numbers, probe.documented) else probe.heard
