@@ -1,9 +1,9 @@
 """``python -m benchmarks``: measure the suite's cost into docs/performance.json and .md; ``--check`` compares.
 
-Sections: runs (time to a verdict in quick and standard), imports, oracle, growth, faults, peers, campaign (of
-``--examples``, an hour for a million). The named sections are measured, the others keep their figures. A yardstick, the
-milliseconds of a fixed piece of NumPy's work, is measured together with every figure. ``--check`` measures again,
-prints what takes more yardsticks than before, and exits with 1 if there is anything.
+Sections: runs (time to a verdict in quick and standard), imports, oracle, growth, examples, backends, shards, redis,
+faults, peers, campaign (of ``--examples``, an hour for a million). The named sections are measured, the others keep
+their figures. A yardstick, the milliseconds of a fixed piece of NumPy's work, is measured together with every figure.
+``--check`` measures again, prints what takes more yardsticks than before, and exits with 1 if there is anything.
 """
 
 from __future__ import annotations
@@ -14,12 +14,25 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import campaign, faults, layers, peers, runs
+from benchmarks import campaign, farm, faults, layers, peers, runs
 from benchmarks.page import page
+from benchmarks.pictures import draw
 
 DOCS = Path(__file__).parents[1] / "docs"
-FILE, PAGE = DOCS / "performance.json", DOCS / "performance.md"
+FILE, PAGE, PICTURES = DOCS / "performance.json", DOCS / "performance.md", DOCS / "performance"
 SLOWER = 1.5  # times as many yardsticks: smaller factors are noise on a busy machine
+
+
+OF_A_FARM = {
+    "examples": (farm.examples, (6, 25, 100, 400)),
+    "backends": (
+        farm.backends,
+        (["reference"], ["reference", "torch-cpu"], ["reference", "torch-cpu", "onnx-ops-ort"]),
+    ),
+    "shards": (farm.shards, (1, 2, 4, 8)),
+    "redis": (farm.redis, (1, 10, 50)),
+}
+"""Sections of several runs: what measures one, and what it is asked for."""
 
 
 def measured(section: str, args: argparse.Namespace) -> list[dict[str, Any]]:
@@ -36,6 +49,9 @@ def measured(section: str, args: argparse.Namespace) -> list[dict[str, Any]]:
     if section == "growth":
         asked = [(k, a, v) for k in ("lstm", "gru") for a, values in layers.AXES.items() for v in values]
         return [timed(lambda k=k, a=a, v=v: layers.growth(k, a, v), f"{k} {a}={v}") for k, a, v in asked]
+    if section in OF_A_FARM:
+        measure, asked = OF_A_FARM[section]
+        return [timed(lambda one=one: measure(one), f"{section}: {one}") for one in asked]
     if section == "campaign":
         return several(lambda: campaign.growth("reference", args.examples), f"a campaign of {args.examples:,} examples")
     if section == "faults":
@@ -67,7 +83,9 @@ def rounded(value: Any) -> Any:
 
 
 # The fields that identify a row, and the figures to compare.
-WHAT = ("peer", "backend", "profile", "processes", "kind", "axis", "value", "T", "N", "hidden_size", "milestone")
+WHAT = ("peer", "backend", "profile", "processes", "kind", "axis", "value", "T", "N", "hidden_size", "milestone",
+        "shards", "clients")  # fmt: skip
+WHOLE = ("campaign", "examples")  # sections whose rows belong together
 COMPARED = ("wall", "oracle forward", "oracle gradient", "oracle", "tolerance")
 
 
@@ -91,14 +109,15 @@ def keep(committed: dict[str, list], section: str, rows: list[dict[str, Any]]) -
     """Write the figures and the page, with these rows in place of the old rows that they measure again."""
     of = [tuple(row.get(n) for n in WHAT) for row in rows]
     kept = [r for r in committed.get(section, []) if tuple(r.get(n) for n in WHAT) not in of]
-    committed[section] = rows if section == "campaign" else kept + rows  # a campaign's rows belong together
+    committed[section] = rows if section in WHOLE else kept + rows
     FILE.write_text(json.dumps(committed, indent=1) + "\n", "utf-8")
     PAGE.write_text(page(committed), "utf-8")
+    draw(committed, PICTURES)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
-    names = ("runs", "imports", "oracle", "growth", "faults", "peers", "campaign")
+    names = ("runs", "imports", "oracle", "growth", *OF_A_FARM, "faults", "peers", "campaign")
     parser.add_argument("sections", nargs="*", choices=[*names, []], default=[], help="what to measure (default: all)")
     parser.add_argument("--backend", action="append", help="of runs (default: torch-cpu and onnxruntime)")
     parser.add_argument("--profile", action="append", choices=["smoke", "quick", "standard"])

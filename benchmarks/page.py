@@ -82,10 +82,62 @@ def of_oracle(rows):
 def of_growth(rows):
     yield "## How cost grows"
     yield ""
-    yield "Milliseconds of a forward pass of T 8, N 4, I 8, H 8, one layer, but for one size."
+    yield (
+        "Milliseconds of a forward pass of T 8, N 4, I 8, H 8, one layer, but for one size. `quick` has calls of "
+        "65,537 steps, of 65,537 samples and of 1,025 units; their tolerance is computed for a part of the call."
+    )
+    yield ""
+    yield "![Milliseconds of oracle and tolerance by T, N and hidden_size](performance/growth.svg)"
     yield ""
     yield from table(("kind", "size", "value", "oracle", "tolerance"),
         ([r["kind"], r["axis"], r["value"], r["oracle"], r["tolerance"]] for r in rows))  # fmt: skip
+
+
+def of_examples(rows):
+    yield "## More examples"
+    yield ""
+    yield "Seconds of processor for `reference`, GRU in float32, by the number of examples for each check."
+    yield ""
+    yield "![Seconds of processor by the number of examples](performance/examples.svg)"
+    yield ""
+    yield from table(("examples for each check", "examples in all", "processor s"),
+        ([r["examples"], r["made"], r["processor"]] for r in rows))  # fmt: skip
+
+
+def of_backends(rows):
+    yield "## Several backends in one run"
+    yield ""
+    yield "Seconds of processor for `quick`. The plans are drawn once for all backends of equal claims."
+    yield ""
+    yield from table(("backends", "processor s"), ([r["backend"], r["processor"]] for r in rows))
+
+
+def of_shards(rows):
+    yield "## Shards"
+    yield ""
+    yield (
+        "Seconds of processor for `quick` of torch-cpu in shards (`--shard K/N`), run one after the other. "
+        "The longest shard decides when the last of N machines is done. Each shard imports torch and collects tests."
+    )
+    yield ""
+    yield "![Seconds of processor of the longest shard and of all shards](performance/shards.svg)"
+    yield ""
+    yield from table(("shards", "longest, processor s", "all, processor s"),
+        ([r["shards"], r["longest"], r["processor"]] for r in rows))  # fmt: skip
+
+
+def of_redis(rows):
+    yield "## One Redis server"
+    yield ""
+    yield (
+        "Clients save and fetch examples of 400 bytes through Hypothesis's RedisExampleDatabase, 20 for each check, on "
+        "this machine. The clients take most of its processor; the microseconds of the server's own processor tell "
+        "what one server takes."
+    )
+    yield ""
+    names = ("saved a second", "us of the server, saved", "fetched a second", "us of the server, fetched")
+    yield from table(("clients", *names, "kept", "memory MiB"),
+        ([r["clients"], *(r[n] for n in names), r["kept"], r["memory_mib"]] for r in rows))  # fmt: skip
 
 
 def of_faults(rows):
@@ -185,5 +237,6 @@ WHY_FAULTS = "checks run in the order of prerequisites, not of the bank; drawing
 WHY_ORACLE = "with few units the time of a step is the overhead of NumPy's calls, about 1 us each"
 
 
-SECTIONS = {"runs": of_runs, "imports": of_imports, "oracle": of_oracle, "growth": of_growth, "faults": of_faults,
-            "peers": of_peers, "campaign": of_campaign}  # fmt: skip
+SECTIONS = {"runs": of_runs, "imports": of_imports, "oracle": of_oracle, "growth": of_growth,
+            "examples": of_examples, "backends": of_backends, "shards": of_shards, "redis": of_redis,
+            "faults": of_faults, "peers": of_peers, "campaign": of_campaign}  # fmt: skip

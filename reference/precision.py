@@ -26,10 +26,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, TypeAlias, Union
 
 import numpy as np
+
+from reference.rounding_errors import RoundingErrors, norm
 
 Operand: TypeAlias = Union["Disturbed", np.ndarray, float]
 
@@ -60,8 +61,7 @@ class Arithmetic:
     """What has one quantization grid: "matrix" for each weight matrix, "row" for each of its rows; empty without."""
 
 
-DATA_STEPS, WEIGHT_STEPS = 127, 254  # of a quantization grid
-MOST_QUANTIZED = 1 << 24  # numbers in the quantized replicas of one weight: replicas share them where these are more
+LARGE_WEIGHT = 1 << 14  # elements of a weight that is read once for all replicas, because reading it takes long
 
 # floor is the smallest normal number, so that a backend may flush subnormal numbers to zero. Only in float16 do
 # ordinary values reach the subnormal range; there each operation errs by the distance between subnormal numbers.
@@ -100,7 +100,7 @@ def spreads(
     that overflows in a replica has an infinite or NaN spread. Raises TypeError if ``function`` uses an operation that
     ``Disturbed`` does not implement.
     """
-    noise = _Noise(arithmetic.u)
+    noise = RoundingErrors(arithmetic.u)
     with np.errstate(all="ignore"):
         disturbed = [None if a is None else Disturbed.replicate(a, replicas, arithmetic, noise) for a in arrays]
         results = function(*disturbed)
@@ -110,80 +110,13 @@ def spreads(
 def _deviation(result: Operand | None, expected: np.ndarray) -> np.ndarray:
     if not isinstance(result, Disturbed):
         return np.zeros_like(expected)
-    off = result.values - expected
-    spread = np.sqrt(np.mean(off * off, axis=0))
-    vanished = spread == 0  # so do squares below 1e-308, of a number that float32 rounds to 0, say
-    return np.where(vanished, np.max(np.abs(off), axis=0), spread) if np.any(vanished) else spread
-
-
-class _Noise:
-    """Normal numbers of deviation u, drawn once and read in order, the same in every run; and cached norms."""
-
-    def __init__(self, u: float) -> None:
-        self._u, self._drawn = u, _drawn(u)
-        self._at = self._passes = 0
-        self._norms: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self._weights: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-
-    def __call__(self, shape: tuple[int, ...]) -> np.ndarray:
-        size = math.prod(shape)
-        if size > self._drawn.size - self._at:  # start again elsewhere, so that errors do not repeat at the same place
-            self._passes += 1
-            self._at = self._passes * 7919 % 4099
-            if size > self._drawn.size - self._at:
-                return np.random.Generator(np.random.SFC64(self._passes)).standard_normal(shape) * self._u
-        start, self._at = self._at, self._at + size
-        return self._drawn[start : start + size].reshape(shape)
-
-    def norms(self, weight: np.ndarray) -> np.ndarray:
-        """Return the norms of a weight's columns, cached because a recurrence needs them at every step."""
-        known = self._norms.get(id(weight))
-        if known is None:  # keep the weight, so that its id is not used again
-            known = self._norms[id(weight)] = weight, _norm(weight, -2)
-        return known[1]
-
-    def quantized(self, x: np.ndarray, w: np.ndarray, grids: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the data x (K, ..., n) and the weights w (n, m) or (K, n, m) on the grids of each replica."""
-        replicas = x.shape[0]
-        shifts = _drawn_shifts(replicas)
-        known = self._weights.get(id(w))
-        if known is None:
-            sets = replicas if replicas * w.size <= MOST_QUANTIZED or w.ndim > 2 else min(replicas, REPLICAS)
-            largest = np.max(np.abs(w), axis=-2 if grids == "row" else (-2, -1), keepdims=True, initial=0)
-            grid = _on_grid(w, 2 * largest / WEIGHT_STEPS, shifts[0, :sets, None, None])
-            known = self._weights[id(w)] = w, grid
-        axes, shift = tuple(range(1, x.ndim)), shifts[1].reshape(-1, *(1,) * (x.ndim - 1))
-        finite = x if np.isfinite(x).all() else np.where(np.isfinite(x), x, 0)
-        low, high = (f(finite, axis=axes, keepdims=True, initial=0) for f in (np.min, np.max))
-        grid = _on_grid(finite, (high - low) / DATA_STEPS, shift)
-        return (grid if finite is x else np.where(np.isfinite(x), grid, x)), known[1]
-
-
-@cache
-def _drawn_shifts(replicas: int) -> np.ndarray:
-    """Return each replica's shift of the grids of weights and of data, in steps: (2, K)."""
-    return np.random.Generator(np.random.SFC64(30103)).random((2, replicas))
-
-
-def _on_grid(values: np.ndarray, step: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Add the errors of rounding to multiples of ``step``, shifted by a part of it. 0 stays 0, as on every grid.
-
-    The errors are scaled so that their deviation is the largest error, half a step, as u is elsewhere.
-    """
-    grid = values / step + shift
-    np.rint(grid, out=grid)
-    grid -= shift
-    grid *= step
-    grid -= values
-    grid *= math.sqrt(3)
-    grid += values
-    np.copyto(grid, 0, where=values == 0)
-    return grid
-
-
-@cache
-def _drawn(u: float) -> np.ndarray:
-    return np.random.Generator(np.random.SFC64(20111)).standard_normal(1 << 19) * u
+    squares = result.values - expected
+    squares *= squares
+    spread = np.sqrt(np.add.reduce(squares) / len(squares))
+    if spread.all():
+        return spread
+    # Squares below 1e-308 vanish, of a number that float32 rounds to 0, say.
+    return np.where(spread == 0, np.max(np.abs(result.values - expected), axis=0), spread)
 
 
 class Disturbed:
@@ -196,12 +129,12 @@ class Disturbed:
 
     __slots__ = ("_noise", "arithmetic", "terms", "values")
 
-    def __init__(self, values: np.ndarray, arithmetic: Arithmetic, noise: _Noise, terms: int = 1) -> None:
+    def __init__(self, values: np.ndarray, arithmetic: Arithmetic, noise: RoundingErrors, terms: int = 1) -> None:
         self.values, self.arithmetic, self._noise = values, arithmetic, noise
         self.terms = terms  # the number of summands of each element
 
     @classmethod
-    def replicate(cls, array: np.ndarray, replicas: int, arithmetic: Arithmetic, noise: _Noise) -> Disturbed:
+    def replicate(cls, array: np.ndarray, replicas: int, arithmetic: Arithmetic, noise: RoundingErrors) -> Disturbed:
         """Make K exact replicas of an array."""
         return cls(np.broadcast_to(array, (replicas, *array.shape)), arithmetic, noise)
 
@@ -222,25 +155,33 @@ class Disturbed:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> Disturbed:
-        key = key if isinstance(key, tuple) else (key,)
-        return self._exact(self.values[key if key[0] is Ellipsis else (slice(None), *key)])
+        if type(key) is not tuple:
+            key = (slice(None), key)
+        elif key[0] is not Ellipsis:
+            key = (slice(None), *key)
+        return Disturbed(self.values[key], self.arithmetic, self._noise, self.terms)
 
     def _exact(self, values: np.ndarray, terms: int | None = None) -> Disturbed:
         return Disturbed(values, self.arithmetic, self._noise, self.terms if terms is None else terms)
 
     def _relative(self, values: np.ndarray) -> Disturbed:
         """Add an error of u relative to the result."""
-        error = self._noise(values.shape) * values
-        if self.arithmetic.least:
-            error += self._noise(values.shape) * (self.arithmetic.least / self.arithmetic.u)
+        arithmetic, noise = self.arithmetic, self._noise
+        error = noise(values) * values
+        if arithmetic.least:
+            error += noise(values) * (arithmetic.least / arithmetic.u)
         error += values
-        return Disturbed(error, self.arithmetic, self._noise)
+        return Disturbed(error, arithmetic, noise)
 
     def _absolute(self, values: np.ndarray, size: np.ndarray | float, terms: int = 1) -> Disturbed:
-        """Add an error of ``size`` in units of u, a number or an array that broadcasts to the result."""
-        error = self._noise(values.shape) * size
+        """Add an error of ``size`` in units of u: a number, or an array that nothing else uses, and broadcasts."""
+        noise = self._noise
+        if isinstance(size, np.ndarray) and size.shape == values.shape:
+            error = noise.scale(size)
+        else:
+            error = noise(values) * size
         error += values
-        return Disturbed(error, self.arithmetic, self._noise, terms)
+        return Disturbed(error, self.arithmetic, noise, terms)
 
     def _sized(self, size: np.ndarray, factor: float) -> np.ndarray:
         """Multiply ``size`` by ``factor`` in place and add the error of underflow, in units of u."""
@@ -251,29 +192,30 @@ class Disturbed:
 
     def _added(self, other: Operand) -> Disturbed:
         """Add, as part of a longer summation if one of the two is a product."""
-        terms = self.terms + (other.terms if isinstance(other, Disturbed) else 1)
-        summand = self._other(other)
-        values = self.values + summand
+        own = self.values
+        if isinstance(other, Disturbed):
+            terms, summand = self.terms + other.terms, self._other(other)
+        else:
+            terms, summand = self.terms + 1, other
+        values = own + summand
         if terms == 2:
             return self._relative(values)
-        largest = np.abs(values)
-        np.maximum(largest, np.abs(self.values), out=largest)
-        np.maximum(largest, np.abs(summand), out=largest)
+        largest, size = np.absolute(values), np.absolute(own)
+        np.maximum(largest, size, out=largest)
+        np.maximum(largest, np.absolute(summand), out=largest)
         return self._absolute(values, self._sized(largest, math.sqrt(terms)), terms)
 
     def _other(self, other: Operand) -> np.ndarray | float:
         """Return the other operand with axes aligned from the last, so that the axis of the replicas stays first."""
         if not isinstance(other, Disturbed):
             return other
-        if other.values.ndim < self.values.ndim:
-            gap = (1,) * (self.values.ndim - other.values.ndim)
-            return other.values.reshape(other.values.shape[0], *gap, *other.shape)
-        return other.values
+        values = other.values
+        missing = self.values.ndim - values.ndim
+        if missing > 0:
+            return values.reshape(values.shape[0], *(1,) * missing, *other.shape)
+        return values
 
-    def __add__(self, other: Operand) -> Disturbed:
-        return self._added(other)
-
-    __radd__ = __add__
+    __add__ = __radd__ = _added
 
     def __sub__(self, other: Operand) -> Disturbed:
         return self._relative(self.values - self._other(other))
@@ -287,8 +229,8 @@ class Disturbed:
     __rmul__ = __mul__
 
     def __truediv__(self, other: Operand) -> Disturbed:
-        if isinstance(other, int) and other == 2:
-            return self._exact(self.values / 2, 1)
+        if type(other) is int and other == 2:
+            return Disturbed(self.values * 0.5, self.arithmetic, self._noise)
         return self._relative(self.values / self._other(other))
 
     def __neg__(self) -> Disturbed:
@@ -307,13 +249,15 @@ class Disturbed:
         return self._product(other, self.values)
 
     def _product(self, x: np.ndarray, w: np.ndarray) -> Disturbed:
-        norms = _norm(x, -1) * (self._noise.norms(w) if w.ndim == 2 else _norm(w, -2))
+        norms = norm(x, -1) * (self._noise.norms(w) if w.ndim == 2 else norm(w, -2))
         factor = math.sqrt(x.shape[-1]) + self.arithmetic.product_u / self.arithmetic.u
         return self._absolute(self._multiplied(x, w), self._sized(norms, factor), x.shape[-1])
 
     def _multiplied(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
         """Multiply, after quantization where the arithmetic has it."""
         if not self.arithmetic.grids:
+            if w.ndim == 2 and w.size > LARGE_WEIGHT:
+                return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[-1])
             return x @ w
         x, w = self._noise.quantized(x, w, self.arithmetic.grids)
         rows = x.reshape(-1, w.shape[0], math.prod(x.shape[1:-1]), x.shape[-1])  # replicas that share weights first
@@ -323,7 +267,7 @@ class Disturbed:
         if method != "__call__" or kwargs:
             return NotImplemented
         if ufunc is np.tanh:
-            return self._absolute(np.tanh(self.values), self.arithmetic.tanh_error)
+            return self._absolute(ufunc(self.values), self.arithmetic.tanh_error)
         if ufunc in (np.expm1, np.logaddexp):
             operands: list[Any] = [self._other(i) for i in inputs]
             values = ufunc(*operands)
@@ -344,11 +288,6 @@ class Disturbed:
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         moved = _MOVES.get(function)
         return NotImplemented if moved is None else moved(self, *args, **kwargs)
-
-
-def _norm(a: np.ndarray, axis: int) -> np.ndarray:
-    squares = np.add.reduce(a * a, axis=axis, keepdims=True)
-    return np.sqrt(squares, out=squares)
 
 
 def _values(like: Disturbed, arrays: Sequence[Operand]) -> list[np.ndarray]:

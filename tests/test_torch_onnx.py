@@ -1,6 +1,7 @@
 """The adapters of torch.onnx.export run the exported graph and export it once."""
 
 import os
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import reference
 from conformance import CellConfig, Features, LayerConfig, Unsupported
 from conformance.backends.cross_process_cache import LENGTH, CrossProcessCache
+from conformance.backends.kept_exports import KeptExports
 from conformance.engine.drawing import Plans
 from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.plans import Fill
@@ -176,6 +178,42 @@ def test_a_record_that_its_writer_did_not_finish_is_none():
     cache.known.clear()
     cache.read = 0
     assert [cache(key, lambda: None) for key in ("first", "second")] == [1, 2]
+
+
+def kept_exports(folder, monkeypatch, packages=("numpy",)):
+    monkeypatch.setenv("CONFORMANCE_EXPORTS", str(folder))
+    return KeptExports(packages, (sys.modules[__name__],))
+
+
+def test_exports_stay_in_the_folder_that_the_environment_names(tmp_path, monkeypatch):
+    exports = []
+
+    def export():
+        exports.append(1)
+        return b"a model"
+
+    for _ in range(2):
+        assert kept_exports(tmp_path / "kept", monkeypatch)("key", export) == b"a model"
+    assert len(exports) == 1
+    kept_exports(tmp_path / "kept", monkeypatch)("another key", export)
+    kept_exports(tmp_path / "kept", monkeypatch, ("numpy", "onnx"))("key", export)
+    assert len(exports) == 3
+
+
+def test_a_damaged_export_is_exported_again(tmp_path, monkeypatch):
+    kept = kept_exports(tmp_path, monkeypatch)
+    kept("key", lambda: b"a model")
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:-1])
+    assert kept("key", lambda: b"again") == b"again"
+    assert kept("key", lambda: b"not asked for") == b"again"
+
+
+def test_without_the_variable_nothing_is_kept(tmp_path, monkeypatch):
+    monkeypatch.delenv("CONFORMANCE_EXPORTS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert KeptExports(("numpy",), ())("key", lambda: b"a model") == b"a model"
+    assert not list(tmp_path.iterdir())
 
 
 # --- drawn configurations -----------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,14 +24,19 @@ from torch import nn
 from torch.onnx._internal.exporter import _registration
 
 from conformance.backend import Backend, Cell, CellConfig, Features, Layer, LayerConfig, Result, Unsupported
+from conformance.backends import torch_onnx
 from conformance.backends.cross_process_cache import CrossProcessCache
+from conformance.backends.kept_exports import KeptExports
 from conformance.backends.torch_onnx import ARITHMETIC, VERSION, Arrays, Form, refuse, session, state_names
 from conformance.backends.torch_snippets import compute_source, module_source
+from conformance.torch import standard
 from conformance.torch.standard import cell_module, layer_module
 from conformance.torch.tensors import DTYPES
+from reference import parameters as parameter_layout
 from reference.parameters import parameter_shapes
 
 N = 2  # samples of the exporter's example; dynamic in the graph
+PACKAGES = ("torch", "onnx", "onnxscript", "onnx-ir", "numpy")  # that an exported model depends on
 ABORTING = ("lstm", "gru")
 
 # torch reads its table of translations for each export, a third of the time; it never changes, so cache it.
@@ -106,6 +112,7 @@ class Graphs:
 
     def __init__(self) -> None:
         self.models, self.sessions = CrossProcessCache(), {}
+        self.kept = KeptExports(PACKAGES, (sys.modules[__name__], torch_onnx, standard, parameter_layout))
 
     def __call__(self, config: LayerConfig | CellConfig, form: Form, steps: int | None):
         """Return the session for a configuration, form of call and number of steps.
@@ -114,7 +121,7 @@ class Graphs:
         """
         key = config, form, steps
         if key not in self.sessions:
-            self.sessions[key] = session(self.models(key, lambda: exported(*key)))
+            self.sessions[key] = session(self.models(key, lambda: self.kept(key, lambda: exported(*key))))
         return self.sessions[key]
 
 

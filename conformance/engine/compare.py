@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+from numpy.ma import MaskedArray  # loaded late otherwise, by every worker
 
 from conformance.engine.text import MAX_FAILURE_CHARACTERS, cut, printable
 
@@ -71,7 +72,7 @@ def require_plain(name: str, value: object) -> np.ndarray:
 
     A subclass can change the result of a comparison: masked numbers are equal to any number.
     """
-    if isinstance(value, np.ma.MaskedArray):
+    if isinstance(value, MaskedArray):
         raise Failed(f"{name}: got a masked array, expected a plain NumPy array: what is under a mask is no number")
     if not isinstance(value, np.ndarray):
         raise Failed(f"{name}: got {type(value).__name__}, expected a NumPy array")

@@ -180,7 +180,7 @@ class Trial:
     @cached_property
     def parameters64(self) -> dict[str, np.ndarray]:
         """The call's parameters in float64."""
-        return {name: value.astype(np.float64) for name, value in self.call.parameters.items()}
+        return {name: value.astype(np.float64, copy=False) for name, value in self.call.parameters.items()}
 
     @cached_property
     def want(self) -> Results:
@@ -340,7 +340,7 @@ def _total(spread: Arrays) -> float:
 
 
 def _as64(array: np.ndarray | None) -> np.ndarray | None:
-    return None if array is None else array.astype(np.float64)
+    return None if array is None else array.astype(np.float64, copy=False)
 
 
 def _number(array: Any, index: Element) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import array
 import faulthandler
+import importlib
 import os
 import socket
 import sys
@@ -97,9 +98,13 @@ def supply(backend: Any, channel: BackendChannel, status: SharedStatus) -> None:
     What a worker started and left ends with it, and what the adapter started when it was built, at the end.
     """
     kept = {*children(os.getpid())}
+    forked = 0
     while True:
         message = channel.receive()
         if message == "fork":
+            if forked == 1:  # a run of few checks needs one worker, and not these modules
+                import_late(backend)
+            forked += 1
             _, ancillary, _, _ = channel.connection.recvmsg(1, socket.CMSG_LEN(4))
             descriptor = array.array("i", ancillary[0][2])[0]
             child = os.fork()
@@ -116,6 +121,13 @@ def supply(backend: Any, channel: BackendChannel, status: SharedStatus) -> None:
             kept.discard(message)
             end_children(kept)
             channel.send(ended)
+
+
+def import_late(backend: Any) -> None:
+    """Import what the backend's calls import only when they need it, once for all further workers."""
+    for module in getattr(backend, "late_imports", ()):
+        with suppress(ImportError):
+            importlib.import_module(module)
 
 
 def become_a_worker(backend: Any, descriptor: int, status: SharedStatus) -> None:

@@ -47,6 +47,7 @@ class TorchBackend(Backend):
 
     layer_class: type[TorchLayer] = TorchLayer
     cell_class: type[TorchCell] = TorchCell
+    late_imports = ("torch.fx.experimental.symbolic_shapes",)  # of autograd with cotangents: half a second
 
     def __init__(
         self,

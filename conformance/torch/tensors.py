@@ -42,21 +42,28 @@ def gradients_of(
     """Return the gradients of the given tensors by their names and of the bound parameters by the documented names.
 
     A result or a cotangent that is None does not count. Tensors that the results do not depend on, and parameters that
-    do not require gradients, have gradients of zeros.
+    do not require gradients, have gradients of zeros. Raises ValueError for a result of another shape than its
+    cotangent.
+
+    The objective is the sum of results times cotangents. With ``grad_outputs`` instead autograd imports sympy, for half
+    a second in every process.
     """
     pairs = [
         (y, to_torch(d, environment.device))
         for y, d in zip(results, cotangents, strict=True)
         if y is not None and d is not None
     ]
+    for y, d in pairs:
+        if y.shape != d.shape:
+            raise ValueError(f"a result of shape {tuple(y.shape)} has a cotangent of shape {tuple(d.shape)}")
     wanted = [*given.values(), *bound.tensors]
     found = [torch.zeros_like(a) for a in wanted]
     places = [place for place, a in enumerate(wanted) if a.requires_grad]
     with environment.entered():
         if pairs and places:
-            outputs, d = zip(*pairs, strict=True)
             of = [wanted[place] for place in places]
-            d_of = torch.autograd.grad(outputs, of, d, allow_unused=True, materialize_grads=True)
+            objective = sum((y * d).sum() for y, d in pairs)
+            d_of = torch.autograd.grad(objective, of, allow_unused=True, materialize_grads=True)
             for place, a in zip(places, d_of, strict=True):
                 found[place] = a
     named = dict(zip(given, found, strict=False)) | bound.gradients(found[len(given) :])

@@ -6,6 +6,7 @@ Hypothesis draws plans once for all kinds and dtypes, because drawing is the mos
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
@@ -27,6 +28,7 @@ from reference.parameters import GATES, parameter_shapes
 
 # The ways to fill arrays. Shrinking ends at the first: halves and quarters, easy to read.
 REGIMES = ("readable", "ordinary", "ordinary", "ordinary", "strong", "saturating")
+MOST_DRAWN = 65521  # different numbers in an array; a prime number, so that no two rows of a matrix are equal
 Config = TypeVar("Config", LayerConfig, CellConfig)
 
 
@@ -44,7 +46,13 @@ class Fill:
         if self.regime == "readable":
             quarters = self.rng.integers(1, 9, shape) * self.rng.choice((-1.0, 1.0), shape)
             return (quarters * 0.25 * _power_of_two(scale)).astype(self.dtype)
-        return (self.rng.standard_normal(shape) * scale).astype(self.dtype)
+        return (self._normal(shape) * scale).astype(self.dtype)
+
+    def _normal(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Draw normal numbers; those of a large array repeat."""
+        if math.prod(shape) <= MOST_DRAWN:
+            return self.rng.standard_normal(shape)
+        return np.resize(self.rng.standard_normal(MOST_DRAWN), shape)
 
     def parameters(self) -> dict[str, np.ndarray]:
         parameters = {}
