@@ -31,7 +31,10 @@ COLUMNS = (
 )
 HEAD = f"| {' | '.join(COLUMNS)} |"
 # remarks that the figures alone do not show
-REMARKS = {"onnx-ops-reference": ", mostly of one cause: lengths are ignored, which the diagnosis says"}
+REMARKS = {
+    "onnx-ops-reference": ", mostly of one cause: lengths are ignored, which the diagnosis says",
+    "tfjs": ", 3 of them (`GRADIENT-DTYPE`) listed after the run",
+}
 
 
 def rows() -> Iterator[str]:
