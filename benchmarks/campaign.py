@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.runs import ROOT
+from conformance.campaign.campaign import EXAMPLES_PER_CHECK
 
 LOOK = 1.0  # seconds between two looks at a campaign
 FIRST = 10_000  # the first milestone: by then all caches are full
@@ -23,9 +24,10 @@ def milestones(examples: int) -> list[int]:
     return [*(step for step in steps if step < examples), examples]
 
 
-def growth(backend: str, examples: int, select: str = "") -> list[dict[str, Any]]:
+def growth(backend: str, examples: int, select: str = "", each: int = EXAMPLES_PER_CHECK) -> list[dict[str, Any]]:
     """Run a campaign of ``examples`` examples; return for each milestone seconds, the rate since the last, and MiB.
 
+    A round draws ``each`` examples for each check; a short campaign needs few of them to reach every area.
     ``pytest_mib`` is the memory of pytest's process, ``backend_mib`` of the largest process below it.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -33,6 +35,7 @@ def growth(backend: str, examples: int, select: str = "") -> list[dict[str, Any]
         command = [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "conformance", "--backend", backend),
             *("--hypothesis-profile", "thorough", "--conformance-seed", "1", "--conformance-report", str(report)),
+            *("--conformance-examples", str(each)),
             *("--campaign-time", "24h", "--campaign-state", str(state), *(("-k", select) if select else ())),
         ]
         run = subprocess.Popen(

@@ -59,6 +59,7 @@ BUILT_IN: dict[str, tuple[str, tuple[str, ...], str]] = {
     "haiku": ("conformance.backends.haiku_cores:Haiku", ("haiku", "jax"), "haiku"),
     "brainstate": ("conformance.backends.brainstate_cells:BrainState", ("brainstate", "jax"), "brainstate"),
     "keras-jax": ("conformance.backends.keras_jax:KerasJAX", ("keras", "jax"), "keras-jax"),
+    "keras-jax-reset-before": ("conformance.backends.keras_jax:KerasJAXResetBefore", ("keras", "jax"), "keras-jax"),
     "thinc": ("conformance.backends.thinc_lstm:Thinc", ("thinc",), "thinc"),
     "tfjs": ("conformance.backends.tfjs_layers:TFJS", (), ""),
     "mlx": ("conformance.backends.mlx_layers:MLX", ("mlx",), "mlx"),

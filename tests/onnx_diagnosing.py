@@ -1,7 +1,8 @@
 """Diagnose each fault of the operators' bank as if it were an unknown runtime, in four arithmetics.
 
 ``python -m tests.onnx_diagnosing [--every N] [--arithmetic NAME] [--only ID]`` prints a line for each fault that is not
-named first, and then a table with a row for each arithmetic.
+named first, and then a table with a row for each arithmetic. ``tests.onnx_diagnosing:right__in__float32`` names the
+oracle in one of the arithmetics as a backend.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from unittest import mock
 
 import numpy as np
 
+from conformance.backends.onnx_oracle import OnnxOracle
 from conformance.diagnosis.diagnose import Diagnostician
 from conformance.diagnosis.explain import examined
 from conformance.diagnosis.transcript import plain, transcript
@@ -28,7 +30,16 @@ from tests.diagnosing import made, parser_of, table
 from tests.diagnosing import same_numbers as same_transcripts
 from tests.harness import PLANS, subject_of
 
-PLAIN_CALLS = 40  # on which faults that cannot be told apart give the same numbers
+RIGHT = "right__in__"
+PLAIN_CALLS, CALLS = 20, 40  # on which faults that cannot be told apart give the same numbers
+
+
+def __getattr__(name):
+    """Return a factory of the oracle in an arithmetic."""
+    arithmetic = name.removeprefix(RIGHT).replace("_", "-")
+    if not name.startswith(RIGHT) or arithmetic not in ARITHMETICS:
+        raise AttributeError(name)
+    return lambda: NodesIn(OnnxOracle(), arithmetic)
 
 
 class NodesIn(NodeBackend):
@@ -87,14 +98,18 @@ def explained(fault, arithmetic):
 
 
 def same_numbers(subject, *names):
-    """Return whether faults give the same numbers for plain calls, but for rounding."""
-    stream = Streams(subject, PLANS).of(NODE.draw)
-    calls = [trial.call for _, trial in stream.applicable(lambda call: True, PLAIN_CALLS)]
+    """Return whether faults give the same numbers, but for rounding, for plain calls and for those of their checks."""
+    streams, laws = Streams(subject, PLANS), [plain]
+    trials = [trial for _, trial in streams.of(NODE.draw).applicable(lambda call: True, PLAIN_CALLS)]
+    for fault in sorted({part for name in names for part in name.split("+")}):
+        (check,) = ONNX.checks_of(BANK[fault].requirement)
+        laws.append(check.law)
+        trials += [trial for _, trial in streams.of(check.draw).applicable(check.applies, CALLS)]
 
-    def numbers(call):
-        return (transcript(made(name, BANK, compose), subject, plain, call) for name in names)
+    def numbers(call, law):
+        return (transcript(made(name, BANK, compose), subject, law, call) for name in names)
 
-    return all(same_transcripts(*numbers(call)) for call in calls)
+    return all(same_transcripts(*numbers(trial.call, law)) for trial in trials for law in laws)
 
 
 @dataclass

@@ -163,3 +163,6 @@ def test_numbers_in_the_other_byte_order_are_recognized(dtype):
     with pytest.raises(Failed) as failure:
         compared(right + right.dtype.type(1))
     assert "order" not in str(failure.value)
+    with pytest.raises(Failed) as failure:  # the bytes of -0.231 in the other order are nearly 0
+        check_numbers("output", np.full(1, -0.231, dtype), np.zeros(1), lambda k: np.full(1, 1e-3), 1e30, str, (8,))
+    assert "order" not in str(failure.value)

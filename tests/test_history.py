@@ -1,6 +1,7 @@
 """Reports have the date and machine of their run; a folder of results keeps one for each backend and version."""
 
 import json
+import os
 import platform
 import re
 import sys
@@ -90,6 +91,29 @@ def test_a_newer_version_moves_the_older_into_the_history(tmp_path):
     ]
     assert [read(path)[0].version for path in reports_in(results)] == ["2.12.0+cpu, extra 1", "2.13.0", "2.13.0"]
     assert read(results / "torch-cpu.json")[0].suite["profile"] == "quick", "the same version is replaced"
+
+
+@pytest.mark.parametrize("moment", range(3))
+def test_a_report_is_not_lost_when_the_disk_is_full(moment, tmp_path, monkeypatch):
+    """The first file written goes into the history, the second takes the newest report's place."""
+    results, done, fsync = tmp_path / "results", [], os.fsync
+    keep(file(tmp_path, of_version("1")), results)
+    before = (results / "torch-cpu.json").read_bytes()
+
+    def full(descriptor):
+        if len(done) == moment:
+            raise OSError(28, "No space left on device")
+        done.append(fsync(descriptor))
+
+    monkeypatch.setattr("os.fsync", full)
+    if moment < 2:
+        with pytest.raises(OSError, match=r"No space left on device: .*results/(history/)?torch-cpu"):
+            keep(file(tmp_path, of_version("2")), results)
+        assert (results / "torch-cpu.json").read_bytes() == before
+    else:
+        keep(file(tmp_path, of_version("2")), results)
+        assert [read(path)[0].version for path in reports_in(results)] == ["1", "2"]
+    assert [path.name for path in results.rglob("*") if path.is_file() and path.suffix != ".json"] == []
 
 
 def test_a_file_of_several_backends_becomes_a_file_for_each(tmp_path):

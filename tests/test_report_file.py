@@ -6,7 +6,8 @@ import stat
 
 import pytest
 
-from conformance.runs.report_file import CannotWrite, ReportFile, write_whole
+from conformance.engine.whole_files import write_whole
+from conformance.runs.report_file import CannotWrite, ReportFile
 from tests.test_plugin import ROOT, run
 
 ASKED = (

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
+import numpy as np
+
 from conformance.diagnosis.probe import Match, Probe
-from conformance.diagnosis.transcript import same
+from conformance.diagnosis.transcript import alike, same
+from conformance.engine.compare import margin
 from conformance.engine.specification import Specification
+from conformance.engine.subject import Subject
 
 MAX_PARTIAL = 4  # faults that explain some of the wrong calls, to be tried together with every other fault
 NEARLY_AS_GOOD = 3.0  # times what the best explanation leaves
+COARSER = {
+    "approximate-activations": "approximate activations",
+    "tf32": "products in tf32",
+    "bfloat16-products": "products in bfloat16",
+}
 
 
 @dataclass(frozen=True)
@@ -38,9 +47,18 @@ def alone(fault: Any) -> Candidate:
     return Candidate(fault.id, fault.explanation, fault.build, frozenset(getattr(fault, "kinds", ())), (fault,))
 
 
-def known_faults(specification: Specification, kind: str, exclude: frozenset[str]) -> list[Any]:
-    """Return the faults that touch a kind, common ones first."""
-    faults = specification.faults(kind)
+def known_faults(
+    specification: Specification, kind: str, exclude: frozenset[str], dialects: Sequence[str] = ()
+) -> list[Any]:
+    """Return the faults that touch a kind, common ones first.
+
+    A backend that is judged by ``dialects`` has none of the faults that these make right.
+    """
+    right = (
+        {fault.id for fault in specification.faults(kind) if specification.claim_of(fault.id, kind)} if dialects else ()
+    )
+    faults = [fault for fault in specification.faults(kind) if fault.id not in right]
+    faults += specification.dialects(kind, dialects)
     return sorted((fault for fault in faults if fault.id not in exclude), key=lambda fault: not fault.common)
 
 
@@ -133,3 +151,49 @@ def pairs(
             return
         if (pair := together(specification, active[a], active[b])) is not None:
             yield pair
+
+
+def beside(subject: Subject, candidate: Candidate) -> Subject:
+    """Return a candidate as a subject with the backend's claims.
+
+    It claims no gradients where its gradients are not those of its own function.
+    """
+    backend, features = candidate.build(), subject.features
+    if getattr(features, "gradients", False) and not getattr(backend.features, "gradients", False):
+        features = replace(features, gradients=False)
+    backend.features = features
+    return subject.beside(backend)
+
+
+def disproves(probe: Probe, candidate: Candidate) -> bool:
+    """Return whether a candidate is wrong on a call on which the backend is right, and not just as the backend is.
+
+    Both may write into the arguments, say.
+    """
+    numbers = probe.numbers(candidate.build())
+    like = probe.documented if alike(numbers, probe.documented) else probe.heard
+    if not alike(numbers, like):
+        return True
+    limits = [a for a in probe.trial.named(probe.trial.allowed()).values() if a is not None]
+    arrays = [(its, right) for (_, its), (_, right) in zip(numbers, like, strict=True)]
+    arrays = [pair for pair in arrays if isinstance(pair[0], np.ndarray)]
+    least = probe.least(*(right for _, right in arrays if right.dtype.kind == "f"))  # a saturated unit has none itself
+    for (its, right), limit in zip(arrays, limits, strict=False):
+        limit = np.maximum(2 * limit, least)
+        if its.dtype.kind == "f" and np.any(margin(its, right, limit, probe.arithmetic.largest) > 1):
+            return probe.match(candidate.build) is None
+    return False
+
+
+def degree(found: Explained, probes: Sequence[Probe]) -> str:
+    """Return a candidate's explanation, with the error that it leaves if rounding does not explain that."""
+    candidate = found.candidate
+    if found.within or not probes:
+        return candidate.explanation
+    words = f"{candidate.explanation}, but for an error of {found.worst.left:.0e}"
+    left = [probe for probe, match in zip(probes, found.matches, strict=False) if match and not match.within]
+    for coarser in zip(*(probe.coarser() for probe in left), strict=True):
+        name = coarser[0].arithmetic.name
+        if name in COARSER and all(probe.explained(candidate.build) for probe in coarser):
+            return f'{words} that looks like {COARSER[name]} (declare float32_arithmetic="{name}" if it is meant)'
+    return words

@@ -10,7 +10,7 @@ If no fault and no pair of faults explains the failure, the diagnosis says which
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -22,7 +22,10 @@ from conformance.diagnosis.candidates import (
     Candidate,
     Explained,
     alone,
+    beside,
     best,
+    degree,
+    disproves,
     explaining,
     known_faults,
     pairs,
@@ -31,11 +34,21 @@ from conformance.diagnosis.candidates import (
 )
 from conformance.diagnosis.conditions import Pattern
 from conformance.diagnosis.probe import Probe
-from conformance.diagnosis.survey import EVIDENCE, RIGHT, WRONG, Evidence, Survey, chosen, cost, manner, manner_under
-from conformance.diagnosis.transcript import Law, alike, plain
+from conformance.diagnosis.survey import (
+    CONTROLS,
+    EVIDENCE,
+    RIGHT,
+    WRONG,
+    Evidence,
+    Survey,
+    chosen,
+    cost,
+    manner,
+    manner_under,
+)
+from conformance.diagnosis.transcript import Law, plain
 from conformance.diagnosis.words import common, conditions_of, pattern_of
-from conformance.engine.compare import margin
-from conformance.engine.drawing import Streams
+from conformance.engine.drawing import BLOCK, Streams
 from conformance.engine.form import Form
 from conformance.engine.profiles import PROFILES
 from conformance.engine.subject import Subject
@@ -48,13 +61,9 @@ MAX_NAMED = 3  # faults
 PAIRS_PER_ATTEMPT = 10  # pairs of faults that are tried for each attempt to shrink, common faults first
 CONTROLS_OF_OTHER_KINDS = 4  # calls of each other kind, on which a fault must be right if the backend is
 CONTROLS_OF_LAW = 4  # calls that pass the law, and which a fault must pass too
+MAX_TELLING = 6  # requirements whose calls, a block of each, tell faults apart
 FEW_WRONG = 4  # small wrong calls, of which a fault must give one to be tried together with others
 PARTIAL_SHARE = 1 / 3  # of the wrong calls, which one of two faults explains by itself
-COARSER = {
-    "approximate-activations": "approximate activations",
-    "tf32": "products in tf32",
-    "bfloat16-products": "products in bfloat16",
-}
 
 
 @dataclass
@@ -94,7 +103,8 @@ class Diagnostician:
     def faults(self) -> list[Any]:
         """The known faults that touch the subject's kind, without those in what is not claimed, where it is claimed."""
         specification, claims = self.subject.specification, self.subject.features
-        known = known_faults(specification, self.subject.kind, self.exclude)
+        dialects = self.subject.dialects.get(self.subject.kind, ())
+        known = known_faults(specification, self.subject.kind, self.exclude, dialects)
         entries = specification.requirements
         named = ((fault, entries.get(getattr(fault, "requirement", ""))) for fault in known)
         return [f for f, entry in named if entry is None or not specification.claimed_after_all(claims, entry)]
@@ -175,6 +185,19 @@ class Search:
         """The plain call."""
         return Probe(self.subject, plain, self.failing)
 
+    @cached_property
+    def here(self) -> Survey:
+        """The calls of the failed form that were drawn for the law."""
+        return Survey.of(trial for trial in self.own if trial.form is self.failing.form)
+
+    @cached_property
+    def right(self) -> list[Probe]:
+        """Calls of the failed form on which the backend is right: plain ones, and those that were drawn for the law."""
+        return [*self.known.right, *self._probes(self.here.right, CONTROLS)]
+
+    def _probes(self, trials: Iterable[Any], count: int) -> list[Probe]:
+        return [Probe(self.subject, plain, trial) for trial in chosen(trials, count)]
+
     def is_of_base(self) -> bool:
         """Return whether a fault that the backend is known to have gives the numbers of the plain call."""
         return any(self.probe.match(fault.build) is not None for fault in self.base)
@@ -183,12 +206,12 @@ class Search:
 
     def by_numbers(self) -> Diagnosis:
         """Explain wrong numbers of the plain call."""
-        here = Survey.of(trial for trial in self.own if trial.form is self.failing.form)
+        here = self.here
         seen = self.known.survey + here
         unexplained = pattern_of(seen, WRONG, self.failing)
         if cost(self.failing) > MAX_COST_OF_FAILING_CALL:
             return Diagnosis([], "; ".join(common(seen, self.failing, unexplained)), pattern=unexplained)
-        wrong = self.known.wrong or [Probe(self.subject, plain, t) for t in chosen(here.wrong, EVIDENCE)]
+        wrong = self.known.wrong or self._probes(here.wrong, EVIDENCE)
         wrong = [w for w in wrong if not any(w.match(fault.build) for fault in self.base)]
         found, remark = self._explained(wrong)
         if not found and not remark:
@@ -284,12 +307,34 @@ class Search:
         Candidates that also explain the calls of other forms come alone, if there are any.
         """
         found = best(found)
-        sure = [e for e in found if not any(disproves(p, e.candidate) for p in self.known.right)]
+        sure = [e for e in found if not any(disproves(p, e.candidate) for p in self.right)]
         if not sure:
             return [], [f"on these calls, but not on others, the numbers are those of {found[0].candidate.explanation}"]
         surer = [e for e in sure if all(self._agrees(e.candidate, other) for other in self.others)] or sure
         left = [e for e in surer if not self._disproved_elsewhere(e.candidate)] or surer
+        left = self._told_apart(left)
         return sorted(left, key=lambda e: (not e.candidate.common, len(e.candidate.kinds))), []
+
+    def _told_apart(self, found: list[Explained]) -> list[Explained]:
+        """Leave out candidates that are disproved by calls drawn for the requirements that the candidates fail."""
+        if len(found) < 2:
+            return found
+        ids = dict.fromkeys(getattr(fault, "requirement", "") for each in found for fault in each.candidate.faults)
+        for id_ in list(ids)[:MAX_TELLING]:
+            for check in self.specification.checks_of(id_)[:1]:
+                stream = self.diagnostician.streams.of(check.draw)
+                trials = (trial for _, trial in stream.applicable(check.applies, BLOCK))
+                seen = Survey.of(trial for trial in trials if trial.form is self.failing.form)
+                right, wrong = self._probes(seen.right, BLOCK), self._probes(seen.wrong, EVIDENCE)
+                left = [
+                    each for each in found
+                    if all(probe.match(each.candidate.build) is not None for probe in wrong)
+                    and not any(disproves(probe, each.candidate) for probe in right)
+                ]  # fmt: skip
+                found = left or found
+            if len(found) < 2 or self.over():
+                break
+        return found
 
     def _agrees(self, candidate: Candidate, other: Evidence) -> bool:
         """Return whether a candidate also gives the wrong calls of another form, and none of its right ones wrong."""
@@ -305,7 +350,11 @@ class Search:
 
     def _named(self, found: Sequence[Explained], probes: Sequence[Probe]) -> list[dict[str, str]]:
         """Return the candidates in the report's form."""
-        return [{"fault": e.candidate.fault, "explanation": _degree(e, probes)} for e in found]
+        return [{"fault": e.candidate.fault, "explanation": self._degree(e, probes)} for e in found]
+
+    def _degree(self, found: Explained, probes: Sequence[Probe]) -> str:
+        claim = self.specification.claim_of(found.candidate.fault, self.subject.kind)
+        return degree(found, probes) + (f" ({claim})" if claim else "")
 
     # --- other failures -------------------------------------------------------------------------------
 
@@ -343,43 +392,3 @@ class Search:
     def _fails(self, probe: Probe, candidate: Candidate) -> bool:
         """Return whether a candidate fails the law on a call that the backend passes."""
         return probe.numbers(candidate.build())[-1] != probe.heard[-1]
-
-
-def beside(subject: Subject, candidate: Candidate) -> Subject:
-    """Return a candidate as a subject with the backend's claims.
-
-    It claims no gradients where its gradients are not those of its own function.
-    """
-    backend, features = candidate.build(), subject.features
-    if getattr(features, "gradients", False) and not getattr(backend.features, "gradients", False):
-        features = replace(features, gradients=False)
-    backend.features = features
-    return subject.beside(backend)
-
-
-def disproves(probe: Probe, candidate: Candidate) -> bool:
-    """Return whether a candidate is wrong on a call on which the backend is right."""
-    numbers = probe.numbers(candidate.build())
-    if not alike(numbers, probe.documented):
-        return True
-    limits = [a for a in probe.trial.named(probe.trial.allowed()).values() if a is not None]
-    arrays = [(its, right) for (_, its), (_, right) in zip(numbers, probe.documented, strict=True)]
-    arrays = [pair for pair in arrays if isinstance(pair[0], np.ndarray)]
-    for (its, right), limit in zip(arrays, limits, strict=False):
-        if its.dtype.kind == "f" and np.any(margin(its, right, 2 * limit, probe.arithmetic.largest) > 1):
-            return probe.match(candidate.build) is None
-    return False
-
-
-def _degree(found: Explained, probes: Sequence[Probe]) -> str:
-    """Return a candidate's explanation, with the error that it leaves if rounding does not explain that."""
-    candidate = found.candidate
-    if found.within or not probes:
-        return candidate.explanation
-    words = f"{candidate.explanation}, but for an error of {found.worst.left:.0e}"
-    left = [probe for probe, match in zip(probes, found.matches, strict=False) if match and not match.within]
-    for coarser in zip(*(probe.coarser() for probe in left), strict=True):
-        name = coarser[0].arithmetic.name
-        if name in COARSER and all(probe.explained(candidate.build) for probe in coarser):
-            return f'{words} that looks like {COARSER[name]} (declare float32_arithmetic="{name}" if it is meant)'
-    return words

@@ -115,10 +115,7 @@ class Probe:
     def _within(self, build: Callable[[], Any], numbers: list[Entry], off: list[int]) -> bool:
         """Return whether rounding explains the differences at the numbers ``off``."""
         # Another arithmetic leaves a tail of 1e-17 where a fault has exactly 0, and its rounding hits other elements.
-        floor = [
-            min(self.typical, MOST_TYPICAL * self.arithmetic.u * size) + self.arithmetic.u * size
-            for size in map(_size, (numbers[k][1] for k in off))
-        ]
+        floor = [self.least(numbers[k][1]) for k in off]
         first = self.deviations(build, numbers, 0)
         for k, least in zip(off, floor, strict=True):
             largest = np.max(first[k], initial=0.0) * self.widening + least
@@ -134,6 +131,11 @@ class Probe:
             if np.any(margin(self.heard[k][1], numbers[k][1], limit, self.arithmetic.largest) > 1):
                 return False
         return True
+
+    def least(self, *arrays: np.ndarray) -> float:
+        """Return the error that rounding may cause at any element of arrays, by the largest number in them."""
+        size = max(map(_size, arrays), default=0.0)
+        return min(self.typical, MOST_TYPICAL * self.arithmetic.u * size) + self.arithmetic.u * size
 
     def deviations(self, build: Callable[[], Any], numbers: list[Entry], replica: int) -> list[np.ndarray]:
         """Return the deviation of each number in a disturbed transcript; zero where the law made other calls."""

@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from conformance.engine.whole_files import write_whole
 from conformance.reporting.reading import BadReport, Report, read
 from conformance.reporting.report import text_of
 
@@ -38,7 +39,8 @@ def keep(path: Path, folder: Path) -> list[Path]:
     """Put the reports of a file into a folder of results; return the written paths.
 
     A report of the same backend, version and catalogue is replaced. A newest report of another version or catalogue
-    moves into the history. Raises BadReport if a file is no report, and OSError if one cannot be written.
+    goes into the history. Each file is there in full or as it was before, whatever ends the process. Raises BadReport
+    if a file is no report, and OSError if one cannot be written.
     """
     found = read(path)
     data = json.loads(path.read_text("utf-8"))
@@ -50,10 +52,10 @@ def keep(path: Path, folder: Path) -> list[Path]:
             if former(present) != former(report):
                 moved = folder / former(present)
                 moved.parent.mkdir(parents=True, exist_ok=True)
-                place.replace(moved)
+                write_whole(moved, place.read_bytes())  # a copy, so that the newest report is there all the time
                 written.append(moved)
         folder.mkdir(parents=True, exist_ok=True)
-        place.write_text(text_of(without_places(one)) + "\n", "utf-8")
+        write_whole(place, text_of(without_places(one)) + "\n")
         written.append(place)
     return written
 

@@ -13,12 +13,13 @@ from typing import Any
 
 from conformance import registry, specifications
 from conformance.engine.finding import Finding, Status
+from conformance.engine.whole_files import write_whole
 from conformance.isolation.interrupt import Interrupt
 from conformance.isolation.system import available
 from conformance.reporting.baseline import Gate
 from conformance.reporting.report import Outcome
 from conformance.reporting.terminal import summary, unmatched
-from conformance.runs.report_file import CannotWrite, ReportFile, write_whole
+from conformance.runs.report_file import CannotWrite, ReportFile
 from conformance.runs.session import Session
 from conformance.runs.settings import Settings, UsageError
 

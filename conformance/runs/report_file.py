@@ -1,4 +1,4 @@
-"""The file of a report: tried at the start of a run, written beside and renamed, with a journal until then."""
+"""The file of a report: tried at the start of a run, whole at its end, with a journal until then."""
 
 from __future__ import annotations
 
@@ -8,36 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from conformance.engine.whole_files import part_of, write_whole
+
 TRIAL_BYTES = 1 << 20  # written and removed at the start; a report of a backend takes less
 EMPTY = bytes(TRIAL_BYTES)
 
 
 class CannotWrite(Exception):
     """A report that cannot be written; the message is one sentence that names the file and the reason."""
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file so that it is there in full or not at all. Raises OSError."""
-    data = content if isinstance(content, bytes) else content.encode()
-    if path.exists() and not path.is_file():  # a device or a pipe
-        path.write_bytes(data)
-        return
-    target = path.resolve()  # a link stays
-    beside = _beside(target)
-    try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, target)
-    except OSError:
-        with suppress(OSError):
-            beside.unlink()
-        raise
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.part")
 
 
 class ReportFile:
@@ -55,7 +33,7 @@ class ReportFile:
                 raise IsADirectoryError(0, "it is a folder")
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if not self.path.exists() or self.path.is_file():
-                beside = _beside(self.path.resolve())
+                beside = part_of(self.path.resolve())
                 write_whole(beside, EMPTY)
                 beside.unlink()
         except OSError as error:
