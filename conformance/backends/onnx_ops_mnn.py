@@ -19,8 +19,8 @@ class OnnxOpsMNN(OnnxRuntime):
     """ONNX's operators in MNN, by its converter, on the CPU.
 
     It does not convert a GRU whose parameters are inputs, and a model of free extents gives wrong results, so the
-    shapes are fixed. It ignores direction=reverse and every attribute but hidden_size (docs/findings.md):
-    linear_before_reset is claimed, because 1 is what it computes.
+    shapes are fixed. It ignores direction=reverse and every attribute but hidden_size (docs/findings.md).
+    linear_before_reset is claimed: MNN computes every GRU as if it were 1.
     """
 
     name, version, forks = "onnx-ops-mnn", f"MNN {MNN.version()}", False
