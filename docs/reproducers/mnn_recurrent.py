@@ -99,6 +99,10 @@ told("LSTM, free T and N", run("LSTM", given, free=True), run("LSTM", given))
 given = drawn("GRU")
 free = run("GRU", given, free=True, linear_before_reset=1)
 told("GRU, free T and N", free, run("GRU", given, linear_before_reset=1))
+both = {n: np.concatenate([a, a]) if n in "WRB" else a for n, a in given.items() if n != "initial_h"}
+nothing = run("GRU", both, direction="bidirectional") is None
+wrong += nothing
+said.append(f"GRU in two directions, linear_before_reset=0, without states: {'no output' if nothing else 'an output'}")
 lost = given | {"X": given["X"] * np.float32(np.nan)}
 numbers = np.isfinite(run("GRU", lost, linear_before_reset=1)).all()
 wrong += numbers
