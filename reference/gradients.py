@@ -319,11 +319,11 @@ def _back(
     d_x = _rows(_while_running(np.stack(d_xs), running))
     d_u = d_x if sum_of_x_and_u else _rows(_while_running(np.stack(d_us), running))
     h = _rows(np.stack(way.h))
-    d_W_hh = d_u.T @ h
+    d_W_ih, d_W_hh = d_x.T @ _rows(way.inputs), d_u.T @ h
     if of_h is not None:
         x, u = (_rows(np.stack(a)) for a in (way.x, way.u))
         d_W_hh = np.concatenate([d_u[:, :of_h].T @ h, d_u[:, of_h:].T @ reset_states(x, u, h)])
-    d_weights = {"weight_ih": d_x.T @ _rows(way.inputs), "weight_hh": d_W_hh}
+    d_weights = {"weight_ih": d_W_ih, "weight_hh": d_W_hh}
     if b_ih is not None:
         d_weights |= {"bias_ih": np.sum(d_x, axis=0), "bias_hh": np.sum(d_u, axis=0)}
     if W_hr is not None:

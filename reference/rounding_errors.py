@@ -7,7 +7,8 @@ from functools import cache
 
 import numpy as np
 
-DRAWN = 524287  # random errors; a prime number, so that each replica of a large array has others
+DRAWN = 1 << 19  # random errors
+PERIOD = 524287  # of them in an array of more elements; a prime number, so that each replica has others
 DATA_STEPS, WEIGHT_STEPS = 127, 254  # of a quantization grid
 MOST_QUANTIZED = 1 << 24  # numbers in the quantized replicas of one weight; where these are more, FEW_SETS are shared
 FEW_SETS = 8
@@ -36,25 +37,28 @@ class RoundingErrors:
             size *= self(size)
             return size
         size = np.ascontiguousarray(size)
-        flat, start = size.reshape(-1), 0
-        while start < flat.size:
-            drawn = self._drawn[self._at % DRAWN :][: flat.size - start]
-            flat[start : start + drawn.size] *= drawn
-            start, self._at = start + drawn.size, self._at % DRAWN + drawn.size
+        flat, at = size.reshape(-1), self._restarted()
+        for start in range(0, flat.size, PERIOD):
+            part = flat[start : start + PERIOD]
+            first = PERIOD - at
+            part[:first] *= self._drawn[at:PERIOD][: part.size]
+            part[first:] *= self._drawn[: max(part.size - first, 0)]
         return size
 
     def _again(self, like: np.ndarray) -> np.ndarray:
-        """Start again elsewhere, so that errors do not repeat at the same place.
+        """Start again elsewhere, so that errors do not repeat at the same place."""
+        start = self._restarted()
+        end = start + like.size
+        if end > DRAWN:
+            return np.resize(np.roll(self._drawn[:PERIOD], -start), like.shape)
+        self._at = end
+        return self._drawn[start:end].reshape(like.shape)
 
-        In an array of more than DRAWN elements they repeat; DRAWN is prime, so that each replica has others.
-        """
+    def _restarted(self) -> int:
+        """Start again at another place; return it."""
         self._passes += 1
-        start = self._passes * 7919 % 4099
-        self._at = start + like.size
-        if self._at > DRAWN:
-            self._at = DRAWN
-            return np.resize(np.roll(self._drawn, -start), like.shape)
-        return self._drawn[start : self._at].reshape(like.shape)
+        self._at = self._passes * 7919 % 4099
+        return self._at
 
     def norms(self, weight: np.ndarray) -> np.ndarray:
         """Return the norms of a weight's columns, cached because a recurrence needs them at every step."""
