@@ -1,10 +1,10 @@
 """``python -m benchmarks``: measure the suite's cost into docs/performance.json and .md; ``--check`` compares.
 
-Sections: runs (time to a verdict in quick and standard), imports, oracle, growth, faults, peers, campaign (of
-``--examples``, an hour for a million, with each backend after ``--campaign``). The named sections are measured, the
-others keep their figures. A yardstick, the milliseconds of a fixed piece of NumPy's work, is measured together with
-every figure. ``--check`` measures again, prints what takes more yardsticks than before, and exits with 1 if there is
-anything.
+Sections: runs (time to a verdict in quick and standard), imports, oracle, growth, examples, backends, shards, redis,
+adapters, faults, peers, campaign (of ``--examples``, an hour for a million, with each backend after ``--campaign``).
+The named sections are measured, the others keep their figures. A yardstick, the milliseconds of a fixed piece of
+NumPy's work, is measured together with every figure. ``--check`` measures again, prints what takes more yardsticks than
+before, and exits with 1 if there is anything.
 """
 
 from __future__ import annotations
@@ -15,13 +15,27 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import campaign, faults, layers, peers, runs
+from benchmarks import adapters, campaign, farm, faults, layers, peers, runs
 from benchmarks.page import page
+from benchmarks.pictures import draw
 from conformance.campaign.campaign import EXAMPLES_PER_CHECK
 
 DOCS = Path(__file__).parents[1] / "docs"
-FILE, PAGE = DOCS / "performance.json", DOCS / "performance.md"
+FILE, PAGE, PICTURES = DOCS / "performance.json", DOCS / "performance.md", DOCS / "performance"
 SLOWER = 1.5  # times as many yardsticks: smaller factors are noise on a busy machine
+
+
+SEVERAL = {
+    "examples": (farm.examples, (6, 25, 100, 400)),
+    "backends": (
+        farm.backends,
+        (["reference"], ["reference", "torch-cpu"], ["reference", "torch-cpu", "onnx-ops-ort"]),
+    ),
+    "shards": (farm.shards, (1, 2, 4, 8)),
+    "redis": (farm.redis, (1, 10, 50)),
+    "adapters": (adapters.quick, ("Right", "Wrong")),
+}
+"""Sections of several runs: the function that measures one, and its arguments."""
 
 
 def measured(section: str, args: argparse.Namespace) -> list[dict[str, Any]]:
@@ -38,6 +52,9 @@ def measured(section: str, args: argparse.Namespace) -> list[dict[str, Any]]:
     if section == "growth":
         asked = [(k, a, v) for k in ("lstm", "gru") for a, values in layers.AXES.items() for v in values]
         return [timed(lambda k=k, a=a, v=v: layers.growth(k, a, v), f"{k} {a}={v}") for k, a, v in asked]
+    if section in SEVERAL:
+        measure, asked = SEVERAL[section]
+        return [timed(lambda one=one: measure(one), f"{section}: {one}") for one in asked]
     if section == "campaign":
         return [row for name in args.campaign for row in long_campaign(name, args)]
     if section == "faults":
@@ -75,7 +92,8 @@ def rounded(value: Any) -> Any:
 
 
 # The fields that identify a row, and the figures to compare.
-WHAT = ("peer", "backend", "profile", "processes", "kind", "axis", "value", "T", "N", "hidden_size", "milestone")
+WHAT = ("peer", "backend", "profile", "processes", "kind", "axis", "value", "T", "N", "hidden_size", "milestone",
+        "shards", "clients", "adapter")  # fmt: skip
 COMPARED = ("wall", "oracle forward", "oracle gradient", "oracle", "tolerance")
 
 
@@ -99,14 +117,16 @@ def keep(committed: dict[str, list], section: str, rows: list[dict[str, Any]]) -
     """Write the figures and the page, with these rows in place of the old rows that they measure again."""
     what = ("backend",) if section == "campaign" else WHAT  # a campaign's rows belong together
     of = [tuple(row.get(n) for n in what) for row in rows]
-    committed[section] = [r for r in committed.get(section, []) if tuple(r.get(n) for n in what) not in of] + rows
+    kept = [r for r in committed.get(section, []) if tuple(r.get(n) for n in what) not in of]
+    committed[section] = rows if section == "examples" else kept + rows
     FILE.write_text(json.dumps(committed, indent=1) + "\n", "utf-8")
     PAGE.write_text(page(committed), "utf-8")
+    draw(committed, PICTURES)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
-    names = ("runs", "imports", "oracle", "growth", "faults", "peers", "campaign")
+    names = ("runs", "imports", "oracle", "growth", *SEVERAL, "faults", "peers", "campaign")
     parser.add_argument("sections", nargs="*", choices=[*names, []], default=[], help="what to measure (default: all)")
     parser.add_argument("--backend", action="append", help="of runs (default: torch-cpu and onnxruntime)")
     parser.add_argument("--profile", action="append", choices=["smoke", "quick", "standard"])

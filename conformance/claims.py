@@ -10,6 +10,7 @@ import numpy as np
 
 from conformance.backwards import COTANGENTS, GRADIENTS, PARTS, has_part, plain_part
 from reference.config import DTYPES, KINDS, is_integer, require
+from reference.dialects import judged_by, plain_dialects
 from reference.precision import ARITHMETICS, Arithmetic
 
 MAX_SIZE = 1 << 14
@@ -33,8 +34,8 @@ class Features:
 
     ``kinds`` and ``dtypes`` may be given as any iterable of names, or as one name; they are stored as frozensets.
     Members of an enumeration of strings are stored as plain names, and numbers of NumPy as plain numbers.
-    Raises ValueError for an unknown kind, dtype, extent, arithmetic or claim, for no kinds or no dtypes, for a limit
-    or size below 1, for a size above MAX_SIZE, for claims by a kind that is not in ``kinds``, and for
+    Raises ValueError for an unknown kind, dtype, extent, arithmetic, dialect or claim, for no kinds or no dtypes, for a
+    limit or size below 1, for a size above MAX_SIZE, for claims by a kind that is not in ``kinds``, and for
     ``OF_EVERY_STEP`` without the output of all steps.
     """
 
@@ -121,6 +122,13 @@ class Features:
     boundaries: Iterable[int] = ()
     """Numbers of units, samples or steps at which the backend's kernels change. The suite also draws calls of b-1, b
     and b+1 of each for every b."""
+    dialects: Mapping[str, str | Iterable[str]] = field(default_factory=dict)
+    """The kinds that the backend computes by another documented equation, with its name, or with several that hold
+    together: ``{"gru": "reset-before-product"}``. The names are those of ``reference.DIALECTS``. The suite judges these
+    kinds by that equation; the cases, whose numbers are PyTorch's, are not asked of them."""
+    dialect_sources: Mapping[str, str] = field(default_factory=dict)
+    """By kind, where the backend's own documentation has the equation of ``dialects``: shown in place of the dialect's
+    general source."""
     by_kind: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The claims that differ for some kinds: ``{"gru": {"lengths": False}}``."""
 
@@ -158,6 +166,8 @@ class Features:
             one_of = f"one of {', '.join(FLOAT32_ARITHMETICS)}"
             require(declared in FLOAT32_ARITHMETICS, "float32_arithmetic", one_of, declared)
         object.__setattr__(self, "float32_arithmetic", self._plain_arithmetic())
+        object.__setattr__(self, "dialects", plain_dialects(self.dialects, self.kinds))
+        object.__setattr__(self, "dialect_sources", self._plain_sources())
         object.__setattr__(self, "by_kind", self._plain_by_kind())
 
     def of(self, kind: str) -> Features:
@@ -190,10 +200,17 @@ class Features:
             if name != "output" and not isinstance(data[name], bool) and data[name] != list(COTANGENTS)
         ]
         told += ["the last output alone is returned"] * ("all" not in self.output)
+        told += [
+            f"{said}; the cases of {kind} are PyTorch's and are not asked" for kind, said in self.judged_by().items()
+        ]
         return told + [
             f"{kind}: " + ", ".join(f"{name}={value}" for name, value in changes.items())
             for kind, changes in data["by_kind"].items()
         ]
+
+    def judged_by(self) -> dict[str, str]:
+        """Return a sentence for each kind with a dialect: the equation that judges the kind, and its source."""
+        return judged_by(self.dialects, self.dialect_sources)
 
     def _plain_sizes(self, name: str) -> tuple[int, ...] | None:
         """Return sizes in ascending order. Raises ValueError for other values."""
@@ -209,9 +226,21 @@ class Features:
         require(good, name, allowed, given)
         return tuple(sorted({int(size) for size in sizes}))
 
+    def _plain_sources(self) -> dict[str, str]:
+        """Return ``dialect_sources`` in plain strings. Raises ValueError."""
+        given = self.dialect_sources
+        require(isinstance(given, Mapping), "dialect_sources", "a mapping from kinds to texts", given)
+        unknown = sorted(map(str, set(given) - set(self.dialects)))
+        require(not unknown, "dialect_sources", "kinds that have a dialect", unknown)
+        require(all(isinstance(text, str) and text for text in given.values()), "dialect_sources", "texts", given)
+        return {kind: str(given[kind]) for kind in self.dialects if kind in given}
+
     def _plain_by_kind(self) -> dict[str, dict[str, Any]]:
         """Return ``by_kind`` with plain names and checked claims. Raises ValueError."""
-        given, claims = self.by_kind, {f.name for f in fields(self)} - {"kinds", "by_kind"}
+        given, claims = (
+            self.by_kind,
+            {f.name for f in fields(self)} - {"kinds", "by_kind", "dialects", "dialect_sources"},
+        )
         good = isinstance(given, Mapping) and all(isinstance(changes, Mapping) for changes in given.values())
         require(good, "by_kind", "a mapping from kinds to the claims that differ there", given)
         unknown = set(given) - set(self.kinds)
@@ -268,6 +297,8 @@ class Features:
         for name, known in PARTS.items():
             if not isinstance(data[name], bool):
                 data[name] = [part for part in known if part in data[name]]
+        data["dialects"] = {kind: list(names) for kind, names in self.dialects.items()}
+        data["dialect_sources"] = dict(self.dialect_sources)
         if not isinstance(self.float32_arithmetic, str):
             data["float32_arithmetic"] = dict(self.float32_arithmetic)
         if not isinstance(self.fixed_shapes, bool):

@@ -167,6 +167,7 @@ def results(files: Files, *, config) -> Iterator[File]:
     for path in sorted((ROOT / "docs" / "site").glob("**/*.*")):
         text = path.read_text("utf-8")
         text = re.sub(r"\.\./(reproducers/[\w.-]+\.py)(?=\\?\")", r"../source/docs/\1/", text)
+        text = re.sub(r"\.\./(findings/[\w-]+)\.md(?=\\?\")", r"../\1/", text)
         if path.name == "index.html":
             start, heading, end = text.partition("<h1")
             assert heading, "the page of results has no heading to set the link to the documentation above"

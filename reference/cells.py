@@ -25,6 +25,16 @@ def σ(a: Array) -> Array:
     return (tanh(a / 2) + 1) / 2
 
 
+def d_tanh(y: Array) -> Array:
+    """Return the derivative of tanh at the argument where tanh is y."""
+    return 1 - y * y
+
+
+def d_σ(y: Array) -> Array:
+    """Return the derivative of σ at the argument where σ is y."""
+    return y * (1 - y)
+
+
 def relu(a: Array) -> Array:
     """Compute max(a, 0); NaN stays NaN."""
     return np.maximum(a, 0)

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from reference.cells import Array, blocks, tanh, σ
+from reference.cells import Array, blocks, d_tanh, d_σ, tanh, σ
 from reference.config import CellConfig, LayerConfig, require
+from reference.dialects import backward_of, columns_of_h, reset_states
 from reference.layers import (
     Weights,
     _check_array,
@@ -33,16 +34,6 @@ from reference.parameters import check_parameters, layer_directions, parameter_s
 
 Cotangents: TypeAlias = tuple[Array, Array, Array | None, Array | None]
 """The cotangents of an equation's x, u, h and c."""
-
-
-def d_tanh(y: Array) -> Array:
-    """Return the derivative of tanh at the argument where tanh is y."""
-    return 1 - y * y
-
-
-def d_σ(y: Array) -> Array:
-    """Return the derivative of σ at the argument where σ is y."""
-    return y * (1 - y)
 
 
 def rnn_tanh(x: Array, u: Array, h: Array, c: Array, d_h_t: Array, d_c_t: Array) -> Cotangents:
@@ -92,6 +83,7 @@ COTANGENTS: dict[str, Callable[[Array, Array, Array, Array, Array, Array], Cotan
     "lstm": lstm,
     "gru": gru,
 }
+_PLAIN = dict(COTANGENTS)
 
 
 def gradients(
@@ -303,8 +295,9 @@ def _back(
     Returns the cotangents of its inputs, first h and first c, and a dict of the cotangents of its parameters. A sample
     that does not run passes on the cotangents of its states unchanged.
     """
-    W_ih, W_hh, b_ih, _, W_hr = weights
-    cotangents = COTANGENTS[kind]
+    W_ih, W_hh, b_ih, b_hh, W_hr = weights
+    cotangents = backward_of(kind, COTANGENTS[kind], COTANGENTS[kind] is _PLAIN[kind], W_hh, b_hh)
+    of_h = columns_of_h(kind, W_hh)
     T, N, I = way.inputs.shape
     d_xs: list[Array] = [None] * T
     d_us: list[Array] = [None] * T
@@ -313,7 +306,8 @@ def _back(
         d_outs[t] = d_output[t] + d_h
         d_h_t = d_outs[t] if W_hr is None else d_outs[t] @ W_hr.T
         d_xs[t], d_us[t], d_h_direct, d_c_direct = cotangents(way.x[t], way.u[t], way.h[t], way.c[t], d_h_t, d_c)
-        d_h_before = d_us[t] @ W_hh.T if d_h_direct is None else d_us[t] @ W_hh.T + d_h_direct
+        d_h_through = d_us[t] @ W_hh.T if of_h is None else d_us[t][..., :of_h] @ W_hh[:, :of_h].T
+        d_h_before = d_h_through if d_h_direct is None else d_h_through + d_h_direct
         d_c_before = d_c if d_c_direct is None else d_c_direct
         if running is None:
             d_h, d_c = d_h_before, d_c_before
@@ -324,7 +318,12 @@ def _back(
     sum_of_x_and_u = d_us[0] is d_xs[0]  # every equation but gru uses x and u in their sum only
     d_x = _rows(_while_running(np.stack(d_xs), running))
     d_u = d_x if sum_of_x_and_u else _rows(_while_running(np.stack(d_us), running))
-    d_weights = {"weight_ih": d_x.T @ _rows(way.inputs), "weight_hh": d_u.T @ _rows(np.stack(way.h))}
+    h = _rows(np.stack(way.h))
+    d_W_ih, d_W_hh = d_x.T @ _rows(way.inputs), d_u.T @ h
+    if of_h is not None:
+        x, u = (_rows(np.stack(a)) for a in (way.x, way.u))
+        d_W_hh = np.concatenate([d_u[:, :of_h].T @ h, d_u[:, of_h:].T @ reset_states(x, u, h)])
+    d_weights = {"weight_ih": d_W_ih, "weight_hh": d_W_hh}
     if b_ih is not None:
         d_weights |= {"bias_ih": np.sum(d_x, axis=0), "bias_hh": np.sum(d_u, axis=0)}
     if W_hr is not None:

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from reference.cells import EQUATIONS, Array
+from reference.cells import Array
 from reference.config import CellConfig, LayerConfig, is_integer, numpy_dtype, require
+from reference.dialects import equation_of
 from reference.parameters import check_parameters, parameter_suffix
 
 Weights: TypeAlias = tuple[Array, Array, Array | None, Array | None, Array | None]
@@ -176,7 +177,7 @@ def _direction(
     first state until its own end. ``record[t]`` receives step t's x, u, h and c, and h_t before any projection.
     """
     W_ih, W_hh, b_ih, b_hh, W_hr = weights
-    equations = EQUATIONS[kind]
+    equations = equation_of(kind, W_hh, b_hh)
     T, N = inputs.shape[:2]
     x = np.reshape(_rows(inputs) @ W_ih, (T, N, W_ih.shape[-1]))  # of all steps at once
     x = x if b_ih is None else x + b_ih
@@ -228,7 +229,7 @@ def evaluate_cell(
     c = zeros if c is None else c
     x = x @ W_ih if b_ih is None else x @ W_ih + b_ih
     u = h @ W_hh if b_hh is None else h @ W_hh + b_hh
-    return EQUATIONS[config.kind](x, u, h, c)
+    return equation_of(config.kind, W_hh, b_hh)(x, u, h, c)
 
 
 def check_inputs(

@@ -26,10 +26,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, TypeAlias, Union
 
 import numpy as np
+
+from reference.rounding_errors import RoundingErrors, norm
 
 Operand: TypeAlias = Union["Disturbed", np.ndarray, float]
 
@@ -60,10 +61,7 @@ class Arithmetic:
     """What has one quantization grid: "matrix" for each weight matrix, "row" for each of its rows; empty without."""
 
 
-DRAWN = 524287  # random errors; a prime number, so that each replica of a large array has others
 LARGE_WEIGHT = 1 << 14  # elements of a weight that is read once for all replicas, because reading it takes long
-DATA_STEPS, WEIGHT_STEPS = 127, 254  # of a quantization grid
-MOST_QUANTIZED = 1 << 24  # numbers in the quantized replicas of one weight: replicas share them where these are more
 
 # floor is the smallest normal number, so that a backend may flush subnormal numbers to zero. Only in float16 do
 # ordinary values reach the subnormal range; there each operation errs by the distance between subnormal numbers.
@@ -102,7 +100,7 @@ def spreads(
     that overflows in a replica has an infinite or NaN spread. Raises TypeError if ``function`` uses an operation that
     ``Disturbed`` does not implement.
     """
-    noise = _Noise(arithmetic.u)
+    noise = RoundingErrors(arithmetic.u)
     with np.errstate(all="ignore"):
         disturbed = [None if a is None else Disturbed.replicate(a, replicas, arithmetic, noise) for a in arrays]
         results = function(*disturbed)
@@ -121,100 +119,6 @@ def _deviation(result: Operand | None, expected: np.ndarray) -> np.ndarray:
     return np.where(spread == 0, np.max(np.abs(result.values - expected), axis=0), spread)
 
 
-class _Noise:
-    """Normal numbers of deviation u, drawn once and read in order, the same in every run; and cached norms."""
-
-    def __init__(self, u: float) -> None:
-        self._drawn = _drawn(u)
-        self._at = self._passes = 0
-        self._norms: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self._weights: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-
-    def __call__(self, like: np.ndarray) -> np.ndarray:
-        """Return the next numbers, in the shape of an array."""
-        start = self._at
-        end = self._at = start + like.size
-        if end > DRAWN:
-            return self._again(like)
-        return self._drawn[start:end].reshape(like.shape)
-
-    def scale(self, size: np.ndarray) -> np.ndarray:
-        """Multiply an array by the next numbers, in place where it is contiguous; return it."""
-        if size.size <= DRAWN:
-            size *= self(size)
-            return size
-        size = np.ascontiguousarray(size)
-        flat, start = size.reshape(-1), 0
-        while start < flat.size:
-            drawn = self._drawn[self._at % DRAWN :][: flat.size - start]
-            flat[start : start + drawn.size] *= drawn
-            start, self._at = start + drawn.size, self._at % DRAWN + drawn.size
-        return size
-
-    def _again(self, like: np.ndarray) -> np.ndarray:
-        """Start again elsewhere, so that errors do not repeat at the same place.
-
-        In an array of more than DRAWN elements they repeat; DRAWN is prime, so that each replica has others.
-        """
-        self._passes += 1
-        start = self._passes * 7919 % 4099
-        self._at = start + like.size
-        if self._at > DRAWN:
-            self._at = DRAWN
-            return np.resize(np.roll(self._drawn, -start), like.shape)
-        return self._drawn[start : self._at].reshape(like.shape)
-
-    def norms(self, weight: np.ndarray) -> np.ndarray:
-        """Return the norms of a weight's columns, cached because a recurrence needs them at every step."""
-        known = self._norms.get(id(weight))
-        if known is None:  # keep the weight, so that its id is not used again
-            known = self._norms[id(weight)] = weight, _norm(weight, -2)
-        return known[1]
-
-    def quantized(self, x: np.ndarray, w: np.ndarray, grids: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the data x (K, ..., n) and the weights w (n, m) or (K, n, m) on the grids of each replica."""
-        replicas = x.shape[0]
-        shifts = _drawn_shifts(replicas)
-        known = self._weights.get(id(w))
-        if known is None:
-            sets = replicas if replicas * w.size <= MOST_QUANTIZED or w.ndim > 2 else min(replicas, REPLICAS)
-            largest = np.max(np.abs(w), axis=-2 if grids == "row" else (-2, -1), keepdims=True, initial=0)
-            grid = _on_grid(w, 2 * largest / WEIGHT_STEPS, shifts[0, :sets, None, None])
-            known = self._weights[id(w)] = w, grid
-        axes, shift = tuple(range(1, x.ndim)), shifts[1].reshape(-1, *(1,) * (x.ndim - 1))
-        finite = x if np.isfinite(x).all() else np.where(np.isfinite(x), x, 0)
-        low, high = (f(finite, axis=axes, keepdims=True, initial=0) for f in (np.min, np.max))
-        grid = _on_grid(finite, (high - low) / DATA_STEPS, shift)
-        return (grid if finite is x else np.where(np.isfinite(x), grid, x)), known[1]
-
-
-@cache
-def _drawn_shifts(replicas: int) -> np.ndarray:
-    """Return each replica's shift of the grids of weights and of data, in steps: (2, K)."""
-    return np.random.Generator(np.random.SFC64(30103)).random((2, replicas))
-
-
-def _on_grid(values: np.ndarray, step: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Add the errors of rounding to multiples of ``step``, shifted by a part of it. 0 stays 0, as on every grid.
-
-    The errors are scaled so that their deviation is the largest error, half a step, as u is elsewhere.
-    """
-    grid = values / step + shift
-    np.rint(grid, out=grid)
-    grid -= shift
-    grid *= step
-    grid -= values
-    grid *= math.sqrt(3)
-    grid += values
-    np.copyto(grid, 0, where=values == 0)
-    return grid
-
-
-@cache
-def _drawn(u: float) -> np.ndarray:
-    return np.random.Generator(np.random.SFC64(20111)).standard_normal(DRAWN) * u
-
-
 class Disturbed:
     """K replicas of an array, (K, *shape), whose operations err at random by the size of rounding.
 
@@ -225,12 +129,12 @@ class Disturbed:
 
     __slots__ = ("_noise", "arithmetic", "terms", "values")
 
-    def __init__(self, values: np.ndarray, arithmetic: Arithmetic, noise: _Noise, terms: int = 1) -> None:
+    def __init__(self, values: np.ndarray, arithmetic: Arithmetic, noise: RoundingErrors, terms: int = 1) -> None:
         self.values, self.arithmetic, self._noise = values, arithmetic, noise
         self.terms = terms  # the number of summands of each element
 
     @classmethod
-    def replicate(cls, array: np.ndarray, replicas: int, arithmetic: Arithmetic, noise: _Noise) -> Disturbed:
+    def replicate(cls, array: np.ndarray, replicas: int, arithmetic: Arithmetic, noise: RoundingErrors) -> Disturbed:
         """Make K exact replicas of an array."""
         return cls(np.broadcast_to(array, (replicas, *array.shape)), arithmetic, noise)
 
@@ -345,7 +249,7 @@ class Disturbed:
         return self._product(other, self.values)
 
     def _product(self, x: np.ndarray, w: np.ndarray) -> Disturbed:
-        norms = _norm(x, -1) * (self._noise.norms(w) if w.ndim == 2 else _norm(w, -2))
+        norms = norm(x, -1) * (self._noise.norms(w) if w.ndim == 2 else norm(w, -2))
         factor = math.sqrt(x.shape[-1]) + self.arithmetic.product_u / self.arithmetic.u
         return self._absolute(self._multiplied(x, w), self._sized(norms, factor), x.shape[-1])
 
@@ -384,11 +288,6 @@ class Disturbed:
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         moved = _MOVES.get(function)
         return NotImplemented if moved is None else moved(self, *args, **kwargs)
-
-
-def _norm(a: np.ndarray, axis: int) -> np.ndarray:
-    squares = np.add.reduce(a * a, axis=axis, keepdims=True)
-    return np.sqrt(squares, out=squares)
 
 
 def _values(like: Disturbed, arrays: Sequence[Operand]) -> list[np.ndarray]:

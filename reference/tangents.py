@@ -101,6 +101,9 @@ class Dual:
     def __truediv__(self, other: float) -> Dual:
         return Dual(self.value / other, self.tangent / other)
 
+    def __neg__(self) -> Dual:
+        return Dual(-self.value, -self.tangent)
+
     def __gt__(self, other: float) -> Dual:
         chosen = self.value > other
         return Dual(chosen, chosen)  # a choice between numbers is one between their tangents

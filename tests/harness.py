@@ -25,6 +25,8 @@ from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from conformance.specifications.torch_nn.faults import Fault
 from reference import cells, layers
+from reference.config import KINDS
+from reference.dialects import speaking, spoken
 
 QUICK, STANDARD = (Profile(f"{n} without shrinking", PROFILES[n].examples, 0) for n in ("quick", "standard"))
 PLANS = Plans(0)
@@ -61,7 +63,7 @@ def remembering(function):
 
     def answer(config, parameters, *arguments):
         used = cells.EQUATIONS, layers._direction, layers.evaluate, layers.evaluate_cell
-        if used != PLAIN or layers._dropped is not DROPPED:
+        if used != PLAIN or layers._dropped is not DROPPED or any(map(spoken, KINDS)):
             return function(config, parameters, *arguments)
         asked = blake2b(repr((function.__name__, config)).encode(), digest_size=16)
         for a in (*parameters.values(), *arguments):
@@ -99,9 +101,10 @@ class SharedStream(Stream):
     def trial(self, plan):
         subject = self.subject
         claimed = tuple(getattr(subject.features, name, None) for name in ("gradients", "cell_gradients", "output"))
-        key = plan, subject.kind, subject.dtype, subject.arithmetic, claimed
+        key = plan, subject.kind, subject.dtype, subject.arithmetic, claimed, subject.dialects.get(subject.kind)
         if key not in KNOWN:
-            KNOWN[key] = plan.build(subject.kind, subject.dtype), {}, {}
+            with speaking(subject.dialects):
+                KNOWN[key] = plan.build(subject.kind, subject.dtype), {}, {}
         call, allowed, right = KNOWN[key]
         trial = trial_of(subject, call)
         trial._allowed = allowed

@@ -112,6 +112,16 @@ def performance() -> Files:
     yield __main__.PAGE, page.page(_read(__main__.FILE))
 
 
+def findings() -> Files:
+    """Make the index of the findings, and the outputs and commands on their pages."""
+    from tests import findings_pages as of
+
+    every = of.pages()
+    yield of.INDEX, of.index(every)
+    for page in every:
+        yield page.path, of.text_of(page.title, page.fields)
+
+
 def site() -> Files:
     """Make the page of the committed reports."""
     from conformance.reporting.history import reports_in
@@ -120,7 +130,7 @@ def site() -> Files:
     from conformance.reporting.site.overview import Links
     from conformance.reporting.site.page import site
 
-    findings = read_findings([DOCS / "findings.md", *sorted((DOCS / "findings").glob("**/*.md"))])
+    findings = read_findings(sorted((DOCS / "findings").glob("*.md")))
     reports = read_all(reports_in(ROOT / "results"))
     for path, text in site(reports, findings=findings, links=Links(ROOT, DOCS / "site")).items():
         yield DOCS / "site" / path, text
@@ -156,6 +166,7 @@ GENERATED = {
     "hostile": Generated(hostile),
     "performance": Generated(performance),
     "figures": Generated(figures),
+    "findings": Generated(findings),
     "site": Generated(site, same_but_pictures, "docs/site/**/*.*"),
 }
 

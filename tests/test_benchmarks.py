@@ -9,6 +9,7 @@ from benchmarks import __main__ as main
 from benchmarks import campaign, faults, layers, peers, runs
 from benchmarks.inside import clock, namespace
 from benchmarks.page import page
+from benchmarks.pictures import PICTURES
 from conformance.specifications.torch_nn.faults import BANK
 
 
@@ -91,13 +92,23 @@ def test_the_targets_say_what_stands_in_the_way_only_where_they_are_missed():
     row = {"backend": "torch-cpu", "profile": "quick", "processes": 1, "version": "", "processor": 1.0, "checks": 1,
            "examples": 1, "useful": 0.6, "harness_ms_per_example": 0.5, "memory_mib": 1, "memory_of_all_mib": 1024.0,
            "parts": {"backend": 1.0}}  # fmt: skip
-    assert "| `quick` of torch-cpu in 10 s | 9.0 s |  |" in page({"runs": [row | {"wall": 9.0}]})
-    assert "| `quick` of torch-cpu in 10 s | 19.0 s | 1 s of processor: backend 1 s; without" in page(
+    assert "| `quick` of torch-cpu in 8 s | 7.0 s |  |" in page({"runs": [row | {"wall": 7.0}]})
+    assert "| `quick` of torch-cpu in 8 s | 19.0 s | 1 s of processor: backend 1 s; torch" in page(
         {"runs": [row | {"wall": 19.0}]}
     )
     standard = page({"runs": [row | {"profile": "standard", "wall": 50.0}]})
-    assert "| half of `standard` in backend and oracle | 60% |  |" in standard
+    assert "| 70 % of `standard` in backend and oracle | 60% | the tolerance" in standard
     assert "1.00 GiB" in standard
+
+
+def test_the_targets_of_a_small_adapter():
+    rows = [{"adapter": "Right", "wall": 1.9, "processor": 2.0, "told": None},
+            {"adapter": "Wrong", "wall": 4.0, "processor": 3.0, "told": 2.5}]  # fmt: skip
+    found = page({"adapters": rows})
+    assert "| `quick` of an adapter of one kind and dtype in 2 s | 1.9 s |  |" in found
+    assert "| a failing one at most 1.1 times as long | 1.50 times as long | the search" in found
+    assert "| its failure told with the diagnosis in 5 s | 2.5 s |  |" in found
+    assert "| wrong | 4 | 3 | 2.5 |" in found
 
 
 def test_the_clock_sees_numpys_functions_and_not_its_classes(tmp_path):
@@ -113,6 +124,8 @@ def test_the_clock_sees_numpys_functions_and_not_its_classes(tmp_path):
 def test_every_committed_figure_has_its_yardstick():
     data = json.loads(main.FILE.read_text("utf-8"))
     assert all(np.isfinite(row["yardstick"]) for rows in data.values() for row in rows)
+    pictures = {path.stem for path in main.PICTURES.glob("*.svg")}
+    assert pictures == PICTURES.keys() & data.keys()
 
 
 def test_an_unknown_section_is_refused(monkeypatch, capsys):

@@ -9,7 +9,8 @@ from conformance.engine.compare import Failed, check_numbers, margin
 from conformance.reporting.report import Row
 from reference import LayerConfig, forward, parameter_shapes
 from reference.layers import evaluate
-from reference.precision import ARITHMETICS, Disturbed, _Noise, allowed, spreads
+from reference.precision import ARITHMETICS, Disturbed, allowed, spreads
+from reference.rounding_errors import RoundingErrors
 
 MAX = ARITHMETICS["float32"].largest
 
@@ -118,7 +119,7 @@ def test_an_operation_that_is_not_disturbed_is_an_error():
 def test_errors_are_drawn_anew_however_large_the_arrays():
     x = np.ones((300, 200))
     float32 = ARITHMETICS["float32"]
-    noisy = Disturbed.replicate(x, 8, float32, _Noise(float32.u))
+    noisy = Disturbed.replicate(x, 8, float32, RoundingErrors(float32.u))
     assert not np.array_equal((noisy * 1.0).values, (noisy * 1.0).values)
     assert np.all((noisy * 1.0 - noisy * 1.0).values.std(axis=0) > 0)
 

@@ -37,9 +37,10 @@ class LinenLayer(JaxLayer):
     to_layout, from_layout = staticmethod(to_flax_linen), staticmethod(from_flax_linen)
 
     @staticmethod
-    def run(config, natives, x, states, lengths):
+    def run(config, natives, x, states, lengths, reverse=False):
         rnns = [nn.RNN(cell_module(config)) for _ in natives]
-        call = {"time_major": not config.batch_first, "return_carry": True, "seq_lengths": lengths}
+        call = {} if config.bidirectional else {"reverse": reverse, "keep_order": True}
+        call |= {"time_major": not config.batch_first, "return_carry": True, "seq_lengths": lengths}
         initial = carries(config, states)
         if config.bidirectional:
             variables = {f"{name}_rnn": {"cell": n} for name, n in zip(("forward", "backward"), natives, strict=True)}
@@ -48,6 +49,14 @@ class LinenLayer(JaxLayer):
             (layer,), (initial,), variables = rnns, initial, {"cell": natives[0]}
         carry, output = layer.apply({"params": variables}, x, initial_carry=initial, **call)
         return results(config, carry if config.bidirectional else [carry], output, lengths)
+
+
+class LinenReverseLayer(LinenLayer):
+    """A flax.linen.RNN with reverse=True and keep_order=True."""
+
+    @staticmethod
+    def run(config, natives, x, states, lengths):
+        return LinenLayer.run(config, natives, x, states, lengths, reverse=True)
 
 
 class LinenCell(JaxCell):
@@ -73,8 +82,10 @@ class Linen(CheckedBackend):
         projection=False,
         cells=True,
         gradients=True,
+        reverse_alone=True,
         configurations=12,
         fixed_shapes=True,
     )
     layer_class = LinenLayer
+    reverse_class = LinenReverseLayer
     cell_class = LinenCell

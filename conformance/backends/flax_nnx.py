@@ -41,9 +41,10 @@ class NNXLayer(JaxLayer):
     to_layout, from_layout = staticmethod(to_flax_nnx), staticmethod(from_flax_nnx)
 
     @staticmethod
-    def run(config, natives, x, states, lengths):
+    def run(config, natives, x, states, lengths, reverse=False):
         rnns = [nnx.RNN(cell_module(config, native)) for native in natives]
-        call = {"time_major": not config.batch_first, "return_carry": True, "seq_lengths": lengths}
+        call = {} if config.bidirectional else {"reverse": reverse, "keep_order": True}
+        call |= {"time_major": not config.batch_first, "return_carry": True, "seq_lengths": lengths}
         initial = carries(config, states)
         if config.bidirectional:
             layer, initial = nnx.Bidirectional(*rnns), initial if states else None
@@ -51,6 +52,14 @@ class NNXLayer(JaxLayer):
             (layer,), (initial,) = rnns, initial
         carry, output = layer(x, initial_carry=initial, **call)
         return results(config, carry if config.bidirectional else [carry], output, lengths)
+
+
+class NNXReverseLayer(NNXLayer):
+    """A flax.nnx.RNN with reverse=True and keep_order=True."""
+
+    @staticmethod
+    def run(config, natives, x, states, lengths):
+        return NNXLayer.run(config, natives, x, states, lengths, reverse=True)
 
 
 class NNXCell(JaxCell):
@@ -76,8 +85,10 @@ class NNX(CheckedBackend):
         projection=False,
         cells=True,
         gradients=True,
+        reverse_alone=True,
         configurations=12,
         fixed_shapes=True,
     )
     layer_class = NNXLayer
+    reverse_class = NNXReverseLayer
     cell_class = NNXCell

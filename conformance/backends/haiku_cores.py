@@ -1,9 +1,9 @@
-"""``haiku``: haiku.VanillaRNN and LSTM, run by haiku.dynamic_unroll and stacked by haiku.DeepRNN.
+"""``haiku``: haiku.VanillaRNN, LSTM and GRU, run by haiku.dynamic_unroll and stacked by haiku.DeepRNN.
 
 Haiku computes steps, stacks, the reverse direction and batches first; the adapter checks arguments (``checked.py``).
-VanillaRNN has a ReLU and both documented biases; LSTM has one bias, and one matrix for x and h. It adds 1 to the forget
-gate in every step, and its formula does not (docs/findings.md): the adapter loads b_f - 1. GRU resets the state before
-the product and is not claimed.
+VanillaRNN has a ReLU and both documented biases. LSTM has one bias, and one matrix for x and h; GRU has one bias. Both
+are loaded with the sum of the two documented biases. Two equations are dialects: LSTM adds 1 to the forget gate in
+every step, and GRU resets the state before the product and has the update gate the other way round.
 """
 
 from __future__ import annotations
@@ -18,28 +18,30 @@ from conformance.backends.checked import CheckedBackend
 from conformance.backends.jax_layers import JaxLayer
 from conformance.layouts import Weights, reorder_gates
 
-CORES = {"rnn_relu": hk.VanillaRNN, "lstm": hk.LSTM}
-FORGET = 1.0
-
-
-def forget_gate(bias):
-    """Return 1 at the forget gate's block of an LSTM's bias, 0 elsewhere."""
-    return np.repeat(np.array([0, FORGET, 0, 0], bias.dtype), len(bias) // 4)
+CORES = {"rnn_relu": hk.VanillaRNN, "lstm": hk.LSTM, "gru": hk.GRU}
 
 
 def to_haiku(kind, weights):
-    """Return a core's arrays by the names of its Linear modules."""
+    """Return a core's arrays by the names of its modules. A GRU has no other modules, and its name is empty."""
     W, R = weights.weight_ih, weights.weight_hh
     zeros = np.zeros(len(W), W.dtype)
     b, d = (zeros if a is None else a for a in (weights.bias_ih, weights.bias_hh))
     if kind == "rnn_relu":
         return {"linear": {"w": W.T.copy(), "b": b.copy()}, "linear_1": {"w": R.T.copy(), "b": d.copy()}}
+    single = reorder_gates(b + d, kind, "pytorch", "haiku")
+    if kind == "gru":
+        W, R = (reorder_gates(a, kind, "pytorch", "haiku").T.copy() for a in (W, R))
+        return {"": {"w_i": W, "w_h": R, "b": single}}
     both = reorder_gates(np.concatenate([W, R], axis=1), kind, "pytorch", "haiku")
-    return {"linear": {"w": both.T.copy(), "b": reorder_gates(b + d - forget_gate(b), kind, "pytorch", "haiku")}}
+    return {"linear": {"w": both.T.copy(), "b": single}}
 
 
 def from_haiku(kind, native, *, gradient):
-    """Return the Weights of a core's gradients. The gradient of an LSTM's bias is reported for both summands."""
+    """Return the Weights of a core's gradients. The gradient of a single bias is reported for both summands."""
+    if kind == "gru":
+        own = {name: np.asarray(a).T for name, a in native[""].items()}
+        W, R, b = (reorder_gates(own[name], kind, "haiku", "pytorch") for name in ("w_i", "w_h", "b"))
+        return Weights(W, R, b, b.copy())
     linear = {name: np.asarray(a) for name, a in native["linear"].items()}
     if kind == "rnn_relu":
         return Weights(
@@ -65,7 +67,11 @@ def unroll(config, natives, x, states, reverse):
         initial = tuple(hk.LSTMState(given[0][k], given[1][k]) if lstm else given[0][k] for k in range(len(cores)))
         return hk.dynamic_unroll(hk.DeepRNN(cores), steps, initial, reverse=reverse)
 
-    params = {f"core_{k}/{module}": arrays for k, native in enumerate(natives) for module, arrays in native.items()}
+    params = {
+        f"core_{k}/{module}".rstrip("/"): arrays
+        for k, native in enumerate(natives)
+        for module, arrays in native.items()
+    }
     output, last = hk.without_apply_rng(hk.transform(run)).apply(params, steps)
     parts = [jnp.stack(s) for s in zip(*last, strict=True)] if config.kind == "lstm" else [jnp.stack(last)]
     return output.swapaxes(0, 1) if swapped else output, *parts
@@ -95,7 +101,12 @@ class Haiku(CheckedBackend):
     name, forks = "haiku", False
     version = f"{hk.__version__}, jax {jax.__version__}"
     features = Features(
-        kinds={"rnn_relu", "lstm"},
+        kinds=CORES,
+        dialects={"lstm": "forget-gate-plus-one", "gru": ("reset-before-product", "update-gate-inverted")},
+        dialect_sources={
+            "lstm": "https://dm-haiku.readthedocs.io/en/latest/api.html#lstm, the note on the forget gate",
+            "gru": "https://dm-haiku.readthedocs.io/en/latest/api.html#gru, the formula",
+        },
         bidirectional=False,
         projection=False,
         lengths=False,

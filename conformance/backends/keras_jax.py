@@ -1,5 +1,8 @@
 """``keras-jax``: keras.layers.SimpleRNN, LSTM and GRU and their cells, on Keras's JAX backend.
 
+``keras-jax-reset-before``: its GRU with reset_after=False, which Keras documents: "whether to apply reset gate after or
+before matrix multiplication". It has one bias, which the adapter loads with the sum of the two documented ones.
+
 ``keras_layers.py`` lists the parts of Keras and of the adapter. Here ``stateless_call`` makes the calls, and JAX
 compiles them. float32 alone is claimed, as in the other adapters of JAX.
 """
@@ -10,7 +13,8 @@ import os
 
 os.environ["KERAS_BACKEND"] = "jax"
 
-from functools import lru_cache
+from dataclasses import replace
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -35,10 +39,10 @@ ORDER = ("kernel", "recurrent_kernel", "bias")  # of Keras's weights; JAX sorts 
 
 
 @lru_cache(maxsize=512)
-def layer_module(config):
+def layer_module(config, **more):
     """Return the built Keras layer of a configuration; its own weights are not used."""
     make, _, arguments = LAYERS[config.kind]
-    options = {"use_bias": config.bias, "recurrent_initializer": "zeros", **arguments}
+    options = {"use_bias": config.bias, "recurrent_initializer": "zeros", **arguments, **more}
     layer = make(config.hidden_size, return_sequences=True, return_state=True, zero_output_for_mask=True, **options)
     if config.bidirectional:
         layer = keras.layers.Bidirectional(layer)
@@ -47,10 +51,10 @@ def layer_module(config):
 
 
 @lru_cache(maxsize=512)
-def cell_module(config):
+def cell_module(config, **more):
     """Return the built Keras cell of a configuration; its own weights are not used."""
     _, make, arguments = LAYERS[config.kind]
-    cell = make(config.hidden_size, use_bias=config.bias, recurrent_initializer="zeros", **arguments)
+    cell = make(config.hidden_size, use_bias=config.bias, recurrent_initializer="zeros", **arguments | more)
     cell.build((None, config.input_size))
     return cell
 
@@ -62,44 +66,48 @@ def stateless(module, natives, *arguments, **options):
     return module.stateless_call(values, others, *arguments, **options)[0]
 
 
+def run_layer(module_of, config, natives, x, states, lengths):
+    """Return output, h_n and, for lstm, c_n of the layer that ``module_of(config)`` builds."""
+    x = x if config.batch_first else x.swapaxes(0, 1)
+    options = {"training": False}
+    if lengths is not None:
+        options["mask"] = jnp.arange(x.shape[1])[None] < lengths[:, None]
+    if states:
+        options["initial_state"] = [s[d] for d in range(config.directions) for s in states]
+    output, *last = stateless(module_of(config), natives, x, **options)
+    count = 2 if config.kind == "lstm" else 1
+    return output if config.batch_first else output.swapaxes(0, 1), *(jnp.stack(last[k::count]) for k in range(count))
+
+
+def run_cell(module_of, config, native, x, states):
+    """Return the new carry of the cell that ``module_of(config)`` builds."""
+    cell = module_of(config)
+    _, last = stateless(cell, [native], x, list(states) or cell.get_initial_state(len(x)), training=False)
+    return tuple(last[::-1]) if config.kind == "lstm" else last[0]
+
+
 class KerasJAXLayer(JaxLayer):
     """A keras.layers.SimpleRNN, LSTM or GRU, or a Bidirectional of one."""
 
     to_layout, from_layout = staticmethod(to_keras), staticmethod(from_keras)
+    module_of = staticmethod(layer_module)
+    run = staticmethod(partial(run_layer, layer_module))
 
     def build(self, weights):
         super().build(weights)
-        layer_module(self.config)  # outside JAX's tracing
-
-    @staticmethod
-    def run(config, natives, x, states, lengths):
-        x = x if config.batch_first else x.swapaxes(0, 1)
-        options = {"training": False}
-        if lengths is not None:
-            options["mask"] = jnp.arange(x.shape[1])[None] < lengths[:, None]
-        if states:
-            options["initial_state"] = [s[d] for d in range(config.directions) for s in states]
-        output, *last = stateless(layer_module(config), natives, x, **options)
-        count = 2 if config.kind == "lstm" else 1
-        return output if config.batch_first else output.swapaxes(0, 1), *(
-            jnp.stack(last[k::count]) for k in range(count)
-        )
+        self.module_of(self.config)  # outside JAX's tracing
 
 
 class KerasJAXCell(JaxCell):
     """A keras.layers.SimpleRNNCell, LSTMCell or GRUCell."""
 
     to_layout = staticmethod(to_keras)
+    module_of = staticmethod(cell_module)
+    run = staticmethod(partial(run_cell, cell_module))
 
     def build(self, weights):
         super().build(weights)
-        cell_module(self.config)
-
-    @staticmethod
-    def run(config, native, x, states):
-        cell = cell_module(config)
-        _, last = stateless(cell, [native], x, list(states) or cell.get_initial_state(len(x)), training=False)
-        return tuple(last[::-1]) if config.kind == "lstm" else last[0]
+        self.module_of(self.config)
 
 
 class KerasJAX(CheckedBackend):
@@ -118,3 +126,36 @@ class KerasJAX(CheckedBackend):
     )
     layer_class = KerasJAXLayer
     cell_class = KerasJAXCell
+
+
+before = {"reset_after": False}
+
+
+class ResetBeforeLayer(KerasJAXLayer):
+    """A keras.layers.GRU with reset_after=False, or a Bidirectional of one."""
+
+    to_layout = staticmethod(partial(to_keras, **before))
+    module_of = staticmethod(partial(layer_module, **before))
+    run = staticmethod(partial(run_layer, partial(layer_module, **before)))
+
+
+class ResetBeforeCell(KerasJAXCell):
+    """A keras.layers.GRUCell with reset_after=False."""
+
+    to_layout = staticmethod(partial(to_keras, **before))
+    module_of = staticmethod(partial(cell_module, **before))
+    run = staticmethod(partial(run_cell, partial(cell_module, **before)))
+
+
+class KerasJAXResetBefore(KerasJAX):
+    """Keras's GRU with reset_after=False on JAX."""
+
+    name = "keras-jax-reset-before"
+    features = replace(
+        KerasJAX.features,
+        kinds="gru",
+        dialects={"gru": "reset-before-product"},
+        dialect_sources={"gru": "https://keras.io/api/layers/recurrent_layers/gru/, reset_after"},
+    )
+    layer_class = ResetBeforeLayer
+    cell_class = ResetBeforeCell

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 from conformance.backend import Features, Result
-from conformance.backends.checked import CheckedBackend, CheckedCell, CheckedLayer, past_the_end
-from conformance.layouts import from_keras, to_keras
+from conformance.backends.checked import CheckedBackend, CheckedCell, CheckedLayer, past_the_end, refuse
+from conformance.layouts import from_keras, split, to_keras
 from conformance.torch.tensors import to_numpy, to_torch
 
 if keras.backend.backend() != "torch":
@@ -45,29 +45,67 @@ def assign(layer: keras.Layer, natives: list[dict[str, np.ndarray]]) -> None:
 class KerasLayer(CheckedLayer):
     """A keras.layers.SimpleRNN, LSTM or GRU, or a Bidirectional of one."""
 
+    go_backwards = False
+
     def build(self, weights):
+        self.natives = [to_keras(self.config.kind, w) for w in weights]
+        self.names = list(self.natives[0])
+        self.layer, self.last, self.stateful = self._made(), None, None
+
+    def load(self, parameters):
+        self.natives = [to_keras(self.config.kind, w) for w in split(self.config, parameters)]
+        for layer in filter(None, (self.layer, self.last, self.stateful)):
+            assign(layer, self.natives)
+
+    def _made(self, samples=None, **options):
+        """Return a built Keras layer with the weights."""
         config = self.config
         make, _, arguments = LAYERS[config.kind]
-        self.layer = make(
+        options = {"return_sequences": True, "zero_output_for_mask": True, **arguments, **options}
+        layer = make(
             config.hidden_size,
             use_bias=config.bias,
-            return_sequences=True,
             return_state=True,
-            zero_output_for_mask=True,
+            go_backwards=self.go_backwards,
             recurrent_initializer="zeros",  # the default, a QR decomposition, fails in half precision
             dtype=config.dtype,
-            **arguments,
+            **options,
         )
         if config.bidirectional:
-            self.layer = keras.layers.Bidirectional(self.layer, dtype=config.dtype)
-        self.layer.build((None, None, config.input_size))
-        natives = [to_keras(config.kind, w) for w in weights]
-        self.names = list(natives[0])
-        assign(self.layer, natives)
+            layer = keras.layers.Bidirectional(layer, dtype=config.dtype)
+        layer.build((samples, None, config.input_size))
+        assign(layer, self.natives)
+        return layer
 
     @torch.no_grad()
     def compute(self, x, h_0, c_0, lengths):
         return Result(*map(to_numpy, self._call(*map(to_torch, (x, h_0, c_0)), lengths)))
+
+    @torch.no_grad()
+    def compute_last(self, x, h_0, c_0, lengths):
+        # Where a masked step's output is zero, so is the last one of a padded sample.
+        self.last = self.last or self._made(return_sequences=False, zero_output_for_mask=False)
+        return Result(*map(to_numpy, self._call(*map(to_torch, (x, h_0, c_0)), lengths, layer=self.last)))
+
+    @torch.no_grad()
+    def compute_masked(self, x, h_0, c_0, mask):
+        return Result(*map(to_numpy, self._call(*map(to_torch, (x, h_0, c_0)), None, mask)))
+
+    @torch.no_grad()
+    def forward_stateful(self, x, lengths=None):
+        refuse(self.features, "stateful", True)
+        x, _, _, lengths = self._checked(x, None, None, lengths)
+        samples = x.shape[0 if self.config.batch_first else 1]
+        if self.stateful is None or (self.fresh and samples != self.samples):  # Keras fixes the number of samples
+            self.stateful, self.samples = self._made(samples, stateful=True), samples
+        self.fresh = False
+        return Result(*map(to_numpy, self._call(to_torch(x), None, None, lengths, layer=self.stateful)))
+
+    def reset(self):
+        refuse(self.features, "stateful", True)
+        if self.stateful is not None:
+            self.stateful.reset_states() if self.config.bidirectional else self.stateful.reset_state()
+            self.fresh = True
 
     def differentiate(self, x, h_0, c_0, lengths, cotangents):
         arguments = {"x": to_torch(x), "h_0": to_torch(h_0), "c_0": to_torch(c_0)}
@@ -85,24 +123,35 @@ class KerasLayer(CheckedLayer):
         ]
         return dict(zip(given, found, strict=False)), weights
 
-    def _call(self, x, h_0, c_0, lengths):
+    def _call(self, x, h_0, c_0, lengths, mask=None, layer=None):
         """Return output, h_n and c_n as tensors; c_n is None unless the kind is lstm."""
         config = self.config
         steps = x.shape[1 if config.batch_first else 0]
         x = x if config.batch_first else x.transpose(0, 1)
-        mask = None
         if lengths is not None:
-            mask = torch.from_numpy(~past_the_end(lengths, steps, batch_first=True)[..., 0])
+            mask = ~past_the_end(lengths, steps, batch_first=True)[..., 0]
+        elif mask is not None and not config.batch_first:
+            mask = mask.T
+        mask = None if mask is None else torch.tensor(mask)
         states = None
         if h_0 is not None:
             states = list(h_0) if c_0 is None else [s for both in zip(h_0, c_0, strict=True) for s in both]
-        output, *states = self.layer(x, initial_state=states, mask=mask, training=False)
+        output, *states = (layer or self.layer)(x, initial_state=states, mask=mask, training=False)
         h_n, c_n = (
             (torch.stack(states[::2]), torch.stack(states[1::2]))
             if config.kind == "lstm"
             else (torch.stack(states), None)
         )
-        return output if config.batch_first else output.transpose(0, 1), h_n, c_n
+        if output.ndim == 3:
+            output = output.flip(1) if self.go_backwards else output
+            output = output if config.batch_first else output.transpose(0, 1)
+        return output, h_n, c_n
+
+
+class KerasReverseLayer(KerasLayer):
+    """A layer with go_backwards=True; the adapter puts its outputs back into the order of the steps."""
+
+    go_backwards = True
 
 
 class KerasCell(CheckedCell):
@@ -137,6 +186,12 @@ class Keras(CheckedBackend):
         projection=False,
         cells=True,
         gradients=True,
+        parameters_set=True,
+        reverse_alone=True,
+        masks=True,
+        output={"all", "last"},
+        stateful=True,
     )
     layer_class = KerasLayer
+    reverse_class = KerasReverseLayer
     cell_class = KerasCell

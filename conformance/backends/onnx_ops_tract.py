@@ -8,30 +8,33 @@ from pathlib import Path
 import numpy as np
 import onnx
 import tract
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper
 
 from conformance.onnx.features import INPUTS, OnnxFeatures
 from conformance.onnx.runtime import OnnxRuntime
 
 
 def with_states(model):
-    """Return the model with zeros for the initial states that its LSTM nodes omit."""
+    """Return the model with inputs for the initial states that its LSTM nodes omit, and zeros for them by name.
+
+    They are no constants: of constant zeros tract makes a state of one sample (docs/findings.md).
+    """
     loaded = onnx.load_model_from_string(model)
     graph = loaded.graph
     samples = graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    zeros = {}
     for k, node in enumerate(node for node in graph.node if node.op_type == "LSTM"):
         given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         directions = 2 if given.get("direction", b"forward") == b"bidirectional" else 1
-        zeros = np.zeros((directions, samples, given["hidden_size"]), np.float32)
         names = [*node.input, *[""] * (7 - len(node.input))]
-        missing = [place for place in (5, 6) if not names[place]]
-        for place in missing:
-            names[place] = f"zeros_{k}_{place}"
-            graph.initializer.append(numpy_helper.from_array(zeros, names[place]))
-        if missing:
-            del node.input[:]
-            node.input.extend(names)
-    return loaded.SerializeToString()
+        for place in (5, 6):
+            if not names[place]:
+                name = names[place] = f"zeros_{k}_{place}"
+                zeros[name] = np.zeros((directions, samples, given["hidden_size"]), np.float32)
+                graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, zeros[name].shape))
+        del node.input[:]
+        node.input.extend(names)
+    return loaded.SerializeToString(), zeros
 
 
 class OnnxOpsTract(OnnxRuntime):
@@ -72,7 +75,8 @@ outputs = dict(zip(outputs, (a.to_numpy() for a in runnable.run(list(inputs.valu
     def prepare(self, model):
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "model.onnx"
-            file.write_bytes(with_states(model))
+            extended, zeros = with_states(model)
+            file.write_bytes(extended)
             loaded = tract.onnx().load(file)
         inputs = [loaded.input_name(k) for k in range(loaded.input_count())]
         # The model's own names: tract calls all outputs Y.
@@ -80,7 +84,7 @@ outputs = dict(zip(outputs, (a.to_numpy() for a in runnable.run(list(inputs.valu
         runnable = loaded.into_model().into_runnable()
 
         def run(given):
-            came = runnable.run([given[name] for name in inputs])
+            came = runnable.run([(zeros | given)[name] for name in inputs])
             return {name: array.to_numpy() for name, array in zip(outputs, came, strict=True)}
 
         return run

@@ -47,9 +47,18 @@ def alone(fault: Any) -> Candidate:
     return Candidate(fault.id, fault.explanation, fault.build, frozenset(getattr(fault, "kinds", ())), (fault,))
 
 
-def known_faults(specification: Specification, kind: str, exclude: frozenset[str]) -> list[Any]:
-    """Return the faults that touch a kind, common ones first."""
-    faults = specification.faults(kind)
+def known_faults(
+    specification: Specification, kind: str, exclude: frozenset[str], dialects: Sequence[str] = ()
+) -> list[Any]:
+    """Return the faults that touch a kind, common ones first.
+
+    The faults that ``dialects`` make right are left out, and other dialects are added.
+    """
+    right = (
+        {fault.id for fault in specification.faults(kind) if specification.claim_of(fault.id, kind)} if dialects else ()
+    )
+    faults = [fault for fault in specification.faults(kind) if fault.id not in right]
+    faults += specification.dialects(kind, dialects)
     return sorted((fault for fault in faults if fault.id not in exclude), key=lambda fault: not fault.common)
 
 

@@ -26,7 +26,8 @@ from conformance.engine.trial import trial_of
 
 ROUNDING = 100.0  # times the allowed error: a fault's own rounding never makes a difference
 MOST_EXCEPTIONS = 0.05  # of the right calls may meet a condition of wrong ones: a wrong number can be right by chance
-MOST_COST = 4096  # steps of a call on which an earlier law is tried: some take a call for each step
+MOST_COST = 4096  # steps of a call on which an earlier law is tried, as some take a call for each step
+Arrays = dict[str, Any]
 MAX_KEPT_TRIALS = 1000  # of the faults, before they are dropped
 
 
@@ -120,9 +121,11 @@ class Consequences(Excuse):
             theirs = other.named(other.got)
         except Failed:
             return False
+        if trial.form.cost(trial.call) > MOST_COST and _alike(mine, theirs, trial.subject.arithmetic.u):
+            return True  # without the right numbers of a long call
         right, largest = trial.named(trial.want), trial.subject.arithmetic.largest
 
-        def limit(name: str) -> Any:  # the dearest part, which a gross fault does not need
+        def limit(name: str) -> Any:  # it takes longest, and a gross fault does not need it
             return trial.named(trial.allowed())[name]
 
         return all(
@@ -169,6 +172,14 @@ def _raised(trial: Any) -> str:
     except Failed as failure:
         return failure.raised
     return "no"
+
+
+def _alike(mine: Arrays, theirs: Arrays, u: float) -> bool:
+    """Return whether results share half of their digits, measured by the largest number."""
+    if any((a is None) != (theirs[name] is None) for name, a in mine.items()):
+        return False
+    pairs = [(a.astype(np.float64), theirs[name].astype(np.float64)) for name, a in mine.items() if a is not None]
+    return all(distance(a, b) <= np.sqrt(u) * np.max(np.abs(a), initial=0.0, where=np.isfinite(a)) for a, b in pairs)
 
 
 def _same(

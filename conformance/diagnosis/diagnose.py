@@ -103,7 +103,8 @@ class Diagnostician:
     def faults(self) -> list[Any]:
         """The known faults that touch the subject's kind, without those in what is not claimed, where it is claimed."""
         specification, claims = self.subject.specification, self.subject.features
-        known = known_faults(specification, self.subject.kind, self.exclude)
+        dialects = self.subject.dialects.get(self.subject.kind, ())
+        known = known_faults(specification, self.subject.kind, self.exclude, dialects)
         entries = specification.requirements
         named = ((fault, entries.get(getattr(fault, "requirement", ""))) for fault in known)
         return [f for f, entry in named if entry is None or not specification.claimed_after_all(claims, entry)]
@@ -349,7 +350,11 @@ class Search:
 
     def _named(self, found: Sequence[Explained], probes: Sequence[Probe]) -> list[dict[str, str]]:
         """Return the candidates in the report's form."""
-        return [{"fault": e.candidate.fault, "explanation": degree(e, probes)} for e in found]
+        return [{"fault": e.candidate.fault, "explanation": self._degree(e, probes)} for e in found]
+
+    def _degree(self, found: Explained, probes: Sequence[Probe]) -> str:
+        claim = self.specification.claim_of(found.candidate.fault, self.subject.kind)
+        return degree(found, probes) + (f" ({claim})" if claim else "")
 
     # --- other failures -------------------------------------------------------------------------------
 

@@ -128,7 +128,9 @@ def transcript(backend: Any, subject: Subject, law: Law, call: Any, noise: Noise
     wants = getattr(trial_of(subject, call).call, "wants", lambda name: True)
     listener = Listener(backend, subject.backend, builders, noise, order, wants)
     rehearsal = Subject(subject.specification, listener, subject.kind, subject.dtype, watch=subject.watch)
-    rehearsal.compares, rehearsal.deadline = False, subject.deadline
+    rehearsal.compares, rehearsal.deadline, rehearsal.dialects = False, subject.deadline, subject.dialects
+    if backend is not subject.backend:
+        rehearsal.speaks = subject.dialects
     ended = "as it should"
     try:
         with np.errstate(all="ignore"):

@@ -17,6 +17,7 @@ from conformance.engine.hypothesis_internals import drawn_from_the_seed_alone, k
 from conformance.engine.specification import Specification
 from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
+from reference.dialects import speaking
 
 BLOCK = 25  # examples that Hypothesis draws in one go
 KEPT_BLOCKS = 48  # of built examples; a long campaign builds the examples of later blocks again for each check
@@ -58,7 +59,9 @@ class Stream:
 
     def trial(self, plan: Plan) -> Any:
         """Put the plan's call to the subject."""
-        return trial_of(self.subject, plan.build(self.subject.kind, self.subject.dtype))
+        with speaking(self.subject.dialects):  # some plans open or close a gate
+            call = plan.build(self.subject.kind, self.subject.dtype)
+        return trial_of(self.subject, call)
 
     def plan_of(self, call: Any) -> Plan | None:
         """Return the plan from which a call of a kept block was built, or None."""

@@ -74,6 +74,16 @@ def no_faults(kind: str) -> Sequence[KnownFault]:
     return ()
 
 
+def no_dialects(kind: str, claimed: Sequence[str]) -> Sequence[KnownFault]:
+    """Return no faults."""
+    return ()
+
+
+def no_claim(fault: str, kind: str) -> str:
+    """Return no words."""
+    return ""
+
+
 def no_composition(a: KnownFault, b: KnownFault) -> Any:
     """Raise ValueError: two faults of this specification cannot be combined."""
     raise ValueError(f"{a.id} and {b.id} do not go together")
@@ -129,6 +139,10 @@ class Specification:
     a kind."""
     faults: Callable[[str], Sequence[KnownFault]] = no_faults
     """Returns the known faults that touch a kind."""
+    dialects: Callable[[str, Sequence[str]], Sequence[KnownFault]] = no_dialects
+    """``dialects(kind, claimed)``: the documented equations of a kind other than those claimed, as faults."""
+    claim_of: Callable[[str, str], str] = no_claim
+    """``claim_of(fault, kind)``: the claim that makes the fault with this id right, in words; empty if none does."""
     compose: Callable[[KnownFault, KnownFault], Any] = no_composition
     """Builds a backend with two faults. Raises ValueError if they cannot be combined."""
     drawn_from: Callable[[Any], Hashable] = every_claim

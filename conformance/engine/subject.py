@@ -19,6 +19,7 @@ from conformance.engine.deadline import Deadline
 from conformance.engine.form import Call, Form
 from conformance.engine.specification import Specification, claims_of
 from conformance.engine.text import one_line
+from reference.dialects import speaking
 
 
 class Broken(BaseException):
@@ -71,6 +72,10 @@ class Subject:
         self.features = claims_of(backend.features, kind)
         """The backend's claims for this kind."""
         self.arithmetic = backend.features.arithmetic(kind, dtype)
+        self.dialects = getattr(backend.features, "dialects", {})
+        """The equations other than PyTorch's by which the backend is judged, by kind."""
+        self.speaks: Mapping[str, tuple[str, ...]] = {}
+        """The dialects that the backend's own code must speak: those in force while a backend of the suite works."""
         self.clock, self.watch = clock or Clock(), watch
         self.compares = True
         """False if a law runs to record its calls, and no numbers are compared."""
@@ -78,8 +83,15 @@ class Subject:
         """The time for explaining the failure in question; endless by default."""
 
     def beside(self, backend: Any) -> Subject:
-        """Return another backend as a subject of the same specification, kind and dtype."""
-        return Subject(self.specification, backend, self.kind, self.dtype)
+        """Return another backend as a subject of the same specification, kind and dtype.
+
+        It is one of the suite's own backends, such as a fault, and computes in the dialects of this one.
+        """
+        other = Subject(self.specification, backend, self.kind, self.dtype)
+        other.dialects = self.dialects
+        if backend is not self.backend:
+            other.speaks = self.dialects
+        return other
 
     def oracle(self) -> Subject:
         """Return the oracle as a subject. It has this backend's claims, on which laws depend."""
@@ -94,7 +106,7 @@ class Subject:
         Raises OutOfTime if the deadline is enforced and over.
         """
         self.deadline.check()
-        with self.clock("backend"), self.watch(what):
+        with self.clock("backend"), self.watch(what), speaking(self.speaks):
             try:
                 yield
             except SystemExit as error:

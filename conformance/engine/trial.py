@@ -12,6 +12,7 @@ from conformance.engine.compare import Failed, check_numbers, describe_shape_or_
 from conformance.engine.form import Arrays, Call, Element
 from conformance.engine.noise import Noise
 from conformance.engine.subject import Subject, changed, copied
+from reference.dialects import speaking
 from reference.precision import REPLICAS, REPLICAS_ON_FAILURE, SPREADS, allowed, spreads
 
 Results = Any  # a tuple of arrays in the order of the form's results, or a mapping from names to arrays
@@ -40,6 +41,7 @@ class Trial:
         """The place in another call's result of an element of this one, where this call is a part of that one."""
         self.judged: list[str] = []  # the requirements whose laws have called the built object so far
         self._allowed: dict[int, Results] = {}
+        self._twin: Trial | None = None  # of another subject, with the same call and right numbers
         self._returned: Results | Failed | None = None
 
     def other(self, call: Any) -> Any:
@@ -48,8 +50,7 @@ class Trial:
 
     def shares(self, trial: Trial) -> None:
         """Take the oracle's result and the tolerance of another subject's trial of the same call."""
-        self._allowed = trial._allowed
-        vars(self)["want"] = trial.want
+        self._allowed, self._twin = trial._allowed, trial
 
     # --- results by name ------------------------------------------------------------------------------
 
@@ -185,9 +186,16 @@ class Trial:
     @cached_property
     def want(self) -> Results:
         """The oracle's result, in float64."""
+        if self._twin is not None:
+            return self._twin.want
         arrays = [_as64(a) for a in self.form.array_arguments(self.call).values()]
-        with self.subject.clock("oracle"), np.errstate(all="ignore"):
+        with self.subject.clock("oracle"), np.errstate(all="ignore"), speaking(self.subject.dialects):
             return self._evaluated(*arrays)
+
+    def by_oracle(self, parameters: Mapping[str, np.ndarray], **arguments: Any) -> Results:
+        """Return the oracle's result for the call with other parameters and arguments, in the backend's dialects."""
+        with speaking(self.subject.dialects):
+            return self.form.oracle(self.call, parameters, **arguments)
 
     def _evaluated(self, *arrays: Any) -> Results:
         arguments = {**self.call.arguments, **dict(zip(self.form.arrays, arrays, strict=True))}
@@ -205,7 +213,8 @@ class Trial:
         arrays = [_as64(a) for a in self.form.array_arguments(self.call).values()]
 
         def function(*disturbed: Any) -> Sequence[Any]:
-            return list(self.named(self._evaluated(*disturbed)).values())
+            with speaking(self.subject.dialects):
+                return list(self.named(self._evaluated(*disturbed)).values())
 
         found = zip(want, spreads(function, arrays, list(want.values()), arithmetic, replicas), strict=True)
         return self.formed({name: None if s is None else allowed(s, arithmetic) for name, s in found})

@@ -19,8 +19,8 @@ GATE_ORDERS: dict[str, Mapping[str, str]] = {
     "onednn": {"lstm": "ifgo", "gru": "zrn"},
     "paddle": {"lstm": "ifgo", "gru": "rzn"},
     "thinc": {"lstm": "fiog"},
-    "haiku": {"lstm": "igfo"},
-    "brainstate": {"lstm": "igfo"},
+    "haiku": {"lstm": "igfo", "gru": "zrn"},
+    "brainstate": {"lstm": "igfo", "gru": "rzn"},
 }
 """The gates' letters by layout and kind, in the order of their blocks. Kinds of one gate are left out."""
 

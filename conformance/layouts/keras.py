@@ -11,12 +11,13 @@ from conformance.layouts.gates import from_order, to_order
 from conformance.layouts.weights import Weights, check_weights
 
 
-def to_keras(kind: str, weights: Weights) -> dict[str, np.ndarray]:
+def to_keras(kind: str, weights: Weights, *, reset_after: bool = True) -> dict[str, np.ndarray]:
     """Return kernel (I, G*H), recurrent_kernel (H, G*H) and, with biases, bias, in the order of the layer's weights.
 
-    bias (G*H) is the sum of the two. A GRU must have reset_after=True; its bias (2, 3*H) holds bias_ih and bias_hh.
-    Without biases the layer needs use_bias=False. A keras.layers.Bidirectional lists the weights of its forward layer
-    first. Raises Unsupported for a projection.
+    bias (G*H) is the sum of the two. The bias of a GRU with reset_after=True is (2, 3*H) and holds bias_ih and bias_hh.
+    With reset_after=False a GRU computes another equation, the dialect "reset-before-product". Without biases the layer
+    needs use_bias=False. A keras.layers.Bidirectional lists the weights of its forward layer first. Raises Unsupported
+    for a projection.
     Source: https://keras.io/api/layers/recurrent_layers/gru/, reset_after; the order of the gates is in
     keras/src/layers/rnn/lstm.py (i, f, c, o) and gru.py (z, r, h).
     """
@@ -27,7 +28,7 @@ def to_keras(kind: str, weights: Weights) -> dict[str, np.ndarray]:
     }
     if (biases := biases_of(weights)) is not None:
         bias_ih, bias_hh = (to_order(kind, "keras", b) for b in biases)
-        native["bias"] = np.stack([bias_ih, bias_hh]) if kind == "gru" else bias_ih + bias_hh
+        native["bias"] = np.stack([bias_ih, bias_hh]) if kind == "gru" and reset_after else bias_ih + bias_hh
     return native
 
 
@@ -38,5 +39,5 @@ def from_keras(kind: str, native: Mapping[str, np.ndarray], *, gradient: bool = 
     """
     arrays = [native[name].T for name in ("kernel", "recurrent_kernel")]
     if (bias := native.get("bias")) is not None:
-        arrays.extend(bias if kind == "gru" else summands(bias, gradient))
+        arrays.extend(bias if bias.ndim == 2 else summands(bias, gradient))
     return Weights(*(from_order(kind, "keras", array) for array in arrays))

@@ -49,6 +49,8 @@ class FailureWriter:
             f"  required ({job.requirement.id}): {job.requirement.statement}",
             f"  documented in: {job.requirement.source}",
         ]
+        if said := _judged_by(job):
+            parts.append(f"  in place of PyTorch's formula: {said}")
         if job.requirement.ruling:
             parts.append(f"  ruling: {job.requirement.ruling}")
         backend = shlex.quote(self.asked(job))
@@ -78,6 +80,12 @@ class FailureWriter:
         write_whole(script, verdict.reproducer)
         write_whole(script.with_suffix(".toml"), verdict.known_failure)
         return str(script)
+
+
+def _judged_by(job: Job) -> str:
+    """Return by which dialect the subject is judged, with its equation and source; empty without one."""
+    said: dict[str, str] = getattr(job.subject.features, "judged_by", dict)()
+    return said.get(job.subject.kind, "")
 
 
 def _chosen(job: Job) -> str:

@@ -23,6 +23,7 @@ from conformance.start.arrays import (
 from conformance.start.guesses import layer_results
 from conformance.start.hand import Hand, described
 from reference.config import DTYPES, KINDS, numpy_dtype
+from reference.dialects import speaking
 from reference.gradients import evaluate_gradients
 from reference.layers import evaluate, evaluate_cell, last_of
 
@@ -180,7 +181,8 @@ class Refusals(Hand):
             said = f"{method} {described(error)} where {what}: {answer}, as the call is valid."
             self.stop(f"{method} unclaimed {feature}", said)
         try:
-            fine = right(returned)
+            with speaking(self.backend.features.dialects):
+                fine = right(returned)
         except Exception:
             fine = False
         if fine:

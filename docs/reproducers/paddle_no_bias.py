@@ -26,6 +26,8 @@ for make in ("SimpleRNN", "LSTM", "GRU"):
     for layers, direction in (("1", "forward"), ("2", "forward"), ("1", "bidirect")):
         command = [sys.executable, "-c", ONE, make, layers, direction]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode > 0:  # no signal: the process could not try it
+            sys.exit(done.stderr)
         came = f"ended by signal {-done.returncode}" if done.returncode else done.stdout.strip()
         faults += not came.startswith("output")
         print(f"{make}, {layers} layers, {direction}, without biases: {came}")

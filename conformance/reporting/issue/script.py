@@ -124,15 +124,17 @@ def _imports(tree: ast.Module) -> tuple[str, ...]:
 
 
 def _findings(path: Path) -> list[Finding]:
-    """Return the sections that link the script, of findings.md and findings/*.md in the folder above."""
+    """Return the findings that link the script: sections of findings.md in the folder above, pages of findings/."""
     folder, found = path.resolve().parents[1], []
     link = re.compile(rf"\((?:\.\./)?{re.escape(path.resolve().parent.name)}/{re.escape(path.name)}\)")
     for page in (folder / "findings.md", *sorted((folder / "findings").glob("*.md"))):
         try:
-            sections = re.split(r"^## ", read_text(page), flags=re.MULTILINE)[1:]
+            text = read_text(page)
         except (OSError, Damaged):
             continue
-        for section in sections:
+        sections = re.split(r"^## ", text, flags=re.MULTILINE)
+        whole = re.sub(r"\A\s*# ", "", sections[0])  # a page is one finding, with its parts before any section
+        for section in sections[1:] if page.parent == folder else [whole]:
             title, _, body = section.partition("\n")
             if link.search(body) and FIELD.search(body):
                 found.append(Finding(title.strip(), _fields(body)))

@@ -20,6 +20,7 @@ TRACKERS = {
     "haiku": "google-deepmind/dm-haiku",
     "brainstate": "chaobrain/brainstate",
     "thinc": "explosion/thinc",
+    "tfjs": "tensorflow/tfjs",
     "tinygrad": "tinygrad/tinygrad",
     "torchrl": "pytorch/rl",
     "MNN": "alibaba/MNN",

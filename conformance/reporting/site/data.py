@@ -18,7 +18,7 @@ from conformance.reporting.shares import Shares
 from conformance.reporting.site.departures import Departure, departures
 from conformance.reporting.site.findings import Findings
 from conformance.reporting.site.matrix import documented_at, matrix
-from conformance.reporting.site.overview import Links, keys
+from conformance.reporting.site.overview import Links, judged, keys
 from conformance.reporting.site.picture import longest_worst, margins, margins_picture, steps_picture
 
 CALL = "conformanceData"
@@ -138,6 +138,7 @@ def backend_data(
         "texts": list(texts.values),
         "faults": list(known_faults.values),
         "claims": report.claims,
+        "judged": [sentence for name in report.shares for sentence in judged(report, name)],
         "departures": [
             departure_data(one, links) | {"specification": name}
             for name in report.shares
@@ -231,7 +232,7 @@ def findings_data(findings: Findings, links: Links) -> dict[str, Any]:
         one.slug: {
             "title": one.title,
             "text": one.text,
-            "document": one.document,
+            "document": [one.document.name, links.to_file(one.document)],
             "scripts": [[path.name, links.to_file(path)] for path in one.scripts],
         }
         for one in findings.every

@@ -26,8 +26,8 @@ class DocumentedFinding:
     title: str
     text: str
     """Markdown without the heading."""
-    document: str
-    """The name of the document."""
+    document: Path
+    """The document's file."""
     scripts: tuple[Path, ...]
     """The files of its scripts."""
     public_issue: str
@@ -60,9 +60,9 @@ def read_findings(paths: Iterable[Path]) -> Findings:
             slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
             slugs[slug] = slugs.get(slug, 0) + 1
             own = slug if slugs[slug] == 1 else f"{slug}-{slugs[slug]}"
-            issue = text[text.find(PUBLIC) :] if PUBLIC in text else ""
+            issue = text[text.find(PUBLIC) :].partition("\n## ")[0] if PUBLIC in text else ""
             ids = tuple(dict.fromkeys(REQUIREMENT.findall(text)))
-            every.append(DocumentedFinding(own, title, text.strip(), path.name, scripts, issue, ids))
+            every.append(DocumentedFinding(own, title, text.strip(), path, scripts, issue, ids))
     by_script: dict[str, list[DocumentedFinding]] = {}
     for one in every:
         for script in one.scripts:

@@ -15,6 +15,7 @@ from conformance.reporting.report import Row
 from conformance.reporting.shares import Shares
 from conformance.reporting.site.departures import Departure, departures
 from conformance.reporting.site.findings import Findings
+from reference.dialects import judged_by
 
 MAX_GRAVEST = 2  # causes beside a bar; the backend's page has all
 PARTS = ("fulfilled", "failed", "known", "blocked", "not_claimed")  # of a bar, from left to right
@@ -46,12 +47,18 @@ class Bar:
     shares: Shares
     causes: tuple[Departure, ...]
     areas: dict[str, Shares]
+    specification: str
 
     @property
     def widths(self) -> list[tuple[str, float]]:
         """The bar's parts and their widths in percent."""
         counts = [(name, getattr(self.shares, name)) for name in PARTS]
         return [(name, round(100 * count / self.shares.total, 2)) for name, count in counts if count]
+
+    @property
+    def judged(self) -> list[str]:
+        """Sentences on the kinds that are judged by another equation than the specification's."""
+        return judged(self.report, self.specification)
 
     @property
     def first_causes(self) -> tuple[Departure, ...]:
@@ -90,7 +97,13 @@ def bar(report: Report, specification: str, areas: Sequence[str], findings: Find
     for row in rows:
         of_area[row.area].append(row)
     shares = {area: Shares.of(row.status for row in mine) for area, mine in of_area.items()}
-    return Bar(report, report.shares[specification], tuple(departures(rows, findings)), shares)
+    return Bar(report, report.shares[specification], tuple(departures(rows, findings)), shares, specification)
+
+
+def judged(report: Report, specification: str) -> list[str]:
+    """Return sentences on the kinds of a backend that are judged by a dialect; none if its claims have no dialects."""
+    claims = report.claims.get(specification, {})
+    return [*judged_by(claims.get("dialects", {}), claims.get("dialect_sources", {})).values()]
 
 
 def places(cause: Departure, subjects: Sequence[tuple[str, str, str]]) -> str:

@@ -29,6 +29,23 @@ def _faults(kind: str) -> Sequence[Any]:
     return faults(kind)
 
 
+def _dialects(kind: str, claimed: Sequence[str]) -> Sequence[Any]:
+    from conformance.specifications.torch_nn.faults.bank import dialect_faults
+
+    return [*dialect_faults(kind, claimed)]
+
+
+def _claim_of(fault: str, kind: str) -> str:
+    from conformance.specifications.torch_nn.faults.bank import dialects_of
+
+    names = dialects_of(fault)
+    if not names:
+        return ""
+    value = ", ".join(f'"{name}"' for name in names)
+    claim = f'dialects={{"{kind}": {value if len(names) == 1 else f"({value})"}}}'
+    return f"claim {claim} if the backend's own documentation has this equation"
+
+
 def _compose(a: Any, b: Any) -> Backend:
     from conformance.specifications.torch_nn.faults import compose
 
@@ -47,6 +64,9 @@ def _applies(claims: Features, requirement: Requirement, kind: str) -> bool:
     calls = LISTS.get(requirement.id)
     if requirement.id == "STATE-FLAGS-INDEPENDENT" and not any(map(claims.claims, FLAGS)):
         return False
+    # The numbers of a case are PyTorch's; a case that refuses alone, which needs one dtype, has none.
+    if requirement.area == "cases" and requirement.every_dtype and set(requirement.kinds) & set(claims.dialects):
+        return False
     return (of_cells or claims.layers) and (calls is None or bool(calls(claims))) and speaks(claims, requirement, kind)
 
 
@@ -64,6 +84,8 @@ SPECIFICATION = TORCH_NN = Specification(
     oracle=OracleBackend,
     speaks_to=_applies,
     faults=_faults,
+    dialects=_dialects,
+    claim_of=_claim_of,
     compose=_compose,
     drawn_from=_drawn_from,
     planned=planned,

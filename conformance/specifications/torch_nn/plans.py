@@ -24,6 +24,7 @@ from conformance.specifications.torch_nn.calls import (
     LayerCall,
 )
 from reference.config import numpy_dtype
+from reference.dialects import is_inverted
 from reference.parameters import GATES, parameter_shapes
 
 # The ways to fill arrays. Shrinking ends at the first: halves and quarters, easy to read.
@@ -49,7 +50,7 @@ class Fill:
         return (self._normal(shape) * scale).astype(self.dtype)
 
     def _normal(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Draw normal numbers; those of a large array repeat."""
+        """Draw normal numbers, which repeat in a large array."""
         if math.prod(shape) <= MOST_DRAWN:
             return self.rng.standard_normal(shape)
         return np.resize(self.rng.standard_normal(MOST_DRAWN), shape)
@@ -308,7 +309,7 @@ def _hold(call: LayerCall, held: dict[str, str]) -> dict[str, np.ndarray]:
         if how in ("u", "u+"):
             parameters["weight_hh_l0"][rows] = np.eye(call.config.hidden_size)
         elif how != "0":
-            parameters["bias_ih_l0"][rows] = OPEN if how == "+" else -OPEN
+            parameters["bias_ih_l0"][rows] = OPEN if (how == "+") != is_inverted(call.config.kind, gate) else -OPEN
     return parameters
 
 
@@ -345,7 +346,8 @@ def _showing(call: LayerCall) -> dict[str, np.ndarray]:
         elif name.startswith("bias_ih"):
             value[start : start + H] = 0.5
             for gate, how in WITHOUT_MEMORY.get(config.kind, {}).items():
-                value[gates.index(gate) * H : (gates.index(gate) + 1) * H] = OPEN if how == "+" else -OPEN
+                is_open = (how == "+") != is_inverted(config.kind, gate)
+                value[gates.index(gate) * H : (gates.index(gate) + 1) * H] = OPEN if is_open else -OPEN
         elif name.startswith("weight_hr"):
             np.fill_diagonal(value, 1)
     return parameters
@@ -370,7 +372,7 @@ def _awake(call: LayerCall) -> dict[str, np.ndarray]:
         if name.startswith("bias_ih"):
             for gate, more in FAR_FROM_ZERO[call.config.kind].items():
                 start = gates.index(gate) * H
-                value[start : start + H] += value.dtype.type(more)
+                value[start : start + H] += value.dtype.type(-more if is_inverted(call.config.kind, gate) else more)
         elif name.startswith("weight_hr"):
             parameters[name] = np.abs(value)
     return parameters

@@ -100,6 +100,7 @@ async function showBackend(state) {
     make("p", { class: "crumbs" }, link("Backends", {})), make("h1", {}, name),
     make("p", { class: "note" }, parts.flatMap((part, place) => [place ? " · " : "", link(part, { ...state, part })]), " · ", link("compare", { compare: name, with: core.backends.find((one) => one.name !== name)?.name })),
     bars(name, Object.fromEntries(chosen.map((one) => [one, run.shares[one]]))),
+    data.judged.map((sentence) => make("p", { class: "note" }, `${sentence}.`)),
     others.length ? make("p", {}, "Also judged by ", others.map((one) => link(one, { backend: name, specification: one })), ".") : null,
     make("dl", { class: "facts" }, [...settings(run), ["The gate says", backends.get(name).verdict]].flatMap(([label, told]) => [make("dt", {}, label), make("dd", {}, told)])),
     heading("departures", `Departures: ${counted(chosen.reduce((sum, one) => sum + departures(ofNumbers(run.shares[one])), 0), "statement")}, ${counted(data.departures.filter((cause) => chosen.includes(cause.specification)).length, "cause")}`),

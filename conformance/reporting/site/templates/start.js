@@ -16,9 +16,11 @@ async function showFinding(state) {
     if (part.startsWith("`")) return /^`[A-Z][A-Z0-9]*(-[A-Z0-9]+)+`$/.test(part) ? link(part.slice(1, -1), { requirement: part.slice(1, -1) }) : make("code", {}, part.slice(1, -1));
     return part.startsWith("**") ? make("strong", {}, part.slice(2, -2)) : part;
   });
-  const paragraphs = found.text.replace(/^#+ +/gm, "").split(/\n\s*\n|\n(?=- )/).map((one) => one.replace(/^- /, "").replace(/\s*\n\s*/g, " ").trim()).filter(Boolean);
+  const paragraphs = (text) => text.replace(/^#+ +/gm, "").split(/\n\s*\n|\n(?=- )/).map((one) => one.replace(/^- /, "").replace(/\s*\n\s*/g, " ").trim()).filter(Boolean);
+  const parts = found.text.split(/^```+\w*\n([\s\S]*?)\n```+$/m).map((text, place) => (place % 2 ? make("pre", { tabindex: "0" }, text) : paragraphs(text).map((one) => make("p", {}, inline(one)))));
+  const [document, page] = found.document;
   const scripts = found.scripts.flatMap(([name, address], place) => [place ? ", " : "", address ? outside(name, address) : make("code", {}, name)]);
-  return [make("p", { class: "crumbs" }, link("Backends", {})), make("h1", {}, found.title), paragraphs.map((one) => make("p", {}, inline(one))), make("p", {}, "Scripts: ", scripts)];
+  return [make("p", { class: "crumbs" }, link("Backends", {})), make("h1", {}, found.title), parts, make("p", {}, "Scripts: ", scripts, page ? [". Page: ", outside(document, page)] : null)];
 }
 
 /** Keep the field that is being used, and whatever is typed into it, in the form that takes its place. */

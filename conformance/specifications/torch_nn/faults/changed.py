@@ -15,6 +15,7 @@ from conformance.backend import Features, Result, Unsupported
 from conformance.backends.oracle import OracleBackend, OracleCell, OracleLayer, OracleReverseLayer
 from conformance.backwards import refused_cotangent
 from reference import cells, gradients, layers
+from reference.dialects import speaking
 
 EXCHANGING = RLock()  # held while a part of the oracle is exchanged, so that other threads wait
 CLAIMS = {"cells": True, "parameters": True, "gradients": True, "output": ("all", "last")}
@@ -140,6 +141,19 @@ class Changed(OracleBackend):
                     yield
             else:
                 yield
+
+
+class Speaking(Changed):
+    """The oracle in other dialects than the ones in force; with none, PyTorch's own equations."""
+
+    def __init__(self, spoken, **claims):
+        super().__init__("speaking", Change(), **{"cell_gradients": True, "training_gradients": True} | claims)
+        self.spoken = {kind: names for kind, names in spoken.items() if names}
+
+    @contextmanager
+    def exchanged(self, backwards=False):
+        with super().exchanged(backwards), speaking(self.spoken):
+            yield
 
 
 class ChangedLayer(OracleLayer):

@@ -50,7 +50,7 @@ def explaining_arrangement(trial):
     limit, explaining = trial.allowed().output * 4 + 1e-30, []
     for named, rows, whose in arrangements(call.config.kind, call.config.hidden_size):
         read = {n: v[rows] if n.startswith(whose) else v for n, v in trial.parameters64.items()}
-        wrong = trial.form.oracle(call, read, **given).output
+        wrong = trial.by_oracle(read, **given).output
         # Few elements distinguish orders of all parameters, but not the many arrangements of some of them.
         told_apart = np.any(np.abs(wrong - trial.want.output) > 2 * limit) and (len(whose) > 1 or wrong.size >= ENOUGH)
         if told_apart and np.all(np.abs(trial.got.output - wrong) <= limit):

@@ -1,0 +1,117 @@
+"""Random errors for disturbed arrays: normal numbers, read in order, and the grids of dynamic quantization."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import numpy as np
+
+DRAWN = 1 << 19  # random errors
+PERIOD = 524287  # of them in an array of more elements; a prime number, so that each replica has others
+DATA_STEPS, WEIGHT_STEPS = 127, 254  # of a quantization grid
+MOST_QUANTIZED = 1 << 24  # numbers in the quantized replicas of one weight; where these are more, FEW_SETS are shared
+FEW_SETS = 8
+
+
+class RoundingErrors:
+    """Normal numbers of deviation u, drawn once and read in order, the same in every run; and cached norms."""
+
+    def __init__(self, u: float) -> None:
+        self._drawn = _drawn(u)
+        self._at = self._passes = 0
+        self._norms: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._weights: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def __call__(self, like: np.ndarray) -> np.ndarray:
+        """Return the next numbers, in the shape of an array."""
+        start = self._at
+        end = self._at = start + like.size
+        if end > DRAWN:
+            return self._again(like)
+        return self._drawn[start:end].reshape(like.shape)
+
+    def scale(self, size: np.ndarray) -> np.ndarray:
+        """Multiply an array by the next numbers, in place where it is contiguous; return it."""
+        if size.size <= DRAWN:
+            size *= self(size)
+            return size
+        size = np.ascontiguousarray(size)
+        flat, at = size.reshape(-1), self._restarted()
+        for start in range(0, flat.size, PERIOD):
+            part = flat[start : start + PERIOD]
+            first = PERIOD - at
+            part[:first] *= self._drawn[at:PERIOD][: part.size]
+            part[first:] *= self._drawn[: max(part.size - first, 0)]
+        return size
+
+    def _again(self, like: np.ndarray) -> np.ndarray:
+        """Start again elsewhere, so that errors do not repeat at the same place."""
+        start = self._restarted()
+        end = start + like.size
+        if end > DRAWN:
+            return np.resize(np.roll(self._drawn[:PERIOD], -start), like.shape)
+        self._at = end
+        return self._drawn[start:end].reshape(like.shape)
+
+    def _restarted(self) -> int:
+        """Start again at another place; return it."""
+        self._passes += 1
+        self._at = self._passes * 7919 % 4099
+        return self._at
+
+    def norms(self, weight: np.ndarray) -> np.ndarray:
+        """Return the norms of a weight's columns, cached because a recurrence needs them at every step."""
+        known = self._norms.get(id(weight))
+        if known is None:  # keep the weight, so that its id is not used again
+            known = self._norms[id(weight)] = weight, norm(weight, -2)
+        return known[1]
+
+    def quantized(self, x: np.ndarray, w: np.ndarray, grids: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the data x (K, ..., n) and the weights w (n, m) or (K, n, m) on the grids of each replica."""
+        replicas = x.shape[0]
+        shifts = _drawn_shifts(replicas)
+        known = self._weights.get(id(w))
+        if known is None:
+            sets = replicas if replicas * w.size <= MOST_QUANTIZED or w.ndim > 2 else min(replicas, FEW_SETS)
+            largest = np.max(np.abs(w), axis=-2 if grids == "row" else (-2, -1), keepdims=True, initial=0)
+            grid = _on_grid(w, 2 * largest / WEIGHT_STEPS, shifts[0, :sets, None, None])
+            known = self._weights[id(w)] = w, grid
+        axes, shift = tuple(range(1, x.ndim)), shifts[1].reshape(-1, *(1,) * (x.ndim - 1))
+        finite = x if np.isfinite(x).all() else np.where(np.isfinite(x), x, 0)
+        low, high = (f(finite, axis=axes, keepdims=True, initial=0) for f in (np.min, np.max))
+        grid = _on_grid(finite, (high - low) / DATA_STEPS, shift)
+        return (grid if finite is x else np.where(np.isfinite(x), grid, x)), known[1]
+
+
+@cache
+def _drawn_shifts(replicas: int) -> np.ndarray:
+    """Return each replica's shift of the grids of weights and of data, in steps: (2, K)."""
+    return np.random.Generator(np.random.SFC64(30103)).random((2, replicas))
+
+
+def _on_grid(values: np.ndarray, step: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Add the errors of rounding to multiples of ``step``, shifted by a part of it. 0 stays 0, as on every grid.
+
+    The errors are scaled so that their deviation is the largest error, half a step, as u is elsewhere.
+    """
+    grid = values / step + shift
+    np.rint(grid, out=grid)
+    grid -= shift
+    grid *= step
+    grid -= values
+    grid *= math.sqrt(3)
+    grid += values
+    np.copyto(grid, 0, where=values == 0)
+    return grid
+
+
+@cache
+def _drawn(u: float) -> np.ndarray:
+    return np.random.Generator(np.random.SFC64(20111)).standard_normal(DRAWN) * u
+
+
+def norm(a: np.ndarray, axis: int) -> np.ndarray:
+    """Return the Euclidean norm along an axis, which remains with extent 1."""
+    squares = np.add.reduce(a * a, axis=axis, keepdims=True)
+    return np.sqrt(squares, out=squares)
