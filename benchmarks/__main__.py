@@ -35,7 +35,7 @@ SEVERAL = {
     "redis": (farm.redis, (1, 10, 50)),
     "adapters": (adapters.quick, ("Right", "Wrong")),
 }
-"""Sections of several runs: what measures one, and what it is asked for."""
+"""Sections of several runs: the function that measures one, and its arguments."""
 
 
 def measured(section: str, args: argparse.Namespace) -> list[dict[str, Any]]:

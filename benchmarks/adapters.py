@@ -22,7 +22,7 @@ DOCUMENTED, ONNX = "ifgo", "iofg"
 
 
 class Steps(CheckedLayer):
-    """An LSTM of one layer and direction, a step at a time in float32; ``order`` is that of its blocks of weights."""
+    """An LSTM of one layer and direction in float32; ``order`` has the gates in the order of its weights."""
 
     order = DOCUMENTED
 
@@ -69,7 +69,7 @@ class Wrong(Right):
 def quick(adapter: str) -> dict[str, Any]:
     """Run quick of an adapter of this module on a terminal.
 
-    Return wall and processor seconds, and of a wrong one the seconds until a failure is told with its diagnosis.
+    Return wall and processor seconds, and the seconds until the first failure stands there with its diagnosis.
     """
     main, side = pty.openpty()
     command = [

@@ -1,4 +1,4 @@
-"""What a farm of machines needs: shards of a run, backends in one run, examples of a check, and a shared Redis."""
+"""Measure the growth of a run: more shards, backends and examples, and clients of one Redis server."""
 
 from __future__ import annotations
 

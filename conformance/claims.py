@@ -209,7 +209,7 @@ class Features:
         ]
 
     def judged_by(self) -> dict[str, str]:
-        """Return by kind, for the kinds with a dialect, by which equation they are judged, with its source."""
+        """Return a sentence for each kind with a dialect: the equation that judges the kind, and its source."""
         return judged_by(self.dialects, self.dialect_sources)
 
     def _plain_sizes(self, name: str) -> tuple[int, ...] | None:

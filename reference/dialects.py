@@ -116,7 +116,7 @@ def plain_dialects(given: Any, kinds: Iterable[str]) -> dict[str, tuple[str, ...
 
 
 def judged_by(dialects: Mapping[str, Iterable[str]], sources: Mapping[str, str]) -> dict[str, str]:
-    """Return by kind, for the kinds with a dialect, by which equation they are judged, with its source.
+    """Return a sentence for each kind with a dialect: the equation that judges the kind, and its source.
 
     The arguments are those of ``Features``, or a report's; a name that is not known has no equation.
     """

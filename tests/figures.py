@@ -88,6 +88,7 @@ FIGURES = (
 MEASURED = {
     ("docs/diagnosis.md", "219 known departures"): "an example of a message",
     ("docs/diagnosis.md", "252 numeric faults"): "python -m tests.diagnosing",
+    ("docs/diagnosis.md", "170 numeric departures"): "python -m tests.onnx_diagnosing",
     ("docs/diagnosis.md", "114 faults"): "python -m tests.told",
     ("docs/gate.md", "1,132 checks"): "the processor seconds of smoke and quick",
     ("docs/gate.md", "86 checks"): "the same",

@@ -98,7 +98,7 @@ def explained(fault, arithmetic):
 
 
 def same_numbers(subject, *names):
-    """Return whether faults give the same numbers, but for rounding, for plain calls and for those of their checks."""
+    """Return whether faults give the same numbers for plain calls and for the calls of their checks."""
     streams, laws = Streams(subject, PLANS), [plain]
     trials = [trial for _, trial in streams.of(NODE.draw).applicable(lambda call: True, PLAIN_CALLS)]
     for fault in sorted({part for name in names for part in name.split("+")}):

@@ -34,6 +34,7 @@ GENERATED = {
         "performance",
     )
 }
+ISSUES = "docs/reproducers/"  # ``python -m conformance issue`` writes these, of scripts and pages that are read here
 
 START = r"(?:\A|(?<=[.!?:;])\s+|(?<=[.!?:;]\))\s+|\n\n\s*|\n *[-*] +|\| +)"
 """The start of a sentence, a paragraph, an item of a list or a cell of a table."""
@@ -312,7 +313,8 @@ def files(root: Path, paths: Iterable[str] = ()) -> Iterator[Path]:
     found += sorted({f for pattern in DOCUMENTS for f in root.glob(pattern)})
     for file in found:
         hidden = any(part.startswith(".") for part in file.relative_to(root).parts)
-        if not file.exists() or hidden or file.relative_to(root).as_posix() in GENERATED:
+        path = file.relative_to(root).as_posix()
+        if not file.exists() or hidden or path in GENERATED or (path.startswith(ISSUES) and file.suffix == ".md"):
             continue
         if not chosen or any(file.resolve().is_relative_to(path) for path in chosen):
             yield file

@@ -105,6 +105,20 @@ def test_killed_and_resumed_a_campaign_loses_nothing(tmp_path):
     assert found["fails_again"] is True
 
 
+def test_a_failure_with_an_infinite_margin_is_not_lost(tmp_path):
+    """JSON has no infinity, the ratio of an error to an allowed error of 0."""
+    key = ["STATE-INITIAL", "rare", "gru", "float32", "torch.nn"]
+    verdict = {"failure": "off by 0.2, allowed 0", "margin": float("inf"), "steps": [0.5, float("inf")]}
+    found = {"judged": key, "examples": 1, "seconds": 0.1, "process": "p", "round": 1, "seed": 2, "verdict": verdict}
+    mine = journal.Journal(tmp_path, {"campaign": []})
+    mine.write(found | {"margin": float("inf"), "steps": [float("inf")]})
+    record = journal.merged(tmp_path, {"campaign": []})
+    assert record.lost == []
+    (total,) = record.totals.values()
+    assert (total.margin, total.steps) == (sys.float_info.max, [sys.float_info.max])
+    assert total.found["verdict"] == verdict | {"margin": sys.float_info.max, "steps": [0.5, sys.float_info.max]}
+
+
 def test_a_find_is_reproduced_by_the_seed_that_is_told(tmp_path):
     options = ("--campaign-time", "60s", "--conformance-examples", "30")
     status, printed, _ = explored(tmp_path / "one", *options)

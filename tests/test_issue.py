@@ -213,6 +213,9 @@ def test_every_script_of_the_findings_has_all_that_an_issue_needs(path):
     script = read(path)
     assert script.findings, "a page of docs/findings links it"
     assert script.said("Public issue")
+    assert script.needs.startswith("Needs "), "the docstring says what to install"
+    assert "exits with 1" in script.needs.lower(), "the docstring says how it ends"
+    assert "exit(" in script.text or "abort" in script.text, "it says by its end whether the fault is there"
     assert tracker(package(script)), script.imports
     text = compose(script, Outcome("printed", "ended", True))
     assert "What the documentation says\n\n- " in text

@@ -22,7 +22,7 @@ CORES = {"rnn_relu": hk.VanillaRNN, "lstm": hk.LSTM, "gru": hk.GRU}
 
 
 def to_haiku(kind, weights):
-    """Return a core's arrays by the names of its modules; those of a GRU are its own."""
+    """Return a core's arrays by the names of its modules. A GRU has no other modules, and its name is empty."""
     W, R = weights.weight_ih, weights.weight_hh
     zeros = np.zeros(len(W), W.dtype)
     b, d = (zeros if a is None else a for a in (weights.bias_ih, weights.bias_hh))

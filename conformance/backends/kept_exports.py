@@ -22,7 +22,7 @@ class KeptExports:
     """
 
     def __init__(self, packages: Iterable[str], modules: Iterable[ModuleType]) -> None:
-        """Make the folder if there is none. Raises OSError if that is not possible."""
+        """Make the folder if it does not exist. Raises OSError if that is not possible."""
         folder = os.environ.get(VARIABLE, "")
         self.folder = Path(folder).absolute() if folder else None
         if self.folder is None:
@@ -36,7 +36,7 @@ class KeptExports:
         self.exporter = digest.hexdigest()
 
     def __call__(self, key: object, export: Callable[[], bytes]) -> bytes:
-        """Return the model of a key, whose ``repr`` tells it from others. Raises what ``export`` raises."""
+        """Return the model of a key, whose ``repr`` no other key has. Passes on the exceptions of ``export``."""
         if self.folder is None:
             return export()
         path = self.folder / f"{hashlib.sha256(f'{self.exporter} {key!r}'.encode()).hexdigest()}.onnx"
@@ -57,7 +57,7 @@ def _version(package: str) -> str:
 
 
 def _read(path: Path) -> bytes | None:
-    """Return a kept model, or None if there is none or its digest does not fit."""
+    """Return a kept model, or None if it is missing or damaged."""
     try:
         content = path.read_bytes()
     except OSError:

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import socket
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -22,6 +23,7 @@ from conformance.engine.text import cut
 
 Line = dict[str, Any]
 SCHEMA = Path(__file__).with_name("journal.schema.json")
+MAX_FLOAT = sys.float_info.max
 MAX_FORMS = 10_000  # that are kept
 MAX_CAMPAIGN_CHARACTERS = 300  # of a campaign's backends in a message
 
@@ -186,7 +188,22 @@ class Journal:
 
     def write(self, line: Line) -> None:
         """Append a line in one write, so that a killed process breaks at most its last line."""
-        os.write(self._descriptor, json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        os.write(self._descriptor, json.dumps(_with_finite_margins(line), ensure_ascii=False).encode() + b"\n")
+
+
+def _with_finite_margins(line: Line) -> Line:
+    """Return a line whose infinite margins, of differences with no allowed error, are the largest float, as in reports.
+
+    JSON has no infinity, and a reader leaves a line out that has one.
+    """
+    made = dict(line)
+    if made.get("margin") is not None:
+        made["margin"] = min(made["margin"], MAX_FLOAT)
+    if made.get("steps") is not None:
+        made["steps"] = [min(margin, MAX_FLOAT) for margin in made["steps"]]
+    if "verdict" in made:
+        made["verdict"] = _with_finite_margins(made["verdict"])
+    return made
 
 
 def _chained(*parts: Iterable[Path]) -> Iterator[Path]:

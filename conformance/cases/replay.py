@@ -26,7 +26,7 @@ def replay(
     """Run a case in ``dtype`` and return all named arrays.
 
     ``layer(config, parameters)`` and ``cell(config, parameters)`` build layers and cells, as a Backend does. Linear
-    maps are computed in float64. ``gives`` tells by name which gradients are claimed. Raises Failed if a result is no
+    maps are computed in float64. ``gives(name)`` returns whether a gradient is claimed. Raises Failed if a result is no
     array of the documented shape and of ``dtype``, or if the backend accepts a call that it must refuse; the backend's
     exceptions pass through.
     """

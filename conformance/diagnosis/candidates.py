@@ -52,7 +52,7 @@ def known_faults(
 ) -> list[Any]:
     """Return the faults that touch a kind, common ones first.
 
-    A backend that is judged by ``dialects`` has none of the faults that these make right.
+    The faults that ``dialects`` make right are left out, and other dialects are added.
     """
     right = (
         {fault.id for fault in specification.faults(kind) if specification.claim_of(fault.id, kind)} if dialects else ()
@@ -168,7 +168,7 @@ def beside(subject: Subject, candidate: Candidate) -> Subject:
 def disproves(probe: Probe, candidate: Candidate) -> bool:
     """Return whether a candidate is wrong on a call on which the backend is right, and not just as the backend is.
 
-    Both may write into the arguments, say.
+    Both may write into the arguments.
     """
     numbers = probe.numbers(candidate.build())
     like = probe.documented if alike(numbers, probe.documented) else probe.heard

@@ -77,7 +77,7 @@ class Pattern:
 
 
 def pattern(failing: Sequence[Attributes], passing: Sequence[Attributes]) -> Pattern:
-    """Return what failing calls have in common, whatever the failure: wrong numbers, an exception, a crash."""
+    """Return what failing calls have in common, for every failure: wrong numbers, an exception, a crash."""
     found = Pattern(len(failing), len(passing))
     if not failing or not passing:
         return found

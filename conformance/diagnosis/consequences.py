@@ -125,7 +125,7 @@ class Consequences(Excuse):
             return True  # without the right numbers of a long call
         right, largest = trial.named(trial.want), trial.subject.arithmetic.largest
 
-        def limit(name: str) -> Any:  # the dearest part, which a gross fault does not need
+        def limit(name: str) -> Any:  # it takes longest, and a gross fault does not need it
             return trial.named(trial.allowed())[name]
 
         return all(

@@ -192,7 +192,7 @@ class Search:
 
     @cached_property
     def right(self) -> list[Probe]:
-        """Calls of the failed form on which the backend is right: plain ones, and those that were drawn for the law."""
+        """Right calls of the failed form: plain calls, and calls that were drawn for the law."""
         return [*self.known.right, *self._probes(self.here.right, CONTROLS)]
 
     def _probes(self, trials: Iterable[Any], count: int) -> list[Probe]:

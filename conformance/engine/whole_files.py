@@ -1,4 +1,4 @@
-"""Write files that are there in full or not at all, whatever ends the process."""
+"""Write files in full or not at all, even if the process is killed."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def build(name: str) -> tuple[Any, tuple[str, Any]]:
             s.name: _plain(specifications.adapted(backend, s).features).as_json()
             for s in specifications.spoken_by(backend)
         }
-        written(claims)  # raises TypeError for what cannot cross
+        written(claims)  # raises TypeError for data that cannot cross
         description = data_of(Description(backend.name, name_text(backend.version), claims, forks(backend)))
     except (registry.UnknownBackend, specifications.UnknownSpecification) as error:
         return None, ("unknown", str(error))

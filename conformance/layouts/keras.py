@@ -14,7 +14,7 @@ from conformance.layouts.weights import Weights, check_weights
 def to_keras(kind: str, weights: Weights, *, reset_after: bool = True) -> dict[str, np.ndarray]:
     """Return kernel (I, G*H), recurrent_kernel (H, G*H) and, with biases, bias, in the order of the layer's weights.
 
-    bias (G*H) is the sum of the two. That of a GRU with reset_after=True is (2, 3*H) and holds bias_ih and bias_hh.
+    bias (G*H) is the sum of the two. The bias of a GRU with reset_after=True is (2, 3*H) and holds bias_ih and bias_hh.
     With reset_after=False a GRU computes another equation, the dialect "reset-before-product". Without biases the layer
     needs use_bias=False. A keras.layers.Bidirectional lists the weights of its forward layer first. Raises Unsupported
     for a projection.

@@ -39,8 +39,8 @@ def keep(path: Path, folder: Path) -> list[Path]:
     """Put the reports of a file into a folder of results; return the written paths.
 
     A report of the same backend, version and catalogue is replaced. A newest report of another version or catalogue
-    goes into the history. Each file is there in full or as it was before, whatever ends the process. Raises BadReport
-    if a file is no report, and OSError if one cannot be written.
+    goes into the history. A killed process or a full disk leaves each file as it was. Raises BadReport if a file is
+    no report, and OSError if one cannot be written.
     """
     found = read(path)
     data = json.loads(path.read_text("utf-8"))

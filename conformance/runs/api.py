@@ -108,7 +108,7 @@ def run(backend: Any, profile: str = "standard", **options: Any) -> Report:
     session.interrupt = interrupt = Interrupt(defer=session.pool is not None)
     try:
         jobs = session.jobs()
-        with warnings.catch_warnings(), suppress(KeyboardInterrupt):  # what was found is kept
+        with warnings.catch_warnings(), suppress(KeyboardInterrupt):  # the findings are kept
             warnings.simplefilter("ignore")  # adapters may warn
             session.start(jobs)
             for job in jobs:

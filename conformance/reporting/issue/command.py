@@ -45,7 +45,7 @@ def statements(script: Reproducer) -> Iterator[str]:
 def _measure(script: Reproducer) -> str:
     """Return the words before a statement of PyTorch's that measures a library that is not PyTorch."""
     named = package(script)
-    return "" if named in ("", "torch") or "onnx" in script.text else "PyTorch's page, by which the suite measures: "
+    return "" if named in ("", "torch") or "onnx" in script.text else "The suite measures by PyTorch's page: "
 
 
 def _entry(id_: str) -> tuple[Requirement | None, str]:

@@ -50,7 +50,7 @@ class Fill:
         return (self._normal(shape) * scale).astype(self.dtype)
 
     def _normal(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Draw normal numbers; those of a large array repeat."""
+        """Draw normal numbers, which repeat in a large array."""
         if math.prod(shape) <= MOST_DRAWN:
             return self.rng.standard_normal(shape)
         return np.resize(self.rng.standard_normal(MOST_DRAWN), shape)

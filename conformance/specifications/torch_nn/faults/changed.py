@@ -144,7 +144,7 @@ class Changed(OracleBackend):
 
 
 class Speaking(Changed):
-    """The oracle in other dialects than those in force; with none, PyTorch's own equations."""
+    """The oracle in other dialects than the ones in force; with none, PyTorch's own equations."""
 
     def __init__(self, spoken, **claims):
         super().__init__("speaking", Change(), **{"cell_gradients": True, "training_gradients": True} | claims)
