@@ -33,7 +33,7 @@ HEAD = f"| {' | '.join(COLUMNS)} |"
 # remarks that the figures alone do not show
 REMARKS = {
     "onnx-ops-reference": ", mostly of one cause: lengths are ignored, which the diagnosis says",
-    "onnx-ops-mnn": ", some of them listed after the run",
+    "onnx-ops-mnn": ", `ONNX-Y-H` of GRU among them listed after the run",
     "tfjs": ", 3 of them (`GRADIENT-DTYPE`) listed after the run",
 }
 

@@ -10,10 +10,12 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from operator import eq
 from pathlib import Path
+
+from conformance.registry import BUILT_IN
 
 ROOT = Path(__file__).parents[1]
 DOCS, CASES = ROOT / "docs", ROOT / "cases"
@@ -122,6 +124,15 @@ def findings() -> Files:
         yield page.path, of.text_of(page.title, page.fields)
 
 
+def not_run(reported: Collection[str]) -> list[str]:
+    """Say which built-in backends have no result, and that no GPU was to be had."""
+    missing = [name for name in BUILT_IN if name not in reported and name not in ("reference", "onnx-oracle")]
+    cuda = [name for name in missing if name.startswith("torch-cuda")]
+    others = [name for name in missing if name not in cuda]
+    said = [f"{', '.join(cuda)}: not run, because no GPU was to be had."] if cuda else []
+    return said + ([f"{', '.join(others)}: no result yet."] if others else [])
+
+
 def site() -> Files:
     """Make the page of the committed reports."""
     from conformance.reporting.history import reports_in
@@ -132,7 +143,8 @@ def site() -> Files:
 
     findings = read_findings(sorted((DOCS / "findings").glob("*.md")))
     reports = read_all(reports_in(ROOT / "results"))
-    for path, text in site(reports, findings=findings, links=Links(ROOT, DOCS / "site")).items():
+    remarks = not_run({report.name for report in reports})
+    for path, text in site(reports, (), findings, Links(ROOT, DOCS / "site"), remarks).items():
         yield DOCS / "site" / path, text
 
 

@@ -444,3 +444,15 @@ def test_former_reports_come_before_the_newest():
     found = reports_in(ROOT / "results")
     assert [path for path in found if path.parent.name == "results"] == found[-len(RESULTS) :]
     assert isinstance(found[0], Path)
+
+
+def test_the_page_says_what_was_not_run(tmp_path):
+    from tests.regenerate import not_run
+
+    (cuda, others) = not_run({"torch-cpu", "keras"})
+    assert cuda == "torch-cuda, torch-cuda-tf32, torch-cuda-native: not run, because no GPU was to be had."
+    assert "flax" in others
+    assert "keras," not in others
+    assert others.endswith(": no result yet.")
+    text = (ROOT / "docs" / "site" / "index.html").read_text("utf-8")
+    assert f'<p class="note remark">{cuda}</p>' in text

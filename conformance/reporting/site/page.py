@@ -24,11 +24,12 @@ def site(
     comparisons: Sequence[Comparison] = (),
     findings: Findings | None = None,
     links: Links | None = None,
+    remarks: Sequence[str] = (),
 ) -> dict[str, str]:
     """Return the texts of the page's files by their path below the page's folder.
 
     ``reports`` may hold several of a backend: the last one is shown, all of them are its history. The page lists
-    ``comparisons`` after its own comparisons of the last two runs of a backend.
+    ``comparisons`` after its own comparisons of the last two runs of a backend, and ``remarks`` below the legend.
     """
     findings, links = findings or Findings(), links or Links()
     runs = runs_of(reports)
@@ -42,7 +43,7 @@ def site(
     for of_backend in runs:
         name = f"backend-{names[of_backend[-1].name]}"
         files[f"{FOLDER}/{name}.js"] = data.as_script(name, data.backend_data(of_backend, subjects, findings, links))
-    return {INDEX: page(runs, comparisons, findings, links)} | files
+    return {INDEX: page(runs, comparisons, findings, links, remarks)} | files
 
 
 def page(
@@ -50,6 +51,7 @@ def page(
     comparisons: Sequence[Comparison] = (),
     findings: Findings | None = None,
     links: Links | None = None,
+    remarks: Sequence[str] = (),
 ) -> str:
     """Return the text of the page itself; ``runs`` holds the runs of each backend, the oldest first."""
     subjects = data.subjects_of(report for of_backend in runs for report in of_backend)
@@ -75,6 +77,7 @@ def page(
         chapters=chapters,
         comparisons=[*(compare(run[-2], run[-1]) for run in runs if len(run) > 1), *comparisons],
         links=links or Links(),
+        remarks=remarks,
         core=core(runs, chapters, slugs),
         scripts=SCRIPTS,
         former={of_backend[-1].name: len(of_backend) - 1 for of_backend in runs},
