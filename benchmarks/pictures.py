@@ -26,7 +26,9 @@ def draw(data: dict[str, Rows], folder: Path) -> None:
         if rows := data.get(section):
             figure = picture(rows)
             figure.tight_layout()
-            figure.savefig(folder / f"{section}.svg", metadata={"Date": None})
+            figure.savefig(
+                folder / f"{section}.svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+            )
 
 
 def _axes(count: int) -> tuple[Any, Any]:
