@@ -36,23 +36,24 @@ class RoundingErrors:
         if size.size <= DRAWN:
             size *= self(size)
             return size
-        size = np.ascontiguousarray(size)
-        flat, at = size.reshape(-1), self._restarted()
-        for start in range(0, flat.size, PERIOD):
-            part = flat[start : start + PERIOD]
-            first = PERIOD - at
-            part[:first] *= self._drawn[at:PERIOD][: part.size]
-            part[first:] *= self._drawn[: max(part.size - first, 0)]
-        return size
+        return self._times(np.ascontiguousarray(size), self._restarted())
 
     def _again(self, like: np.ndarray) -> np.ndarray:
         """Start again elsewhere, so that errors do not repeat at the same place."""
         start = self._restarted()
-        end = start + like.size
-        if end > DRAWN:
-            return np.resize(np.roll(self._drawn[:PERIOD], -start), like.shape)
-        self._at = end
-        return self._drawn[start:end].reshape(like.shape)
+        if start + like.size > DRAWN:
+            return self._times(np.ones(like.shape), start)
+        self._at = start + like.size
+        return self._drawn[start : self._at].reshape(like.shape)
+
+    def _times(self, size: np.ndarray, at: int) -> np.ndarray:
+        """Multiply a contiguous array by the numbers from a place on, again and again; return it."""
+        flat, first = size.reshape(-1), PERIOD - at
+        for start in range(0, flat.size, PERIOD):
+            part = flat[start : start + PERIOD]
+            part[:first] *= self._drawn[at:PERIOD][: part.size]
+            part[first:] *= self._drawn[: max(part.size - first, 0)]
+        return size
 
     def _restarted(self) -> int:
         """Start again at another place; return it."""

@@ -111,7 +111,7 @@ def test_parameters_after_calls(trial):
             raise Failed(f"{name} read back after calls is not what was loaded")
 
 
-@decides("DROPOUT-BEFORE-INFERENCE", draw=dropping(upper="showing"), share=0.5)
+@decides("DROPOUT-BEFORE-INFERENCE", draw=dropping(upper="showing"))
 def test_training_before_the_first_inference(trial):
     """A fresh layer is trained, used, and trained again; both kinds of results are looked at."""
     fresh = trial.other(trial.call)

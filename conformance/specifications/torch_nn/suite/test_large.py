@@ -36,7 +36,7 @@ def worst_samples(trial, axis):
 
 @decides("LARGE-SAMPLES", draw=LISTS["LARGE-SAMPLES"], share=100)
 def test_many_samples(trial):
-    if trial.call.N <= WORST:
+    if trial.call.N <= MANY:
         trial.agrees()
         return
     worst = worst_samples(trial, 1)
@@ -86,7 +86,7 @@ def test_agrees_with_the_formula(trial):
 @decides("CELL-LARGE", draw=LISTS["CELL-LARGE"], share=100)
 def test_a_large_cell(trial):
     call = trial.call
-    if len(call.x) <= WORST:
+    if len(call.x) <= MANY:
         trial.agrees()
         return
     worst = worst_samples(trial, 0)

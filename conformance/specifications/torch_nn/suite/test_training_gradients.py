@@ -34,7 +34,7 @@ def of_forward(trial):
     return trial.other(trial.call.forward)
 
 
-@decides("TRAINING-GRADIENT-EQUATION", draw=dropping_gradients, when=two_layers, share=0.5)
+@decides("TRAINING-GRADIENT-EQUATION", draw=dropping_gradients, when=two_layers)
 def test_gradients_under_the_masks(trial):
     """The masks are read from the result that came with the gradients, of a seed under which each element is certain.
 
@@ -50,7 +50,7 @@ def test_gradients_under_the_masks(trial):
             return
 
 
-@decides("TRAINING-GRADIENT-RESULT", draw=dropping_gradients, share=0.5)
+@decides("TRAINING-GRADIENT-RESULT", draw=dropping_gradients)
 def test_the_result_of_a_training_call(trial):
     """The result is the documented one, and under the masks of ``forward_training`` with that seed."""
     result, _ = trial.train_backwards(seed_of(trial))
