@@ -19,6 +19,7 @@ from conformance import Features, Layer
 from conformance.backends.oracle import OracleBackend
 from conformance.engine.compare import Failed
 from conformance.isolation.channel import LENGTH, BackendChannel
+from conformance.isolation.system import PR_SET_PDEATHSIG, prctl
 
 
 class Hostile(OracleBackend):
@@ -302,6 +303,22 @@ class KillsItsParent(Hostile):
     @staticmethod
     def hurt(x):
         os.kill(os.getppid(), signal.SIGKILL)
+
+
+class KillsItsParentAndGoesOn(Hostile):
+    """A backend that kills its host and gives right results, because nothing ends its process with the host's."""
+
+    def __init__(self):
+        super().__init__()
+        self.host = os.getpid()
+
+    def layer(self, config, parameters):
+        return Hurting(OracleBackend.layer(self, config, parameters), self.kill_the_host)
+
+    def kill_the_host(self, x):
+        prctl(PR_SET_PDEATHSIG, 0)
+        if os.getppid() == self.host:
+            os.kill(self.host, signal.SIGKILL)
 
 
 class NeverForked(Segfaults):

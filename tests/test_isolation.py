@@ -53,6 +53,7 @@ HOSTILE = {
     "Skips": "forward raised Skipped: nothing to see here",
     "ClosesEverything": "the backend's process ended",
     "KillsItsParent": "the backend's process ended, and what started it as well",
+    "KillsItsParentAndGoesOn": "the backend's process ended, and what started it as well",
     "ClosesEverythingAndStays": "the backend's process closed its connection to the suite and was killed",
     "LeavesItsGroup": "forward: the backend's process gave no answer within 4 s and was killed",
     "SendsAPickle": "forward: the backend's process sent a message that is not the suite's, and was killed",

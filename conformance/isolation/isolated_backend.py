@@ -253,6 +253,8 @@ class IsolatedBackend:
         found: tuple[Any, dict[str, float]] | Ended = Ended("")
         try:
             found = self._served(host, worker, task, block)
+            if worker.forked and not isinstance(found, Ended) and not host.lives():
+                found = Ended("")  # the worker was faster than its own end
         finally:
             if isinstance(found, Ended):  # also after an interrupt of the run, while the worker is busy
                 end = self.end_worker()
