@@ -32,6 +32,7 @@ COLUMNS = (
 HEAD = f"| {' | '.join(COLUMNS)} |"
 # remarks that the figures alone do not show
 REMARKS = {
+    "keras": ", 12 of them (`STATEFUL-CONTINUES`) listed after the run",
     "onnx-ops-reference": ", mostly of one cause: lengths are ignored, which the diagnosis says",
     "onnx-ops-mnn": ", `ONNX-Y-H` of GRU among them listed after the run",
     "tfjs": ", 3 of them (`GRADIENT-DTYPE`) listed after the run",
