@@ -34,7 +34,6 @@ HEAD = f"| {' | '.join(COLUMNS)} |"
 REMARKS = {
     "keras": ", 12 of them (`STATEFUL-CONTINUES`) listed after the run",
     "onnx-ops-reference": ", mostly of one cause: lengths are ignored, which the diagnosis says",
-    "onnx-ops-mnn": ", `ONNX-Y-H` of GRU among them listed after the run",
     "tfjs": ", 3 of them (`GRADIENT-DTYPE`) listed after the run",
 }
 
