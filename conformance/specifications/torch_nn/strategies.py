@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
@@ -30,6 +31,10 @@ SEEDS = st.integers(0, 2**16 - 1)
 BOUNDARY = "boundary"  # a reach: one extent is at or beside a boundary that the backend declares
 MANY_STEPS = 80
 SIZES_AT_ONCE = 4  # of the sizes that a backend takes, the number of those that ordinary calls use
+NEVER, SELDOM, OFTEN, ALWAYS = (False,), (False, False, False, True), (False, True), (True,)
+Odds = tuple[Any, ...]
+"""Options of which one is drawn."""
+USUAL: Mapping[str, Odds] = MappingProxyType({})
 Choose = Callable[..., Any]
 """``choose(options, name="")`` returns one of the options; ``name`` is the argument of a configuration or call."""
 
@@ -103,9 +108,13 @@ def _freely(draw: st.DrawFn) -> Choose:
 
 
 @st.composite
-def layers_reaching(draw: st.DrawFn, features: Features, reaches: tuple[str, ...]) -> LayerPlan:
-    def flag(feature: str, odds: tuple[bool, ...], choose: Choose) -> bool:
-        return features.claims(feature) and choose(odds, feature)
+def layers_reaching(
+    draw: st.DrawFn, features: Features, reaches: tuple[str, ...], odds: Mapping[str, Odds] = USUAL
+) -> LayerPlan:
+    """Draw calls of layers that use claimed features only; ``odds`` are the options of some arguments."""
+
+    def flag(feature: str, usual: tuple[bool, ...], choose: Choose) -> bool:
+        return features.claims(feature) and choose(odds.get(feature, usual), feature)
 
     freely = _freely(draw)
     reach = freely(reaches)
@@ -125,7 +134,7 @@ def layers_reaching(draw: st.DrawFn, features: Features, reaches: tuple[str, ...
         "lstm",
         input_size=I,
         hidden_size=H,
-        num_layers=choose((1, 1, 2, 3), "num_layers") if features.multilayer else 1,
+        num_layers=choose(odds.get("num_layers", (1, 1, 2, 3)), "num_layers") if features.multilayer else 1,
         bias=not flag("no_bias", (False, False, False, True), choose),
         batch_first=flag("batch_first", (False, False, True), choose),
         bidirectional=flag("bidirectional", (False, True), choose),
@@ -140,7 +149,7 @@ def layers_reaching(draw: st.DrawFn, features: Features, reaches: tuple[str, ...
     unbatched = reach != "many" and extent != "samples" and flag("unbatched", (False,) * 5 + (True,), form)
     with_lengths = not unbatched and flag("lengths", (False, False, True), freely)
     with_states = flag("initial_state", (False, True, True), form)
-    regime = freely(REGIMES)
+    regime = freely(odds.get("regime", REGIMES))
     seed = draw(SEEDS)
     if (reach in ("long", "very long") or T > MANY_STEPS) and regime == "strong":
         regime = "ordinary"  # many steps of a strong recurrence would amplify rounding errors beyond all limits
@@ -191,8 +200,33 @@ def layers(features: Features) -> st.SearchStrategy[LayerPlan]:
 
     With configurations from the pool only the number of samples is large: other large calls would need more layers.
     """
+    return _ordinary(features, USUAL)
+
+
+def _ordinary(features: Features, odds: Mapping[str, Odds]) -> st.SearchStrategy[LayerPlan]:
     reaches = ("small",) * 15 + (("many",) if pooled(features) else ("long", "many", "wide"))
-    return layers_reaching(features, with_boundaries(features, reaches))
+    return layers_reaching(features, with_boundaries(features, reaches), odds)
+
+
+def saturating_layers(features: Features) -> st.SearchStrategy[LayerPlan]:
+    """Draw calls of large input, seldom with a projection."""
+    return _ordinary(features, {"regime": ("saturating",), "initial_state": OFTEN, "projection": SELDOM})
+
+
+def unbatched_layers(features: Features) -> st.SearchStrategy[LayerPlan]:
+    """Draw calls of one sample without its axis."""
+    return _ordinary(features, {"unbatched": ALWAYS, "batch_first": OFTEN})
+
+
+def both_directions(features: Features) -> st.SearchStrategy[LayerPlan]:
+    """Draw calls of batches of one layer in both directions, time before batch and without lengths."""
+    left_out = dict.fromkeys(("batch_first", "unbatched", "lengths"), NEVER)
+    return _ordinary(features, {**left_out, "bidirectional": ALWAYS, "num_layers": (1,), "projection": OFTEN})
+
+
+def ragged_layers(features: Features) -> st.SearchStrategy[LayerPlan]:
+    """Draw calls with lengths."""
+    return _ordinary(features, {"unbatched": NEVER, "lengths": ALWAYS})
 
 
 def long_layers(features: Features) -> st.SearchStrategy[LayerPlan]:
