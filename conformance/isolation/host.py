@@ -93,7 +93,7 @@ def main(control: int, shared: int) -> None:
 
 
 def supply(backend: Any, channel: BackendChannel, status: SharedStatus) -> None:
-    """Fork a worker for each socket that arrives; on request send the status with which one ended, or a sign of life.
+    """Fork a worker for each socket that arrives; on request send the status with which one ended.
 
     What a worker started and left ends with it, and what the adapter started when it was built, at the end.
     """
@@ -116,8 +116,6 @@ def supply(backend: Any, channel: BackendChannel, status: SharedStatus) -> None:
                 os.setpgid(child, child)
             kept.add(child)
             channel.send(child)
-        elif message == "alive":
-            channel.send(message)
         else:
             ended = os.waitpid(message, 0)[1]
             kept.discard(message)
