@@ -70,7 +70,7 @@ def test_final_state_is_at_the_own_end(trial):
     trial.same(Result(at_end.h_n, at_end.output, None), view, other="the output or state at the same end")
 
 
-@decides("LENGTHS-REVERSE-START", draw=ragged_layers, when=lambda call: ragged(call) and call.config.num_layers == 1)
+@decides("LENGTHS-REVERSE-START", when=lambda call: ragged(call) and call.config.num_layers == 1)
 def test_reverse_starts_at_the_own_end(trial):
     """The reverse output at a sample's last step comes from that step alone."""
     call, O = trial.call, trial.call.config.output_size
