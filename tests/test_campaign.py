@@ -86,7 +86,7 @@ def test_killed_and_resumed_a_campaign_loses_nothing(tmp_path):
     try:
         until(lambda: any("SHAPE-DTYPE" in line.get("judged", ()) for line in lines(state)[written:]))
         process.send_signal(signal.SIGINT)  # a Ctrl-C ends the rounds, not the report
-        assert process.wait(60) == 1
+        assert process.wait(300) == 1
     finally:
         process.kill()
     printed, rows = (tmp_path / "run" / "printed").read_text("utf-8"), rows_of(tmp_path / "run" / "report.json")
