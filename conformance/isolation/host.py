@@ -95,7 +95,7 @@ def main(control: int, shared: int) -> None:
 
 
 def supply(backend: Any, channel: BackendChannel, status: SharedStatus, path: Sequence[str]) -> None:
-    """Fork a worker for each socket that arrives; on request send the status with which one ended, or a sign of life.
+    """Fork a worker for each socket that arrives; on request send the status with which one ended.
 
     What a worker started and left ends with it, and what the adapter started when it was built, at the end.
     """
@@ -118,8 +118,6 @@ def supply(backend: Any, channel: BackendChannel, status: SharedStatus, path: Se
                 os.setpgid(child, child)
             kept.add(child)
             channel.send(child)
-        elif message == "alive":
-            channel.send(message)
         else:
             ended = os.waitpid(message, 0)[1]
             kept.discard(message)

@@ -216,14 +216,6 @@ class HostProcess:
         except BadMessage:
             raise EOFError from None
 
-    def lives(self) -> bool:
-        """Return whether a host whose workers are forked still answers; a worker may have killed or stopped it."""
-        try:
-            self.channel.send("alive")
-            return bool(self.channel.receive() == "alive")
-        except (BadMessage, OSError, EOFError):
-            return False
-
     def status_of_end(self) -> int:
         """Wait for the process; return its status in the encoding of waitpid."""
         try:
