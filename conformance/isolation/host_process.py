@@ -43,7 +43,7 @@ from conformance.isolation.tree import ProcessTree
 from conformance.registry import UnknownBackend
 
 MAX_PROCESS, MAX_STATUS = 1 << 22, (1 << 16) - 1  # the largest id of a process, and status of waitpid, on Linux
-END_SECONDS, CLOSED_SECONDS = 5.0, 1.0  # for a process to end that was told to, or that closed its connection
+END_SECONDS = CLOSED_SECONDS = 5.0  # for a process to end that was told to, or that closed its connection
 TICK_SECONDS = 0.05  # between two looks at a worker
 BUILD_LIMITS = 5  # for the import and building of the backend, in limits of a call
 MAX_PRINTED_BYTES = 16 << 20  # in one call, or in one check

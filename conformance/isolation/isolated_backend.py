@@ -20,7 +20,7 @@ from conformance.engine.text import printable
 from conformance.engine.verdict import Verdict
 from conformance.isolation.channel import BadMessage, RunChannel
 from conformance.isolation.host_process import MAX_PRINTED_BYTES, Ended, HostProcess, Limits
-from conformance.isolation.messages import MAX_INTEGER, integer, record, seconds, text, unpacked
+from conformance.isolation.messages import MAX_INTEGER, integer, seconds, text, unpacked, verdict_of
 from conformance.isolation.status import SharedStatus
 from conformance.isolation.system import ends, environment, how_it_ended, kill
 from conformance.isolation.task import Description, Question, Task
@@ -285,7 +285,7 @@ class IsolatedBackend:
                     worker.channel.send(self._from_database(*content))
                 elif kind == "found" and len(content) == 2:
                     data, spent = content
-                    found = record(Verdict, data) if isinstance(task, Task) else task.read(data)
+                    found = verdict_of(data) if isinstance(task, Task) else task.read(data)
                     return found, seconds(spent)
                 elif kind == "broke" and len(content) == 1:
                     raise SuiteBroke(text(content[0]))
