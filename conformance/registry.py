@@ -234,7 +234,8 @@ def built(name: str, found: Any, adapters: Adapters = TORCH_ADAPTERS) -> Any:
         )
     try:
         features, found.asked_as = found.features, name
-        found.name = name_text(found.name or name) or name_text(name)
+        if (title := name_text(found.name or name) or name_text(name)) != found.name or type(found.name) is not str:
+            found.name = title
         if (version := name_text(found.version)) != found.version:
             found.version = version
     except Unsupported as refusal:

@@ -12,6 +12,7 @@ PERIOD = 524287  # of them in an array of more elements; a prime number, so that
 DATA_STEPS, WEIGHT_STEPS = 127, 254  # of a quantization grid
 MOST_QUANTIZED = 1 << 24  # numbers in the quantized replicas of one weight; where these are more, FEW_SETS are shared
 FEW_SETS = 8
+LARGE = 1 << 14  # elements of an array whose squares are not stored
 
 
 class RoundingErrors:
@@ -114,5 +115,8 @@ def _drawn(u: float) -> np.ndarray:
 
 def norm(a: np.ndarray, axis: int) -> np.ndarray:
     """Return the Euclidean norm along an axis, which remains with extent 1."""
-    squares = np.add.reduce(a * a, axis=axis, keepdims=True)
+    if a.size < LARGE:
+        squares = np.add.reduce(a * a, axis=axis, keepdims=True)
+    else:  # without an array of the squares
+        squares = np.expand_dims(np.einsum("...ij,...ij->...j" if axis == -2 else "...i,...i->...", a, a), axis)
     return np.sqrt(squares, out=squares)

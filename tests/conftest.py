@@ -45,6 +45,7 @@ MARKERS = {
     "test_habits": "fast",
     "test_history": "",
     "test_hostile_bank": "",
+    "test_hostile_state": "slow",
     "test_init": "torch onnx",
     "test_interrupt": "fast",
     "test_interrupted_runs": "slow",

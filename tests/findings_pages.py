@@ -50,12 +50,6 @@ PARTS = (
 """The fields of a page, in its order; after them come the outputs of the scripts."""
 FIELD = re.compile(r"^- \*\*(?P<name>[^*]+?)\.\*\* ", re.MULTILINE)
 SCRIPT = re.compile(r"reproducers/(?P<name>\w+\.(?:py|mjs))")
-SLOW = "a run took more than 270 s on a busy machine."
-WHY_NOT = {
-    "torch_lstm_autocast.py": "the fault needs a processor for which oneDNN has no bfloat16.",
-    "onnx_export_dynamo.py": SLOW,
-    "torch_compile_lstm_empty.py": SLOW,
-}
 NOT_RUN = "Not run here:"  # begins the reason why a page has no output of a script
 HEAD = """# Findings
 
@@ -190,11 +184,7 @@ def text_of(title: str, fields: dict[str, str]) -> str:
     lines = [f"# {title}", "", *(f"- **{name}.** {linked(fields[name])}" for name in order)]
     for name in scripts:
         shown = printed(name)
-        what = (
-            f"```text\n{shown}\n```"
-            if shown
-            else f"{NOT_RUN} {WHY_NOT.get(name) or read(SCRIPTS / name).needs.partition('.')[0] + '.'}"
-        )
+        what = f"```text\n{shown}\n```" if shown else f"{NOT_RUN} {read(SCRIPTS / name).needs.partition('.')[0]}."
         lines += ["", f"## Output of {name}", "", what]
     return "\n".join(lines) + "\n"
 

@@ -21,6 +21,8 @@ from conformance.engine.compare import Failed
 from conformance.isolation.channel import LENGTH, BackendChannel
 from conformance.isolation.system import PR_SET_PDEATHSIG, guarded, parent_of, prctl
 
+HIDDEN_DAEMON = "HIDDEN_DAEMON"  # the variable with the seconds that a hidden daemon sleeps
+
 
 class Hostile(OracleBackend):
     """The oracle with one kind and few claims, for quick runs."""
@@ -398,7 +400,8 @@ class LeavesAHiddenDaemon(LeavesADaemon):
 
 
 def hidden_daemon():
-    subprocess.Popen([shutil.which("sleep"), "600.25"], start_new_session=True, env={})
+    """Start a daemon that sleeps for the seconds in the variable HIDDEN_DAEMON, by which a test finds it."""
+    subprocess.Popen([shutil.which("sleep"), os.environ[HIDDEN_DAEMON]], start_new_session=True, env={})
 
 
 class LeavesAHiddenDaemonAndDies(LeavesAHiddenDaemon):

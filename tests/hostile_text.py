@@ -7,6 +7,8 @@ import enum
 import os
 
 import numpy as np
+import pytest
+from hypothesis.errors import UnsatisfiedAssumption
 
 from conformance import Features, Unsupported
 from conformance.backends.oracle import OracleBackend
@@ -45,6 +47,30 @@ def raises(error):
         raise error
 
     return lambda: Of(forward)
+
+
+class Lying(Exception):
+    """An exception that says it is a refusal."""
+
+    @property
+    def __class__(self):
+        return Unsupported
+
+
+def with_notes_that_are_none():
+    error = RuntimeError("why")
+    error.__notes__ = 5
+    return error
+
+
+def chained():
+    """Return the last of 20,000 exceptions, each the cause of the next one."""
+    error = None
+    for number in range(20_000):
+        following = RuntimeError(number)
+        following.__cause__ = error
+        error = following
+    return error
 
 
 def cycle():
@@ -116,6 +142,12 @@ BANK = (
     Hostile("AssertionError", raises(AssertionError("x > 0")), f"{FORWARD} AssertionError: x > 0"),
     Hostile("SystemExit", raises(SystemExit("giving up")), f"{FORWARD} SystemExit: giving up"),
     Hostile("a warning, raised", raises(DeprecationWarning("old")), f"{FORWARD} DeprecationWarning: old"),
+    Hostile("an exception with notes that are a number", raises(with_notes_that_are_none()), f"{FORWARD} RuntimeError: why"),
+    Hostile("the last of 20,000 causes", raises(chained()), f"{FORWARD} RuntimeError: 19999"),
+    Hostile("an exception that says it is a refusal", raises(Lying("l")), f"{FORWARD} Lying: l"),
+    Hostile("Hypothesis's word that an example does not count", raises(UnsatisfiedAssumption("no")),
+            f"{FORWARD} UnsatisfiedAssumption: no"),
+    Hostile("pytest's word that a test is left out", raises(pytest.skip.Exception("no GPU")), f"{FORWARD} Skipped: no GPU"),
     Hostile("a failure of the suite's own class without a word", raises(Failed("")), "without a word of what is wrong"),
     Hostile("Unsupported of 10 MB for what it claims", raises(Unsupported("x" * 10**7)), "was refused though it is claimed"),
     Hostile("a name of 300 characters", named("x" * 300), f"{FORWARD} RuntimeError: no kernel"),

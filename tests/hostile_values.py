@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 
@@ -64,6 +66,31 @@ def masked(array):
     return np.ma.masked_array(np.zeros_like(array), mask=True)
 
 
+def mapped(array):
+    """Return the array in a file that is mapped into memory, as NumPy's own subclass."""
+    with tempfile.TemporaryFile() as file:
+        found = np.memmap(file, array.dtype, "w+", shape=array.shape)
+    found[...] = array
+    return found
+
+
+def unaligned(array):
+    """Return the array at an address that its numbers do not divide."""
+    return np.frombuffer(b"x" + array.tobytes(), np.uint8)[1:].view(array.dtype).reshape(array.shape)
+
+
+class AnotherEachTime:
+    """A result with another output at every second reading."""
+
+    def __init__(self, result):
+        self.result, self.h_n, self.c_n, self.read = result, result.h_n, None, 0
+
+    @property
+    def output(self):
+        self.read += 1
+        return self.result.output if self.read % 2 else self.result.output + 1
+
+
 def structured(array):
     return array.view([("number", array.dtype)])
 
@@ -112,6 +139,15 @@ BANK = (
     Hostile("a read-only array", output(lambda a: a.copy().view() if a.setflags(write=False) is None else a), "",
             comes=PASSED),
     Hostile("an array with gaps", output(lambda a: np.repeat(a, 2, -1)[..., ::2]), "", comes=PASSED),
+    Hostile("an array at an odd address", output(unaligned), "", comes=PASSED),
+    Hostile("a dtype with metadata", output(lambda a: a.astype(np.dtype(a.dtype, metadata={"of": "mine"}))), "", comes=PASSED),
+    Hostile("an array of 36 TiB that takes 4 bytes", output(lambda a: np.broadcast_to(a.ravel()[0], (10**6, 10**7))),
+            "forward raised MemoryError: Unable to allocate 36.4 TiB"),
+    Hostile("a parameter of 36 TiB that takes 4 bytes", parameters(lambda p: p | {"weight_ih_l0": np.broadcast_to(np.float32(0), (10**6, 10**7))}),
+            "weight_ih_l0: got shape (1000000, 10000000)", "PARAM-VALUES"),
+    Hostile("a file mapped into memory", output(mapped), "got memmap, a subclass"),
+    Hostile("a mock as the whole result", result(lambda r: MagicMock()), f"output: got MagicMock, {PLAIN}"),
+    Hostile("another output each time it is read", result(AnotherEachTime), "elements compared are wrong", "GRU-EQUATION"),
     Hostile("None as the whole result", result(lambda r: None), "forward returned NoneType, expected a Result"),
     Hostile("one array as the whole result", result(lambda r: r.output), "forward returned ndarray"),
     Hostile("a tuple of one", result(lambda r: (r.output,)), "forward returned tuple"),

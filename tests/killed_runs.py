@@ -21,11 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from conformance.isolation.system import descendants, figures_of
+from tests.hostile import HIDDEN_DAEMON
 
 ROOT = Path(__file__).parents[1]
 BACKEND = "tests.hostile:LeavesDaemonsInSeveralKinds"
 SUITE = "conformance/specifications/torch_nn/suite/test_shapes.py"
-DAEMON = b"\0" + b"600.25\0"  # of tests.hostile.hidden_daemon
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 JUDGED = re.compile(r"\[(\S+)\] (?:PASSED|FAILED|SKIPPED)")
 GONE_SECONDS = 20.0  # for all processes to end after the run
@@ -46,8 +46,8 @@ class Killed:
     amiss: list[str] = field(default_factory=list)
 
 
-def started(folder: Path, output: int, kinds: int) -> subprocess.Popen[bytes]:
-    """Start a run that writes its report into a folder, of so many kinds at a time."""
+def started(folder: Path, output: int, kinds: int, daemon: str) -> subprocess.Popen[bytes]:
+    """Start a run with its report in a folder and ``kinds`` kinds at a time; its daemons sleep ``daemon`` seconds."""
     command = [sys.executable, "-m", "pytest", "-p", "conformance.plugin", "-p", "no:cacheprovider", SUITE, "-v"]
     options = ["--backend", BACKEND, "--hypothesis-profile", "smoke", "--specification", "torch.nn"]
     options += ["--conformance-processes", str(kinds)]
@@ -56,7 +56,7 @@ def started(folder: Path, output: int, kinds: int) -> subprocess.Popen[bytes]:
         cwd=ROOT,
         stdout=output,
         stderr=output,
-        env=os.environ | {"PYTHONUNBUFFERED": "1", "MARK_OF_KILLED": folder.name},
+        env=os.environ | {"PYTHONUNBUFFERED": "1", "MARK_OF_KILLED": folder.name, HIDDEN_DAEMON: daemon},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs of a shell ignore it
     )
 
@@ -66,9 +66,9 @@ def killed(number: signal.Signals, seconds: float, kinds: int = 2) -> Killed:
     found = Killed(number, seconds)
     with tempfile.TemporaryDirectory(prefix="killed-") as name:
         folder = Path(name)
-        before = set(processes(DAEMON))
+        daemon = f"600.{random.randrange(10**9):09}"
         with (folder / "printed").open("w+b") as printed:
-            run = started(folder, printed.fileno(), kinds)
+            run = started(folder, printed.fileno(), kinds, daemon)
             while run.poll() is None and found.spent < seconds:
                 found.spent = max(found.spent, spent(run.pid))
                 time.sleep(0.01)
@@ -88,7 +88,7 @@ def killed(number: signal.Signals, seconds: float, kinds: int = 2) -> Killed:
         if told and number != signal.SIGKILL and not (folder / "report.json").exists():
             found.amiss.append(f"no report, exit status {found.status}")
         until = time.monotonic() + GONE_SECONDS
-        while (left := {*processes(DAEMON)} - before | {*marked(name)}) and time.monotonic() < until:
+        while (left := {*processes(daemon.encode()), *marked(name)}) and time.monotonic() < until:
             time.sleep(0.1)
         found.amiss += [f"process {pid} is left" for pid in left]
     return found

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from conformance.isolation.scheduler import Scheduler
-from conformance.isolation.system import children
-from tests.test_isolation import report_of
+from conformance.isolation.system import children, figures_of
+from tests.test_isolation import report_of, wait_for
 from tests.test_plugin import ROOT
 
 SOME = ("-k", "STATE or GATE-ORDER or CELL or REFUSE-LENGTHS")
@@ -18,7 +18,7 @@ TIMES = ("seconds", "steps")
 
 
 def rows(tmp_path, backend, processes, *more):
-    options = ("--backend", backend, "--conformance-processes", processes, *SOME, *more)
+    options = ("--backend", backend, "--conformance-processes", processes, "--diagnosis", "600", *SOME, *more)
     status, printed, report = report_of(tmp_path, *options)
     return status, printed, [{k: v for k, v in row.items() if k not in TIMES} for row in report["requirements"]]
 
@@ -49,7 +49,7 @@ def test_the_first_failure_ends_the_run_where_asked(tmp_path):
     status, printed, _ = rows(tmp_path, "tests.hostile:Slow", "2", "-x")
     assert status == 1
     assert "1 failed" in printed
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 120
     assert children(os.getpid()) == []
 
 
@@ -63,20 +63,15 @@ def test_an_interrupt_ends_every_process(tmp_path):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs of a shell ignore it
     ) as run:
         try:
-            until = time.monotonic() + 120
-            while len(started := children(run.pid)) < 3 and time.monotonic() < until:
-                time.sleep(0.1)
-            assert len(started) == 3
+            wait_for(lambda: len(children(run.pid)) == 3, "three processes run", 120)
+            started = children(run.pid)
             run.send_signal(signal.SIGINT)
-            printed, _ = run.communicate(timeout=60)
+            printed, _ = run.communicate(timeout=300)
         finally:
             run.kill()
     assert run.returncode == 2
     assert b"KeyboardInterrupt" in printed
-    time.sleep(0.5)
-    for pid in started:
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
+    wait_for(lambda: not any(map(figures_of, started)), "none of them is left")
 
 
 def test_a_number_of_processes_is_above_0(tmp_path):

@@ -18,7 +18,7 @@ from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.strategies import layers
 from tests.exploring import ONE, THOROUGH, explored, rows_of, started, until
 from tests.rare import Rare
-from tests.test_plugin import ROOT, run
+from tests.test_plugin import ROOT, WHY, known, run
 
 SHAPES = "(FORWARD-EQUATION or SHAPE-OUTPUT or SHAPE-DTYPE) and rare"
 
@@ -86,7 +86,7 @@ def test_killed_and_resumed_a_campaign_loses_nothing(tmp_path):
     try:
         until(lambda: any("SHAPE-DTYPE" in line.get("judged", ()) for line in lines(state)[written:]))
         process.send_signal(signal.SIGINT)  # a Ctrl-C ends the rounds, not the report
-        assert process.wait(60) == 1
+        assert process.wait(300) == 1
     finally:
         process.kill()
     printed, rows = (tmp_path / "run" / "printed").read_text("utf-8"), rows_of(tmp_path / "run" / "report.json")
@@ -117,6 +117,25 @@ def test_a_failure_with_an_infinite_margin_is_not_lost(tmp_path):
     (total,) = record.totals.values()
     assert (total.margin, total.steps) == (sys.float_info.max, [sys.float_info.max])
     assert total.found["verdict"] == verdict | {"margin": sys.float_info.max, "steps": [0.5, sys.float_info.max]}
+
+
+def test_a_case_of_a_known_failure_is_known_with_it(tmp_path):
+    fault, case = "gru-gates-r-z", "CASE-GRU-NAN"
+    given = {"backend": f"conformance.faults:{fault}", "only": f"{case}-{fault} and float32"}
+    options = ("--campaign-time", "1h", "--campaign-state", tmp_path / "state")
+    status, printed, _ = explored(tmp_path / "found", *options, **given)
+    assert status == 1
+    assert f"FOUND {case} {fault} gru float32" in printed
+    assert "| 1 failed\n" in printed
+    entry = {"requirement": "GRU-GATE-ORDER", "backend": fault} | WHY
+    listed = (*known(tmp_path, entry), "--campaign-time", "1h")
+    status, printed, rows = explored(tmp_path / "known", *listed, **given)
+    assert rows[case]["status"] == "known_failure"
+    assert f"KNOWN {case} {fault} gru float32" in printed
+    assert "FOUND" not in printed
+    assert "| 0 failed, 1 known\n" in printed
+    status, printed, _ = explored(tmp_path / "resumed", *listed, *options[2:], **given)
+    assert "1 rounds, 1 examples, 0 failed, 1 known so far" in printed, "also what an earlier start has found"
 
 
 def test_a_find_is_reproduced_by_the_seed_that_is_told(tmp_path):
@@ -204,8 +223,9 @@ class Terminal:
 class Still:
     """A campaign halfway through its 100 seconds."""
 
-    seconds, before, jobs = 100.0, 1000, {}
+    seconds, before, jobs, known = 100.0, 1000, {}, set()
     own = all = journal.Record()
+    failures = campaign.Campaign.failures
 
 
 @pytest.mark.parametrize(("isatty", "how"), [(True, "rewrite"), (False, "line")])

@@ -461,7 +461,7 @@ def test_a_backend_that_is_no_subclass_lacks_the_methods_that_refuse():
 def check(*arguments, cwd=ROOT):
     command = [sys.executable, "-m", "conformance", "check", *arguments]
     here = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=cwd, env=here)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=cwd, env=here)
 
 
 def test_the_command_ends_with_the_command_to_run_next():

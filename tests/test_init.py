@@ -42,7 +42,7 @@ ENDS_THE_PROCESS = ("REFUSE-STEPS-ZERO", "REFUSE-SAMPLES-ZERO")  # of onnxruntim
 
 def init(folder, *arguments):
     command = [sys.executable, "-m", "conformance", "init", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=here(), timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=here(), timeout=600)
 
 
 def here():
@@ -114,7 +114,7 @@ def test_a_project_with_a_changed_line_fails(name, tmp_path, monkeypatch):
 def backends(folder, language, kinds):
     """Build a project and yield its backends, in this process; end their programs."""
     if language.build:
-        subprocess.run(language.build, shell=True, check=True, cwd=folder, timeout=120)
+        subprocess.run(language.build, shell=True, check=True, cwd=folder, timeout=600)
     for name in dict.fromkeys(b.replace("@KIND@", kind) for b in language.backends for kind in kinds.split(",")):
         made = specifications.backend(name)
         try:
@@ -153,7 +153,7 @@ def test_templates_are_shipped():
 
 
 def sh(folder, line):
-    return subprocess.run(line, shell=True, cwd=folder, env=here() | FEW, capture_output=True, text=True, timeout=120)
+    return subprocess.run(line, shell=True, cwd=folder, env=here() | FEW, capture_output=True, text=True, timeout=600)
 
 
 FEW = {

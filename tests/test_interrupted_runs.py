@@ -41,7 +41,7 @@ def interrupted(process, number, seconds):
             break
     time.sleep(seconds)
     process.send_signal(number)
-    after, _ = process.communicate(timeout=60)
+    after, _ = process.communicate(timeout=300)
     return "".join(before) + after
 
 

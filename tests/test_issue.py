@@ -219,6 +219,8 @@ def test_every_script_of_the_findings_has_all_that_an_issue_needs(path):
     assert tracker(package(script)), script.imports
     text = compose(script, Outcome("printed", "ended", True))
     assert "What the documentation says\n\n- " in text
+    said = text.partition("What the documentation says\n\n")[2].partition("\n\n## ")[0].splitlines()
+    assert len(said) == len(set(said)), "each sentence once"
     assert len(text) < 65_536
 
 

@@ -165,7 +165,7 @@ def test_a_message_that_drips_is_not_waited_for(ends, monkeypatch):
     with pytest.raises(BadMessage, match="did not arrive in full"):
         run.receive()
     over.set()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60, "the whole message would take hours"
 
 
 def test_the_run_sends_objects_and_the_end_is_told(ends):

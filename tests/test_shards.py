@@ -208,6 +208,18 @@ def test_gaps_and_files_that_are_none_are_one_sentence(runs, tmp_path):
         assert not (tmp_path / "merged.json").exists()
 
 
+def test_claims_that_cannot_be_read_are_one_sentence_that_names_the_file(runs, tmp_path):
+    def claims(report):
+        report["backend"]["claims"]["torch.nn"]["most_steps"] = -1
+
+    for which in "ab":
+        edited(tmp_path if which == "b" else runs, tmp_path, claims, which)
+    with pytest.raises(BadReport) as error:
+        shards.merge([str(tmp_path / "a.json"), str(tmp_path / "b.json")])
+    said = "a.json: the claims of wrong cannot be read by this suite (most_steps: expected None or at least 1, got -1)."
+    assert str(error.value) == f"{tmp_path}/{said}"
+
+
 def test_a_check_that_ran_no_example_stays_a_failure(runs, tmp_path):
     def nothing_checked(report):
         row = row_of(report, "SHAPE-OUTPUT")

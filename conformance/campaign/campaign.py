@@ -67,6 +67,8 @@ class Campaign:
         self.all = merged(folder, self.head) if folder else self.own
         self.before = self.all.examples
         self.jobs: dict[Key, Job] = {}
+        self.known: set[Key] = set()
+        """The failures that are known ones."""
         self.prerequisites = session.prerequisites()
         self.drop: Callable[[], object] = lambda: None
 
@@ -155,18 +157,22 @@ class Campaign:
             self.write(line)
         if "verdict" in line:
             where = self.session.judge.writer.reproducer(job, verdict)
-            what = "FOUND" if self.session.judge.known_failure(key) is None else "KNOWN"
-            self.progress.write(f"{what} {self.line(key, line)}", f"  reproducer: {where}")
             self.note([key])
+            what = "KNOWN" if key in self.known else "FOUND"
+            self.progress.write(f"{what} {self.line(key, line)}", f"  reproducer: {where}")
         if problem := self.session.database.news():
             self.progress.write(f"warning: {problem}")
         self.drop()
         self.progress.tick()
 
     def note(self, failures: Iterable[Key]) -> None:
-        """Block the requirements that build on these failures."""
+        """Block the requirements that build on these failures, known failures left out."""
+        judge = self.session.judge
         for key in failures:
-            if self.session.judge.known_failure(key) is None:
+            job, verdict = self.jobs.get(key), Verdict(**self.all.found[key]["verdict"])
+            if judge.is_known(job, verdict) if job else judge.known_failure(key) is not None:
+                self.known.add(key)
+            else:
                 self.prerequisites.failed(key)
 
     def line(self, key: Key, found: dict[str, Any]) -> str:
@@ -181,6 +187,12 @@ class Campaign:
             self.all.add(line)
         if self.journal:
             self.journal.write(line)
+
+    @property
+    def failures(self) -> str:
+        """The numbers of failed requirements in words; known failures are counted apart."""
+        known = len(self.known)
+        return f"{len(self.all.found) - known} failed" + (f", {known} known" if known else "")
 
     @property
     def each(self) -> int:
@@ -222,8 +234,8 @@ class Progress:
         log_interval = min(LOG_INTERVAL_SECONDS, max(1.0, campaign.seconds / 20))
         self.interval = TERMINAL_INTERVAL_SECONDS if self.live else log_interval
         reporter.ensure_newline()
-        if found := campaign.all.found:
-            state = f"{len(campaign.all.rounds)} rounds, {campaign.before} examples, {len(found)} failures"
+        if campaign.all.found:
+            state = f"{len(campaign.all.rounds)} rounds, {campaign.before} examples, {campaign.failures}"
             reporter.write_line(f"campaign resumed: {state} so far")
 
     @property
@@ -242,7 +254,7 @@ class Progress:
         rate = (examples - c.before) / max(self.spent, 1e-9)
         return (
             f"campaign {clock_time(self.spent)}, {clock_time(max(0, self.left))} left | {here} | "
-            f"{examples:,} examples, {rate:.0f}/s | {len(c.all.found)} failed"
+            f"{examples:,} examples, {rate:.0f}/s | {c.failures}"
         )
 
     def tick(self) -> None:

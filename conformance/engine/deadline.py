@@ -18,7 +18,7 @@ class Deadline:
     def __init__(self, seconds: float = math.inf, clock: Callable[[], float] = time.monotonic) -> None:
         self.seconds, self._clock = seconds, clock
         self._started: float | None = None
-        self._enforced = False
+        self.is_enforced = False
 
     def start(self) -> None:
         """Start the time, unless it runs already."""
@@ -43,15 +43,15 @@ class Deadline:
     def enforced(self) -> Iterator[None]:
         """Start the time; leave the block at the first call of a backend after its end."""
         self.start()
-        before, self._enforced = self._enforced, True
+        before, self.is_enforced = self.is_enforced, True
         try:
             yield
         except OutOfTime:
             pass
         finally:
-            self._enforced = before
+            self.is_enforced = before
 
     def check(self) -> None:
         """Raise OutOfTime inside of ``enforced`` if the time is over."""
-        if self._enforced and self.over:
+        if self.is_enforced and self.over:
             raise OutOfTime

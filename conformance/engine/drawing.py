@@ -5,12 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.database import ExampleDatabase
 from hypothesis.errors import HypothesisWarning
-from hypothesis.strategies import sampled_from
+from hypothesis.strategies import SearchStrategy, sampled_from
 
 from conformance.engine.form import Draw, Plan
 from conformance.engine.hypothesis_internals import drawn_from_the_seed_alone, keyed
@@ -126,6 +127,16 @@ class Streams:
         self.plans = plans
         for stream in self._by_draw.values():
             stream.plans = plans
+
+
+def one_of(options: Sequence[Any]) -> SearchStrategy[Any]:
+    """Return a strategy that draws one of the options, the same object for equal options: making one takes long."""
+    return _one_of(tuple(options), tuple(map(type, options)))
+
+
+@cache
+def _one_of(options: tuple[Any, ...], _types: tuple[type, ...]) -> SearchStrategy[Any]:
+    return sampled_from(options)
 
 
 def strategy_of(plans: Any) -> Any:

@@ -9,13 +9,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import copy
 from typing import Any
 
 import numpy as np
 
 from conformance.backend import Unsupported
 from conformance.engine.compare import Failed, require_plain, signature
-from conformance.engine.deadline import Deadline
+from conformance.engine.deadline import Deadline, OutOfTime
 from conformance.engine.form import Call, Form
 from conformance.engine.specification import Specification, claims_of
 from conformance.engine.text import one_line
@@ -101,18 +102,22 @@ class Subject:
 
     @contextmanager
     def at_work(self, what: str) -> Iterator[None]:
-        """Time and watch the adapter's code. SystemExit and Broken become Failed.
+        """Time and watch the adapter's code. SystemExit, Broken and pytest's Skipped become Failed.
 
-        Raises OutOfTime if the deadline is enforced and over.
+        Raises OutOfTime if the deadline is enforced and over, and lets a Ctrl-C pass.
         """
         self.deadline.check()
         with self.clock("backend"), self.watch(what), speaking(self.speaks):
             try:
                 yield
-            except SystemExit as error:
-                raise _raised(f"{what} raised SystemExit: {one_line(error)}", error) from error
+            except (Exception, KeyboardInterrupt):
+                raise
             except Broken as error:
                 raise _raised(f"{what}: {error}", error) from error
+            except BaseException as error:
+                if isinstance(error, OutOfTime) and self.deadline.is_enforced:
+                    raise
+                raise _raised(f"{what} raised {type(error).__name__}: {one_line(error)}", error) from error
 
     @contextmanager
     def calling(self, what: str) -> Iterator[None]:
@@ -129,10 +134,13 @@ class Subject:
                 raise _raised(f"{what} raised {type(error).__name__}: {one_line(error)}", error) from error
 
     def build(self, form: Form, call: Call) -> tuple[Any, dict[str, np.ndarray]]:
-        """Build the object of a call; return it and the copies of the parameters that it was given."""
+        """Build the object of a call; return it and the copies of the parameters that it was given.
+
+        The configuration is a copy too: an adapter may write into it.
+        """
         parameters = {name: value.copy() for name, value in call.parameters.items()}
         with self.calling(f"building {form.describe(call.config)}"):
-            built = getattr(self.backend, form.build)(call.config, parameters)
+            built = getattr(self.backend, form.build)(copy(call.config), parameters)
         return built, parameters
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from functools import cached_property, partial
 from typing import Any
 
@@ -94,7 +95,7 @@ class Trial:
     def build(self, arrange: Callable[[np.ndarray], np.ndarray] = np.copy) -> Any:
         """Build once more, every parameter laid out in memory by ``arrange``; exceptions pass through."""
         parameters = {name: arrange(value) for name, value in self.call.parameters.items()}
-        return getattr(self.subject.backend, self.form.build)(self.call.config, parameters)
+        return getattr(self.subject.backend, self.form.build)(copy(self.call.config), parameters)
 
     def use(self, built: Any, arguments: Iterable[Any]) -> Any:
         """Call the form's method and return its value; exceptions pass through."""

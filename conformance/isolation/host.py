@@ -13,6 +13,7 @@ import os
 import socket
 import sys
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields
 from typing import Any
@@ -78,22 +79,23 @@ def main(control: int, shared: int) -> None:
             _ = specification.modules  # imported before the fork, so that every worker has them
     faulthandler.enable(2)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
+    path = tuple(sys.path)
     try:
         channel.send(("process", os.getpid()))
         backend, message = build(channel.receive())
         channel.send(message)
         if backend is not None and forks(backend):
-            supply(backend, channel, status)
+            supply(backend, channel, status, path)
         elif backend is not None:
-            Worker(backend, channel, status).serve()
+            Worker(backend, channel, status, path).serve()
     except (EOFError, OSError):
         pass
     end_children()
     os._exit(0)
 
 
-def supply(backend: Any, channel: BackendChannel, status: SharedStatus) -> None:
-    """Fork a worker for each socket that arrives; on request send the status with which one ended, or a sign of life.
+def supply(backend: Any, channel: BackendChannel, status: SharedStatus, path: Sequence[str]) -> None:
+    """Fork a worker for each socket that arrives; on request send the status with which one ended.
 
     What a worker started and left ends with it, and what the adapter started when it was built, at the end.
     """
@@ -110,14 +112,12 @@ def supply(backend: Any, channel: BackendChannel, status: SharedStatus) -> None:
             child = os.fork()
             if child == 0:
                 channel.connection.close()
-                become_a_worker(backend, descriptor, status)
+                become_a_worker(backend, descriptor, status, path)
             os.close(descriptor)
             with suppress(OSError):
                 os.setpgid(child, child)
             kept.add(child)
             channel.send(child)
-        elif message == "alive":
-            channel.send(message)
         else:
             ended = os.waitpid(message, 0)[1]
             kept.discard(message)
@@ -127,19 +127,20 @@ def supply(backend: Any, channel: BackendChannel, status: SharedStatus) -> None:
 
 def import_late(backend: Any) -> None:
     """Import what the backend's calls import only when they need it, once for all further workers."""
-    for module in getattr(backend, "late_imports", ()):
-        with suppress(ImportError):
-            importlib.import_module(module)
+    with suppress(Exception):  # ``late_imports`` is the adapter's, which may be mistaken about it
+        for module in backend.late_imports:
+            with suppress(Exception, SystemExit):  # the call that needs the module raises it again
+                importlib.import_module(module)
 
 
-def become_a_worker(backend: Any, descriptor: int, status: SharedStatus) -> None:
+def become_a_worker(backend: Any, descriptor: int, status: SharedStatus, path: Sequence[str]) -> None:
     """Serve in the forked process, in a new group, so that what the adapter starts ends with it."""
     try:
         with suppress(OSError):
             os.setpgid(0, 0)
         end_with_the_parent()
         renew_thread_pools()
-        Worker(backend, BackendChannel(socket.socket(fileno=descriptor)), status).serve()
+        Worker(backend, BackendChannel(socket.socket(fileno=descriptor)), status, path).serve()
     except BaseException:
         traceback.print_exc()
         os._exit(BROKEN_WORKER_STATUS)

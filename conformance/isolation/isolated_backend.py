@@ -20,9 +20,9 @@ from conformance.engine.text import printable
 from conformance.engine.verdict import Verdict
 from conformance.isolation.channel import BadMessage, RunChannel
 from conformance.isolation.host_process import MAX_PRINTED_BYTES, Ended, HostProcess, Limits
-from conformance.isolation.messages import MAX_INTEGER, integer, record, seconds, text, unpacked
+from conformance.isolation.messages import MAX_INTEGER, integer, seconds, text, unpacked, verdict_of
 from conformance.isolation.status import SharedStatus
-from conformance.isolation.system import environment, how_it_ended, kill
+from conformance.isolation.system import ends, environment, how_it_ended, kill
 from conformance.isolation.task import Description, Question, Task
 from conformance.registry import UnknownBackend
 
@@ -253,7 +253,7 @@ class IsolatedBackend:
         found: tuple[Any, dict[str, float]] | Ended = Ended("")
         try:
             found = self._served(host, worker, task, block)
-            if worker.forked and not isinstance(found, Ended) and not host.lives():
+            if worker.forked and not isinstance(found, Ended) and ends(host.main):
                 found = Ended("")  # the worker was faster than its own end
         finally:
             if isinstance(found, Ended):  # also after an interrupt of the run, while the worker is busy
@@ -285,7 +285,7 @@ class IsolatedBackend:
                     worker.channel.send(self._from_database(*content))
                 elif kind == "found" and len(content) == 2:
                     data, spent = content
-                    found = record(Verdict, data) if isinstance(task, Task) else task.read(data)
+                    found = verdict_of(data) if isinstance(task, Task) else task.read(data)
                     return found, seconds(spent)
                 elif kind == "broke" and len(content) == 1:
                     raise SuiteBroke(text(content[0]))

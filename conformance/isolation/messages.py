@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
-from math import isfinite
+from math import isfinite, isnan
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from conformance.engine.text import printable
@@ -50,6 +50,14 @@ def record(cls: type[Record], data: Any) -> Record:
         return cls(**{name: checks[name](value) for name, value in data.items()})
     except TypeError:
         raise BadMessage(f"a {cls.__name__} with missing fields") from None
+
+
+def verdict_of(data: Any) -> Verdict:
+    """Make a verdict from JSON data. Raises BadMessage, also for a diagnosis that lacks a part."""
+    found = record(Verdict, data)
+    if not all(entry.keys() == {"fault", "explanation"} for entry in found.diagnosis):
+        raise BadMessage("a diagnosis that is none")
+    return found
 
 
 def text(value: Any) -> str:
@@ -140,7 +148,11 @@ def _signed(value: Any) -> int:
 
 
 def _number(value: Any) -> float:
-    return float(_signed(value)) if type(value) is int else _of(float, value)
+    """Return a number, which may be infinite: JSON, and so the report, has no NaN."""
+    number = float(_signed(value)) if type(value) is int else _of(float, value)
+    if isnan(number):
+        raise BadMessage("NaN for a number")
+    return number
 
 
 def _flag(value: Any) -> bool:

@@ -92,6 +92,17 @@ def parent_of(pid: int) -> int | None:
     return None if found is None else found.parent
 
 
+def ends(pid: int) -> bool:
+    """Return whether a process has ended or is stopped, or will be by a signal on its way; False off Linux."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+            found = dict(line.split(":", 1) for line in file)
+    except OSError:
+        return guarded()
+    pending = int(found["SigPnd"], 16) | int(found["ShdPnd"], 16)
+    return found["State"].strip()[0] in "ZXTt" or any(pending >> (n - 1) & 1 for n in (signal.SIGKILL, signal.SIGSTOP))
+
+
 def memory_of(pid: int) -> int:
     """Return the bytes of memory of a process; 0 if the system does not report them."""
     try:

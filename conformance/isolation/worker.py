@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import os
 import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from select import select
@@ -81,11 +82,27 @@ class RemotePlans(Plans):
         return self.channel.receive()
 
 
+def restore(path: Sequence[str]) -> None:
+    """Append what ``sys.path`` lacks, so that the suite finds its modules after a backend that cleared it."""
+    sys.path += [place for place in path if place not in sys.path]
+
+
+def harm() -> str:
+    """Return in words which resource of this process the backend used up, or an empty text."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        why = f"the backend left its process no file to open ({error.strerror}): close what each call opens"
+        return why if error.errno in (errno.EMFILE, errno.ENFILE) else ""
+    return ""
+
+
 class Worker:
     """The server of one worker process: it runs checks on the backend and sends their verdicts."""
 
-    def __init__(self, backend: Any, channel: BackendChannel, status: SharedStatus) -> None:
-        self.backend, self.channel, self.status = backend, channel, status
+    def __init__(self, backend: Any, channel: BackendChannel, status: SharedStatus, path: Sequence[str]) -> None:
+        """Make the server. ``path`` is ``sys.path`` as it was before the backend was imported."""
+        self.backend, self.channel, self.status, self.path = backend, channel, status, path
         self.clock = Clock()
         self.diagnostician: Diagnostician | None = None
         self.examples: tuple[str, str, str, int] | None = None  # the diagnostician's subject and seed
@@ -105,13 +122,16 @@ class Worker:
                 return
             self.clock.seconds.clear()
             self.uncaught.clear()
+            asked = isinstance(task, Question)
+            restore(self.path)
             try:
                 with self.clock("suite"):
-                    asked = isinstance(task, Question)
                     found = task.answer(self.backend, self.watch) if asked else self.verdict(task)
             except Exception:
-                self.channel.send(("broke", traceback.format_exc()))
-                continue
+                if asked or not (why := harm()):
+                    self.channel.send(("broke", traceback.format_exc()))
+                    continue
+                found = Verdict(examples=1, failure=why)
             with suppress(Exception):
                 sys.stdout.flush()
                 sys.stderr.flush()
@@ -175,7 +195,7 @@ class Worker:
         """Return a law that records its examples; if ``careful``, it judges each in a separate process."""
 
         def noted(trial: Any) -> None:
-            self.status.numbers[SharedStatus.JUDGED] += 1
+            self.status.add(SharedStatus.JUDGED, 1)
             self.status.write(SharedStatus.EXAMPLE, repr(trial.call))
             if careful:
                 self.apart(law, trial)
@@ -209,8 +229,8 @@ class Worker:
         status = self.status
         before = status.read(SharedStatus.WHAT) if status.numbers[SharedStatus.DEPTH] else ""
         status.write(SharedStatus.WHAT, what)
-        status.numbers[SharedStatus.EVENTS] += 1
-        status.numbers[SharedStatus.DEPTH] += 1
+        status.add(SharedStatus.EVENTS, 1)
+        status.add(SharedStatus.DEPTH, 1)
         try:
             yield
         except (Exception, SystemExit, Broken, OutOfTime):
@@ -219,8 +239,8 @@ class Worker:
             raise Failed(f"{what} raised {type(error).__name__}: {one_line(error)}") from error
         finally:
             self.forks.end_if_stray()
-            status.numbers[SharedStatus.EVENTS] += 1
-            status.numbers[SharedStatus.DEPTH] -= 1
+            status.add(SharedStatus.EVENTS, 1)
+            status.add(SharedStatus.DEPTH, -1)
             if before:
                 status.write(SharedStatus.WHAT, before)
 

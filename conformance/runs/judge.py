@@ -115,7 +115,7 @@ class Judge:
         message = self.writer.message(job, verdict)
         if not asked:
             return Status.BLOCKED, message
-        if known is not None and verdict.replayed not in ("", "fails") and not known.varies:
+        if known is not None and not self.is_known(job, verdict):
             why = f"known failure {known}: its example {verdict.replayed}, and another call fails; correct the entry"
             return Status.FAILED, f"{why} ({known.issue})\n{message}"
         if known is not None:
@@ -124,6 +124,13 @@ class Judge:
             why = f"{cause.requirement}: {cause.reason} ({cause.issue})"
             return Status.KNOWN_FAILURE, f"{why}\n{message}"
         return Status.FAILED, message
+
+    def is_known(self, job: Job, verdict: Verdict) -> bool:
+        """Return whether a failure of the backend is a known one, of its requirement or of one that it exemplifies."""
+        known = self.known_failure(job.key)
+        if known is None:
+            return self.excuse(job) is not None
+        return bool(known.varies) or verdict.replayed in ("", "fails")
 
     def excuse(self, job: Job) -> KnownFailure | None:
         """Return the known failure of a requirement that a failing case is an example of, if there is one."""

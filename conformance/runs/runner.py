@@ -16,6 +16,7 @@ from conformance.engine.drawing import Plans, Streams
 from conformance.engine.profiles import Profile
 from conformance.engine.subject import Clock, Subject
 from conformance.engine.verdict import Verdict
+from conformance.isolation.channel import BadMessage
 from conformance.isolation.isolated_backend import IsolatedBackend
 from conformance.isolation.task import Task
 from conformance.runs.confirmation import confirm
@@ -107,6 +108,8 @@ class WorkerRunner:
         )
 
         def block(number: int) -> list[Any]:
+            if not hasattr(job.check, "draw"):
+                raise BadMessage("a request that is not the suite's")  # a case draws nothing
             features, specification = subject.features, subject.specification
             return self.draw(lambda: drawn.plans.block(specification, job.check.draw, features, number))
 

@@ -14,6 +14,7 @@ from typing import Any
 from conformance import specifications
 from conformance.engine.finding import Finding, Status
 from conformance.engine.key import Key
+from conformance.engine.text import one_line
 from conformance.isolation.task import RemoteBackend
 from conformance.reporting.reading import BadReport, Report, read
 from conformance.reporting.report import Outcome, as_text, catalogues, counted
@@ -78,7 +79,7 @@ def merge(paths: Sequence[str]) -> tuple[list[Outcome], dict[str, Any], dict[str
     if missing:
         which = "shard " + missing[0] if len(missing) == 1 else "shards " + ", ".join(missing)
         raise BadReport(f"{which} of the run {'is' if len(missing) == 1 else 'are'} missing.")
-    speakers = [_speakers(place, report) for place, report in enumerate(here.reports)]
+    speakers = [_speakers(place, report, here.path) for place, report in enumerate(here.reports)]
     asked = keys_of([speaker for of_backend in speakers for speaker in of_backend])
     spoken = {s.specification.name: s.specification for of_backend in speakers for s in of_backend}
     costs = costs_of(spoken.values(), asked)
@@ -156,15 +157,16 @@ def require_one_run(one: Piece, other: Piece) -> None:
         raise BadReport(f"{both} are of different runs: {difference}.")
 
 
-def _speakers(place: int, report: Report) -> list[Speaker]:
-    """Return the backend of a report as a speaker for each of its specifications. Raises BadReport."""
+def _speakers(place: int, report: Report, path: str) -> list[Speaker]:
+    """Return the backend of a report as a speaker for each of its specifications. Raises BadReport, with the path."""
     found = []
     for name, claims in report.claims.items():
         try:
             specification = specifications.named(name)
             backend = RemoteBackend(report.name, report.version, specification.features(**claims))
         except (specifications.UnknownSpecification, TypeError, ValueError) as error:
-            raise BadReport(f"the report on {report.name} cannot be read by this suite ({error}).") from None
+            why = f"the claims of {report.name} cannot be read by this suite ({one_line(error)})"
+            raise BadReport(f"{path}: {why}.") from None
         found.append(Speaker(specification, backend, place))
     return found
 

@@ -1,11 +1,15 @@
 """torch.nn.LSTM on the CPU under torch.autocast raises where oneDNN has no bfloat16 kernel for the processor.
 
 The layer chooses oneDNN by the dtype of x, float32, and autocast converts x to bfloat16 afterwards. Without oneDNN the
-same call works, and so does an LSTM of bfloat16, which asks oneDNN first. Needs torch. Exits with 1 while the fault is
-there, which depends on the processor (measured: AVX2 alone).
+same call works, and so does an LSTM of bfloat16, which asks oneDNN first. The variable ONEDNN_MAX_CPU_ISA makes oneDNN
+treat every x86 processor as one with AVX2 alone, for which it has no such kernel. Needs torch. Exits with 1 while the
+fault is there.
 """
 
+import os
 import sys
+
+os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"  # before torch is imported
 
 import torch
 

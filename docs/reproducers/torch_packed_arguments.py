@@ -29,6 +29,7 @@ calls = {
     "lengths 4.5 and 2.5 in a list": lambda: torch.nn.GRU(3, 4)(pack(x, [4.5, 2.5])),
     "lengths 4.5 and 2.5 in a tensor": lambda: torch.nn.GRU(3, 4)(pack(x, torch.tensor([4.5, 2.5]))),
     "LSTM, 100 features for 3, equal lengths": lambda: torch.nn.LSTM(3, 4)(pack(torch.randn(5, 2, 100), [5, 5])),
+    "LSTM, x of four axes, one step and one sample": lambda: torch.nn.LSTM(3, 4)(pack(x[None, :1, :1], [1])),
     "LSTM(1, 4), x of (1, 1) with one length": lambda: torch.nn.LSTM(1, 4)(pack(x[:1, :1, 0], [1])),
     "LSTM(3, 4, proj_size=2), c_0 of one unit for four": lambda: torch.nn.LSTM(3, 4, proj_size=2)(
         pack(x, [4, 5]), (torch.zeros(1, 2, 2), torch.zeros(1, 2, 1))

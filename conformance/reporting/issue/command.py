@@ -85,7 +85,7 @@ def denials(script: Reproducer, outcome: Outcome) -> Iterator[str]:
 
 def compose(script: Reproducer, outcome: Outcome) -> str:
     """Return the issue as Markdown. Raises NoIssue without a documented sentence."""
-    documented = list(statements(script))
+    documented = list(dict.fromkeys(statements(script)))
     if not documented:
         raise NoIssue(
             f"{script.path.name}: nothing says what is documented; write a paragraph "

@@ -13,6 +13,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from conformance.engine.drawing import one_of
 from conformance.onnx.features import ACTIVATIONS, ATTRIBUTES, INPUTS, LAYOUT_OPSET, OnnxFeatures
 from conformance.specifications.onnx_operators.plans import NodePlan
 from conformance.specifications.torch_nn.plans import REGIMES
@@ -48,7 +49,7 @@ FORWARD = ("forward",)
 @st.composite
 def _nodes(draw: st.DrawFn, features: OnnxFeatures, reaches: tuple[str, ...], odds: dict[str, Odds]) -> NodePlan:
     def freely(options: Any) -> Any:
-        return draw(st.sampled_from(tuple(options))) if len(options) > 1 else options[0]  # drawing takes time
+        return draw(one_of(options)) if len(options) > 1 else options[0]  # drawing takes time
 
     if features.configurations is None:
         choose: Any = freely

@@ -47,13 +47,12 @@ class Fill:
         if self.regime == "readable":
             quarters = self.rng.integers(1, 9, shape) * self.rng.choice((-1.0, 1.0), shape)
             return (quarters * 0.25 * _power_of_two(scale)).astype(self.dtype)
-        return (self._normal(shape) * scale).astype(self.dtype)
-
-    def _normal(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Draw normal numbers, which repeat in a large array."""
         if math.prod(shape) <= MOST_DRAWN:
-            return self.rng.standard_normal(shape)
-        return np.resize(self.rng.standard_normal(MOST_DRAWN), shape)
+            return self._normal(shape, scale)
+        return np.resize(self._normal((MOST_DRAWN,), scale), shape)  # the numbers repeat
+
+    def _normal(self, shape: tuple[int, ...], scale: float) -> np.ndarray:
+        return (self.rng.standard_normal(shape) * scale).astype(self.dtype)
 
     def parameters(self) -> dict[str, np.ndarray]:
         parameters = {}

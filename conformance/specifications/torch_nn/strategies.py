@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
 from conformance.backend import CellConfig, Features, LayerConfig
+from conformance.engine.drawing import one_of
 from conformance.specifications.torch_nn.plans import REGIMES, CellPlan, LayerPlan
 
 SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16, 17)
@@ -25,9 +27,14 @@ FEW = (1, 2, 3, 4)
 # Numbers of steps, samples, units. The first few examples of every profile use the first number.
 LONG, MANY, WIDE = (65, 33, 48, 80), (33, 40), (65, 129)
 VERY_LONG = (1000, 2000)  # steps
+SEEDS = st.integers(0, 2**16 - 1)
 BOUNDARY = "boundary"  # a reach: one extent is at or beside a boundary that the backend declares
 MANY_STEPS = 80
 SIZES_AT_ONCE = 4  # of the sizes that a backend takes, the number of those that ordinary calls use
+NEVER, SELDOM, OFTEN, ALWAYS = (False,), (False, False, False, True), (False, True), (True,)
+Odds = tuple[Any, ...]
+"""Options of which one is drawn."""
+USUAL: Mapping[str, Odds] = MappingProxyType({})
 Choose = Callable[..., Any]
 """``choose(options, name="")`` returns one of the options; ``name`` is the argument of a configuration or call."""
 
@@ -81,9 +88,9 @@ def _chooser(draw: st.DrawFn, features: Features, large: bool = False) -> Choose
     call is large in one respect.
     """
     if features.configurations is None:
-        return lambda options, _="": draw(st.sampled_from(options))
+        return lambda options, _="": draw(one_of(options))
     if pooled(features):
-        member = draw(st.sampled_from(LARGE if large else POOL[: features.configurations]))
+        member = draw(one_of(LARGE if large else POOL[: features.configurations]))
 
         def of_member(options: Any, name: str = "") -> Any:
             own = getattr(member, name) if name else options[0]
@@ -97,13 +104,17 @@ def _chooser(draw: st.DrawFn, features: Features, large: bool = False) -> Choose
 
 def _freely(draw: st.DrawFn) -> Choose:
     """Return the function that draws arguments of calls, which are not part of a configuration."""
-    return lambda options, _="": draw(st.sampled_from(options))
+    return lambda options, _="": draw(one_of(options))
 
 
 @st.composite
-def layers_reaching(draw: st.DrawFn, features: Features, reaches: tuple[str, ...]) -> LayerPlan:
-    def flag(feature: str, odds: tuple[bool, ...], choose: Choose) -> bool:
-        return features.claims(feature) and choose(odds, feature)
+def layers_reaching(
+    draw: st.DrawFn, features: Features, reaches: tuple[str, ...], odds: Mapping[str, Odds] = USUAL
+) -> LayerPlan:
+    """Draw calls of layers that use claimed features only; ``odds`` are the options of some arguments."""
+
+    def flag(feature: str, usual: tuple[bool, ...], choose: Choose) -> bool:
+        return features.claims(feature) and choose(odds.get(feature, usual), feature)
 
     freely = _freely(draw)
     reach = freely(reaches)
@@ -123,7 +134,7 @@ def layers_reaching(draw: st.DrawFn, features: Features, reaches: tuple[str, ...
         "lstm",
         input_size=I,
         hidden_size=H,
-        num_layers=choose((1, 1, 2, 3), "num_layers") if features.multilayer else 1,
+        num_layers=choose(odds.get("num_layers", (1, 1, 2, 3)), "num_layers") if features.multilayer else 1,
         bias=not flag("no_bias", (False, False, False, True), choose),
         batch_first=flag("batch_first", (False, False, True), choose),
         bidirectional=flag("bidirectional", (False, True), choose),
@@ -138,8 +149,8 @@ def layers_reaching(draw: st.DrawFn, features: Features, reaches: tuple[str, ...
     unbatched = reach != "many" and extent != "samples" and flag("unbatched", (False,) * 5 + (True,), form)
     with_lengths = not unbatched and flag("lengths", (False, False, True), freely)
     with_states = flag("initial_state", (False, True, True), form)
-    regime = freely(REGIMES)
-    seed = draw(st.integers(0, 2**16 - 1))
+    regime = freely(odds.get("regime", REGIMES))
+    seed = draw(SEEDS)
     if (reach in ("long", "very long") or T > MANY_STEPS) and regime == "strong":
         regime = "ordinary"  # many steps of a strong recurrence would amplify rounding errors beyond all limits
     return LayerPlan(config, T, None if unbatched else N, with_lengths, with_states, regime, seed)
@@ -170,7 +181,7 @@ def at_boundaries(features: Features) -> tuple[tuple[str, int], ...]:
 
 def evenly(draw: st.DrawFn, options: Sequence[Any]) -> Any:
     """Return one of the options, each as often as the others: Hypothesis prefers some."""
-    return random.Random(draw(st.integers(0, 2**16 - 1))).choice(options)
+    return random.Random(draw(SEEDS)).choice(options)
 
 
 def with_boundaries(features: Features, reaches: tuple[str, ...]) -> tuple[str, ...]:
@@ -189,8 +200,33 @@ def layers(features: Features) -> st.SearchStrategy[LayerPlan]:
 
     With configurations from the pool only the number of samples is large: other large calls would need more layers.
     """
+    return _ordinary(features, USUAL)
+
+
+def _ordinary(features: Features, odds: Mapping[str, Odds]) -> st.SearchStrategy[LayerPlan]:
     reaches = ("small",) * 15 + (("many",) if pooled(features) else ("long", "many", "wide"))
-    return layers_reaching(features, with_boundaries(features, reaches))
+    return layers_reaching(features, with_boundaries(features, reaches), odds)
+
+
+def saturating_layers(features: Features) -> st.SearchStrategy[LayerPlan]:
+    """Draw calls of large input, seldom with a projection."""
+    return _ordinary(features, {"regime": ("saturating",), "initial_state": OFTEN, "projection": SELDOM})
+
+
+def unbatched_layers(features: Features) -> st.SearchStrategy[LayerPlan]:
+    """Draw calls of one sample without its axis."""
+    return _ordinary(features, {"unbatched": ALWAYS, "batch_first": OFTEN})
+
+
+def both_directions(features: Features) -> st.SearchStrategy[LayerPlan]:
+    """Draw calls of batches of one layer in both directions, time before batch and without lengths."""
+    left_out = dict.fromkeys(("batch_first", "unbatched", "lengths"), NEVER)
+    return _ordinary(features, {**left_out, "bidirectional": ALWAYS, "num_layers": (1,), "projection": OFTEN})
+
+
+def ragged_layers(features: Features) -> st.SearchStrategy[LayerPlan]:
+    """Draw calls with lengths."""
+    return _ordinary(features, {"unbatched": NEVER, "lengths": ALWAYS})
 
 
 def long_layers(features: Features) -> st.SearchStrategy[LayerPlan]:
@@ -264,7 +300,7 @@ def cells(draw: st.DrawFn, features: Features) -> CellPlan:
     unbatched = extent != "samples" and flag("unbatched", (False, False, False, True), form)
     with_states = flag("initial_state", (False, True, True), form)
     regime = freely(REGIMES)
-    seed = draw(st.integers(0, 2**16 - 1))
+    seed = draw(SEEDS)
     return CellPlan(config, None if unbatched else N, with_states, regime, seed)
 
 
@@ -296,26 +332,26 @@ def many_masked(draw: st.DrawFn, features: Features) -> LayerPlan:
     def flag(feature: str) -> bool:
         return features.claims(feature) and draw(st.booleans())
 
-    H = draw(st.sampled_from(taken((12, 16, 9), features.hidden_sizes)))
-    bidirectional = features.bidirectional and draw(st.sampled_from((True, False)))
+    H = draw(one_of(taken((12, 16, 9), features.hidden_sizes)))
+    bidirectional = features.bidirectional and draw(one_of((True, False)))
     config = LayerConfig(
         "lstm",
-        input_size=draw(st.sampled_from(taken((5, 3), features.input_sizes))),
+        input_size=draw(one_of(taken((5, 3), features.input_sizes))),
         hidden_size=H,
-        num_layers=draw(st.sampled_from((3, 2))),
+        num_layers=draw(one_of((3, 2))),
         batch_first=flag("batch_first"),
-        dropout=draw(st.sampled_from(UNEVEN_RATES)),
+        dropout=draw(one_of(UNEVEN_RATES)),
         bidirectional=bidirectional,
         proj_size=H - 2 if H > 2 and flag("projection") else 0,
     )
-    T, N, seed = draw(st.sampled_from((40, 33))), draw(st.sampled_from((32, 41))), draw(st.integers(0, 2**16 - 1))
+    T, N, seed = draw(one_of((40, 33))), draw(one_of((32, 41))), draw(SEEDS)
     return LayerPlan(config, T, N, flag("lengths"), flag("initial_state"), "ordinary", seed, upper="showing")
 
 
 @st.composite
 def new_layers(draw: st.DrawFn, features: Features) -> LayerPlan:
     """Draw layers of tens of units for initial values; input_size, hidden_size and proj_size are far apart."""
-    H, I = draw(st.sampled_from(((16, 40), (33, 3), (24, 5))))
+    H, I = draw(one_of(((16, 40), (33, 3), (24, 5))))
     if not features.takes(I, H):
         H = H if features.hidden_sizes is None else max(features.hidden_sizes)
         I = I if features.input_sizes is None else max(features.input_sizes)
@@ -323,12 +359,12 @@ def new_layers(draw: st.DrawFn, features: Features) -> LayerPlan:
         "lstm",
         input_size=I,
         hidden_size=H,
-        num_layers=2 if features.multilayer and draw(st.sampled_from((True, False))) else 1,
-        bias=not (features.no_bias and draw(st.sampled_from((False, False, True)))),
-        bidirectional=features.bidirectional and draw(st.sampled_from((True, False))),
-        proj_size=H // 4 if H > 3 and features.projection and draw(st.sampled_from((True, False))) else 0,
+        num_layers=2 if features.multilayer and draw(one_of((True, False))) else 1,
+        bias=not (features.no_bias and draw(one_of((False, False, True)))),
+        bidirectional=features.bidirectional and draw(one_of((True, False))),
+        proj_size=H // 4 if H > 3 and features.projection and draw(one_of((True, False))) else 0,
     )
-    return LayerPlan(config, 1, 1, False, False, "ordinary", draw(st.integers(0, 2**16 - 1)))
+    return LayerPlan(config, 1, 1, False, False, "ordinary", draw(SEEDS))
 
 
 @cache

@@ -6,6 +6,7 @@ from conformance.backend import Result
 from conformance.engine.compare import Failed
 from conformance.engine.wrong_elements import is_right
 from conformance.specifications.torch_nn.decides import decides
+from conformance.specifications.torch_nn.strategies import ragged_layers
 from conformance.specifications.torch_nn.suite.test_state import (
     agrees_or,
     samples,
@@ -51,7 +52,7 @@ def expect_zero_past_the_end(trial):
 
 
 @decides("LENGTHS-OUTPUT-ZERO", when=ragged)
-@decides("LENGTHS-SHORTER-THAN-T", when=lambda call: max(call.lengths) < call.T)
+@decides("LENGTHS-SHORTER-THAN-T", draw=ragged_layers, when=lambda call: max(call.lengths) < call.T)
 def test_output_past_the_end_is_zero(trial):
     expect_zero_past_the_end(trial)
 

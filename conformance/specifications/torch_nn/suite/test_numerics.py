@@ -11,21 +11,18 @@ from conformance.specifications.torch_nn.strategies import (
     large_batches,
     long_layers,
     plain_layers,
+    saturating_layers,
     wide_layers,
 )
 from conformance.specifications.torch_nn.suite.test_state import agrees_or
 from reference.dialects import speaking
 
 
-def saturating(call):
-    return "saturating" in call.values
-
-
 def from_zeros_without_projection(call):
     return call.h_0 is None and not call.config.proj_size
 
 
-@decides("STATE-RANGE", when=lambda call: saturating(call) and from_zeros_without_projection(call))
+@decides("STATE-RANGE", draw=saturating_layers, when=from_zeros_without_projection)
 def test_states_stay_in_range(trial):
     output = np.abs(trial.got.output.astype(np.float64))
     if not np.all(output <= 1):
@@ -78,6 +75,6 @@ test_new_gate = gate_decides("GRU-NEW-GATE", "n")
 @decides("LONG-SEQUENCE-EQUATION", draw=long_layers, share=0.2)
 @decides("LARGE-BATCH-EQUATION", draw=large_batches, share=0.2)
 @decides("LARGE-HIDDEN-EQUATION", draw=wide_layers, share=0.2)
-@decides("SATURATION-EQUATION", when=saturating)
+@decides("SATURATION-EQUATION", when=lambda call: "saturating" in call.values)
 def test_agrees_with_the_formula(trial):
     trial.agrees()

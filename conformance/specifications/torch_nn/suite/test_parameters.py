@@ -10,7 +10,7 @@ from conformance.backend import Result
 from conformance.engine.compare import Failed, of_another, require_plain
 from conformance.engine.wrong_elements import is_right
 from conformance.specifications.torch_nn.decides import decides
-from conformance.specifications.torch_nn.strategies import cells, plain_layers
+from conformance.specifications.torch_nn.strategies import both_directions, cells, plain_layers
 from conformance.specifications.torch_nn.suite.test_shapes import expect_shape
 from conformance.specifications.torch_nn.suite.test_state import free_of_lengths, optional, single_layer
 from reference.parameters import GATES, parameter_shapes
@@ -158,7 +158,7 @@ def test_input_features_permuted(trial):
     )
 
 
-@decides("PARAM-REVERSE", when=single_layer)
+@decides("PARAM-REVERSE", draw=both_directions, when=single_layer)
 def test_directions_exchanged(trial):
     call, O = trial.call, trial.call.config.output_size
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from conformance.engine.compare import Failed
 from conformance.specifications.torch_nn.decides import decides
-from conformance.specifications.torch_nn.strategies import cells
+from conformance.specifications.torch_nn.strategies import cells, unbatched_layers
 from conformance.specifications.torch_nn.suite.test_shapes import batched
 from reference.config import numpy_dtype
 from reference.parameters import parameter_shapes
@@ -131,7 +131,7 @@ def test_unbatched_states_for_a_batch(trial):
     trial.rejects("states without samples for a batch", **wrong)
 
 
-@decides("REFUSE-STATE-RANK-UNBATCHED")
+@decides("REFUSE-STATE-RANK-UNBATCHED", draw=unbatched_layers)
 def test_batched_states_for_unbatched_input(trial):
     wrong = {name: state[:, None] for name, state in states_of(trial.call).items()}
     trial.rejects("states with an axis of samples for unbatched input", **wrong)

@@ -10,7 +10,7 @@ from conformance.backend import Result
 from conformance.engine.compare import Failed
 from conformance.engine.subject import copied
 from conformance.specifications.torch_nn.decides import decides
-from conformance.specifications.torch_nn.strategies import cells, very_long_layers
+from conformance.specifications.torch_nn.strategies import both_directions, cells, very_long_layers
 from conformance.specifications.torch_nn.suite.test_lengths import expect_zero_past_the_end, time_first
 from conformance.specifications.torch_nn.suite.test_state import (
     expect_repeated,
@@ -68,7 +68,7 @@ def test_nan_does_not_reach_the_past(trial):
         trial.same(view(trial.run(**spoiled(call, t, n, value))), view, other="with NaN at a later step")
 
 
-@decides("ROBUST-NAN-REVERSE", when=lambda call: single_layer(call) and call.T > 1)
+@decides("ROBUST-NAN-REVERSE", draw=both_directions, when=lambda call: single_layer(call) and call.T > 1)
 def test_nan_does_not_reach_later_steps_of_the_reverse(trial):
     call, O = trial.call, trial.call.config.output_size
     t, n = middle(call)

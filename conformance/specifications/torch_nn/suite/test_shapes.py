@@ -5,6 +5,7 @@ import numpy as np
 from conformance.backend import Result
 from conformance.engine.compare import Failed, describe_shape_or_kind
 from conformance.specifications.torch_nn.decides import decides
+from conformance.specifications.torch_nn.strategies import unbatched_layers
 
 
 def expect_shape(name, got, expected):
@@ -114,7 +115,7 @@ def test_unbatched_is_a_batch_of_one(trial):
     trial.same(trial.other(batch_of_one(trial.call)).got, view, other="a batch of one")
 
 
-@decides("UNBATCHED-BATCH-FIRST")
+@decides("UNBATCHED-BATCH-FIRST", draw=unbatched_layers)
 def test_unbatched_ignores_batch_first(trial):
     config = trial.call.config
     time_first = type(config)(**{**vars(config), "batch_first": False})

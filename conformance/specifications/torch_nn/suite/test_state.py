@@ -8,7 +8,7 @@ from conformance.backend import Result
 from conformance.engine.compare import Failed, of_another
 from conformance.engine.wrong_elements import is_right, judged
 from conformance.specifications.torch_nn.decides import decides
-from conformance.specifications.torch_nn.strategies import cells
+from conformance.specifications.torch_nn.strategies import both_directions, cells
 from conformance.specifications.torch_nn.suite.test_shapes import batched, time_major, transposed
 from reference.parameters import parameter_suffix
 
@@ -160,7 +160,7 @@ def test_first_output_is_reverse_h_n(trial):
     trial.same(Result(ends.h_n, ends.output, None), view, other="the first output or h_n")
 
 
-@decides("STATE-REVERSE-FIRST", when=single_layer)
+@decides("STATE-REVERSE-FIRST", draw=both_directions, when=single_layer)
 def test_reverse_starts_at_the_last_step(trial):
     call, O = trial.call, trial.call.config.output_size
     alone = trial.run(x=call.x[-1:])
@@ -242,8 +242,8 @@ def one_direction(call, direction, x):
     )
 
 
-@decides("STATE-DIRECTIONS", when=single_layer)
-@decides("PROJ-BIDIRECTIONAL", when=single_layer)
+@decides("STATE-DIRECTIONS", draw=both_directions, when=single_layer)
+@decides("PROJ-BIDIRECTIONAL", draw=both_directions, when=single_layer)
 def test_bidirectional_is_forward_and_flipped(trial):
     call = trial.call
     forward = trial.other(one_direction(call, 0, call.x)).got
@@ -267,7 +267,7 @@ def test_the_future_does_not_change_the_past(trial):
     )
 
 
-@decides("STATE-REVERSE-CAUSAL", when=lambda call: single_layer(call) and call.T > 1)
+@decides("STATE-REVERSE-CAUSAL", draw=both_directions, when=lambda call: single_layer(call) and call.T > 1)
 def test_the_past_does_not_change_the_reverse(trial):
     call, O = trial.call, trial.call.config.output_size
     now = (call.T + 1) // 2

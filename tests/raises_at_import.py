@@ -1,0 +1,3 @@
+"""A module that cannot be imported, for tests/hostile.py."""
+
+raise ValueError("no driver")
