@@ -32,7 +32,6 @@ COLUMNS = (
 HEAD = f"| {' | '.join(COLUMNS)} |"
 # remarks that the figures alone do not show
 REMARKS = {
-    "onnx-ops-tract": ", some of them (numbers of LSTM and GRU) listed after the run",
     "keras": ", 12 of them (`STATEFUL-CONTINUES`) listed after the run",
     "onnx-ops-reference": ", mostly of one cause: lengths are ignored, which the diagnosis says",
     "tfjs": ", 3 of them (`GRADIENT-DTYPE`) listed after the run",
