@@ -277,7 +277,7 @@ def marked(mark):
 )
 def test_no_process_outlives_the_run(name, number):
     mark = uuid.uuid4().hex
-    command = [sys.executable, "-m", "pytest", "-p", "conformance.plugin", "conformance", *QUICK, *FEW]
+    command = [sys.executable, "-m", "pytest", "-p", "conformance.plugin", "conformance", *QUICK]  # long enough
     process = subprocess.Popen(
         [*command, "--backend", f"tests.hostile:{name}"],
         cwd=ROOT,
@@ -298,7 +298,7 @@ def test_no_process_outlives_the_run(name, number):
         process.kill()
 
 
-def wait_for(condition, what, seconds=60):
+def wait_for(condition, what, seconds=300):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, what
