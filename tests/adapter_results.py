@@ -32,9 +32,7 @@ COLUMNS = (
 HEAD = f"| {' | '.join(COLUMNS)} |"
 # remarks that the figures alone do not show
 REMARKS = {
-    "keras": ", 12 of them (`STATEFUL-CONTINUES`) listed after the run",
     "onnx-ops-reference": ", mostly of one cause: lengths are ignored, which the diagnosis says",
-    "tfjs": ", 3 of them (`GRADIENT-DTYPE`) listed after the run",
 }
 
 

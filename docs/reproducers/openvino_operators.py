@@ -2,8 +2,9 @@
 
 Each line compares the CPU plugin with the number that the operator's page gives by hand, for one unit and W = 1, R = 0:
 P takes part in the gates; input_forget ties f to 1 - i; clip bounds the cell state before h; the second half of
-activations is the reverse direction's; a sample of length 0 keeps initial_h; one function too many and a length beyond
-the steps are errors. Needs numpy, onnx and openvino. Exits with 1 while the faults are there.
+activations is the reverse direction's; a sample of length 0 keeps initial_h; one function too many, a length beyond
+the steps, one length for two samples, a state of two samples for one and a hidden_size that R does not have are errors.
+Needs numpy, onnx and openvino. Exits with 1 while the faults are there.
 """
 
 import sys
@@ -16,13 +17,15 @@ GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 wrong = 0
 
 
-def run(operator, X, output="Y", D=1, given=(), **attributes):
+def run(operator, X, output="Y", D=1, given=(), dynamic=False, **attributes):
     G = GATES[operator]
     arrays = {"X": np.reshape(X, (-1, 1, 1)), "W": np.ones((D, G, 1)), "R": np.zeros((D, G, 1)), **dict(given)}
     names = ["X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"]
     inputs = {n: np.asarray(a, np.int32 if n == "sequence_lens" else np.float32) for n, a in arrays.items()}
     infos = [
-        helper.make_tensor_value_info(n, TensorProto.INT32 if n == "sequence_lens" else TensorProto.FLOAT, a.shape)
+        helper.make_tensor_value_info(
+            n, TensorProto.INT32 if n == "sequence_lens" else TensorProto.FLOAT, [None] * a.ndim if dynamic else a.shape
+        )
         for n, a in inputs.items()
     ]
     node = helper.make_node(
@@ -52,7 +55,8 @@ def compare(what, call, expected):
         got = call()
     except Exception as error:
         got = type(error).__name__
-    right = got == expected if isinstance(expected, str) or isinstance(got, str) else np.allclose(got, expected, 1e-5)
+    refused = isinstance(got, str)
+    right = refused if expected == "RuntimeError" else not refused and np.allclose(got, expected, 1e-5)
     wrong += not right
     print(f"{what}: got {got}, expected {expected}{'' if right else '   WRONG'}")
 
@@ -80,4 +84,12 @@ compare("RNN with a length of 0: Y_h", lambda: run("RNN", [2.0], "Y_h", given=ke
 compare("RNN with two functions", lambda: run("RNN", [2.0], activations=["Tanh", "Relu"]), "RuntimeError")
 compare("RNN with a length of 2 in 1 step", lambda: run("RNN", [2.0], given={"sequence_lens": [2]}), "RuntimeError")
 compare("RNN with a length of -1", lambda: run("RNN", [2.0], given={"sequence_lens": [-1]}), "RuntimeError")
+both = {"X": np.ones((1, 2, 1)), "sequence_lens": [1]}
+compare("RNN with one length for two samples", lambda: run("RNN", [2.0], given=both, dynamic=True), "RuntimeError")
+mixed = {"initial_h": np.ones((1, 2, 1)), "initial_c": one}
+compare(
+    "LSTM with initial_h of two samples for one", lambda: run("LSTM", [2.0], given=mixed, dynamic=True), "RuntimeError"
+)
+units = {"W": np.ones((1, 2, 1)), "R": np.zeros((1, 2, 2))}
+compare("RNN with hidden_size = 1 for R of two units", lambda: run("RNN", [2.0], given=units), "RuntimeError")
 sys.exit(1 if wrong else 0)
