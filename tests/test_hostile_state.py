@@ -1,7 +1,9 @@
 """Backends that spoil their process: the report names the backend as the cause, and the run goes on."""
 
 import pytest
+from hypothesis.errors import StopTest
 
+from conformance.engine.deadline import OutOfTime
 from conformance.engine.subject import Broken
 from conformance.runs.session import Session
 from conformance.runs.settings import Settings
@@ -65,11 +67,6 @@ IN_PROCESS = {"profile": "smoke", "run_blocked": True, "diagnosis": "off", "spec
 
 
 def own_exceptions():
-    import pytest
-    from hypothesis.errors import StopTest
-
-    from conformance.engine.deadline import OutOfTime
-
     return {
         "xfail": pytest.xfail.Exception("known"),
         "skip": pytest.skip.Exception("no GPU"),

@@ -18,12 +18,18 @@ from conformance.onnx.features import ACTIVATIONS, ATTRIBUTES, INPUTS, LAYOUT_OP
 from conformance.specifications.onnx_operators.plans import NodePlan
 from conformance.specifications.torch_nn.plans import REGIMES
 from conformance.specifications.torch_nn.strategies import (
+    ALWAYS,
     BOUNDARY,
     FEW,
     LONG,
     MANY,
+    NEVER,
+    OFTEN,
+    SEEDS,
+    SELDOM,
     SIZES,
     WIDE,
+    Odds,
     at_boundaries,
     bearable,
     evenly,
@@ -33,10 +39,7 @@ from conformance.specifications.torch_nn.strategies import (
 from reference.onnx.activations import WITHOUT_DEFAULT
 
 Draw = Callable[[OnnxFeatures], st.SearchStrategy[NodePlan]]
-Odds = Any
-"""A tuple of booleans, of which one is drawn."""
 SMALL = SIZES[:9]
-NEVER, SELDOM, OFTEN, ALWAYS = (False,), (False, False, False, True), (False, True), (True,)
 BARE: dict[str, Any] = {
     **dict.fromkeys((*ATTRIBUTES, "sequence_lens", "P", "initial_h", "initial_c", "static"), NEVER),
     "B": ALWAYS,
@@ -77,7 +80,7 @@ def _nodes(draw: st.DrawFn, features: OnnxFeatures, reaches: tuple[str, ...], od
     lengths = (
         "any" if features.claims("sequence_lens") and freely(odds.get("sequence_lens", (False, False, True))) else ""
     )
-    regime, seed = freely(REGIMES), draw(st.integers(0, 2**16 - 1))
+    regime, seed = freely(REGIMES), draw(SEEDS)
     if max(SIZES) < T and regime == "strong":
         regime = "ordinary"
     return NodePlan(

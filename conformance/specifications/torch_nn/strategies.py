@@ -135,9 +135,9 @@ def layers_reaching(
         input_size=I,
         hidden_size=H,
         num_layers=choose(odds.get("num_layers", (1, 1, 2, 3)), "num_layers") if features.multilayer else 1,
-        bias=not flag("no_bias", (False, False, False, True), choose),
+        bias=not flag("no_bias", SELDOM, choose),
         batch_first=flag("batch_first", (False, False, True), choose),
-        bidirectional=flag("bidirectional", (False, True), choose),
+        bidirectional=flag("bidirectional", OFTEN, choose),
         proj_size=choose(range(1, min(H - 1, 17) + 1)) if projected else 0,
     )
     of_steps, of_samples = (choose if features.fixes(extent) else freely for extent in ("steps", "samples"))
@@ -297,7 +297,7 @@ def cells(draw: st.DrawFn, features: Features) -> CellPlan:
     N = (choose if features.fixes("samples") else freely)(SIZES, "N")
     if extent == "samples":
         N = number
-    unbatched = extent != "samples" and flag("unbatched", (False, False, False, True), form)
+    unbatched = extent != "samples" and flag("unbatched", SELDOM, form)
     with_states = flag("initial_state", (False, True, True), form)
     regime = freely(REGIMES)
     seed = draw(SEEDS)
