@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import array
 import faulthandler
+import gc
 import importlib
 import os
 import socket
@@ -107,6 +108,7 @@ def supply(backend: Any, channel: BackendChannel, status: SharedStatus, path: Se
             if forked == 1:  # a run of few checks needs one worker, and not these modules
                 import_late(backend)
             forked += 1
+            gc.freeze()  # a search for garbage in a worker would copy the memory that it shares with this process
             _, ancillary, _, _ = channel.connection.recvmsg(1, socket.CMSG_LEN(4))
             descriptor = array.array("i", ancillary[0][2])[0]
             child = os.fork()

@@ -38,11 +38,11 @@ def samples(features: Features) -> Sequence[LayerPlan]:
 
 
 def units(features: Features) -> Sequence[LayerPlan]:
-    """List calls of one layer of many units, every second one in two directions."""
+    """List calls of one layer of many units, every second one, from the smallest on, in two directions."""
     return [
         plan
         for number, H in enumerate((*UNITS, *_beside(features, "units")))
-        for plan in _layers(features, H=H, bidirectional=bool(number % 2))
+        for plan in _layers(features, H=H, bidirectional=not number % 2)
     ]
 
 
