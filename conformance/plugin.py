@@ -169,6 +169,12 @@ class PluginState:
 
     def prepare(self) -> Session:
         """Prepare the session from the options of the command line. Raises pytest.UsageError, one sentence."""
+        from conformance.engine.garbage import rarely_collected
+
+        with rarely_collected():
+            return self._prepared()
+
+    def _prepared(self) -> Session:
         from conformance import registry
         from conformance.campaign.hypofuzz import under_hypofuzz
         from conformance.campaign.options import explored

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -69,7 +69,7 @@ class Finding:
 
     def as_json(self) -> dict[str, Any]:
         """Return the finding as JSON data."""
-        return asdict(self)
+        return dict(vars(self))
 
     @classmethod
     def of_json(cls, data: Mapping[str, Any]) -> Finding:

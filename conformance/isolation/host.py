@@ -20,6 +20,7 @@ from dataclasses import fields
 from typing import Any
 
 from conformance import registry, specifications
+from conformance.engine.garbage import rarely_collected
 from conformance.engine.text import name_text, one_line
 from conformance.isolation.channel import BackendChannel, written
 from conformance.isolation.forks import renew_thread_pools
@@ -36,6 +37,7 @@ from conformance.isolation.system import (
 )
 from conformance.isolation.task import Description
 from conformance.isolation.worker import Worker
+from reference.precision import prepare
 
 BROKEN_WORKER_STATUS = 70  # of a worker in which the suite itself failed
 
@@ -83,7 +85,9 @@ def main(control: int, shared: int) -> None:
     path = tuple(sys.path)
     try:
         channel.send(("process", os.getpid()))
-        backend, message = build(channel.receive())
+        name = channel.receive()
+        with rarely_collected():
+            backend, message = build(name)
         channel.send(message)
         if backend is not None and forks(backend):
             supply(backend, channel, status, path)
@@ -105,8 +109,9 @@ def supply(backend: Any, channel: BackendChannel, status: SharedStatus, path: Se
     while True:
         message = channel.receive()
         if message == "fork":
-            if forked == 1:  # a run of few checks needs one worker, and not these modules
+            if forked == 1:  # a run of few checks needs one worker, and not these modules and numbers
                 import_late(backend)
+                prepare()
             forked += 1
             gc.freeze()  # a search for garbage in a worker would copy the memory that it shares with this process
             _, ancillary, _, _ = channel.connection.recvmsg(1, socket.CMSG_LEN(4))

@@ -6,7 +6,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from conformance.engine.finding import Finding
@@ -78,7 +78,7 @@ class Row:
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as JSON data. An infinite margin, a difference with no allowed error, becomes MAX_FLOAT."""
-        data = asdict(self)
+        data = dict(vars(self))
         if self.margin is not None:
             data["margin"] = min(self.margin, MAX_FLOAT)
         data["seconds"] = round(self.seconds, 4)
