@@ -132,7 +132,8 @@ def check_numbers(
     if not isinstance(got, np.ndarray) or got.shape != want.shape:
         raise Failed(f"{name}: got {describe_shape_or_kind(got)}, expected shape {want.shape}")
     given, got = got, got.astype(np.float64)
-    if np.array_equal(got, want, equal_nan=True):  # no tolerance is needed
+    equal = got == want
+    if equal.all() or (equal | (np.isnan(got) & np.isnan(want))).all():  # no tolerance is needed
         if seen is not None:
             seen(np.zeros_like(got))
         return 0.0

@@ -75,6 +75,8 @@ class Prerequisites:
 
         The failures that it builds on come first, then the subject's others.
         """
+        if not self._failures:
+            return []
         requirements, direct = self.requirements[key.specification], self._ancestors(key)
         found: list[Cause] = []
         for place, by_dtype in self._failures.items():

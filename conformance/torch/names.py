@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import torch
@@ -31,7 +32,8 @@ class Block:
     transposed: bool
 
 
-def blocks_of(pattern: str, kind: str) -> list[Block]:
+@lru_cache(maxsize=4096)
+def blocks_of(pattern: str, kind: str) -> Sequence[Block]:
     """Return the blocks that a value of the mapping describes, in the documented order. Raises ValueError.
 
     ``"W"`` is a whole parameter, ``"W_{i,f,g,o}"`` a tensor for each gate, ``"W[i,f,o,g]"`` a tensor with the gates'
@@ -43,17 +45,17 @@ def blocks_of(pattern: str, kind: str) -> list[Block]:
         order = [letter.strip() for letter in found[2].split(",")]
         if sorted(order) != sorted(gates):
             raise ValueError(f"names: {pattern!r} orders the gates {', '.join(order)}; {kind} has {', '.join(gates)}.")
-        return [Block(found[1], tuple(gates.index(letter) for letter in order), transposed)]
+        return (Block(found[1], tuple(gates.index(letter) for letter in order), transposed),)
     braces = re.search(r"\{([^{}]*,[^{}]*)\}", plain)
     if braces is None:
-        return [Block(plain, None, transposed)]
+        return (Block(plain, None, transposed),)
     choices = [choice.strip() for choice in braces[1].split(",")]
     if len(choices) != len(gates):
         raise ValueError(
             f"names: {pattern!r} names {len(choices)} tensors; {kind} has the {len(gates)} gates {', '.join(gates)}."
         )
     before, after = plain[: braces.start()], plain[braces.end() :]
-    return [Block(f"{before}{choice}{after}", (gate,), transposed) for gate, choice in enumerate(choices)]
+    return tuple(Block(f"{before}{choice}{after}", (gate,), transposed) for gate, choice in enumerate(choices))
 
 
 class Names:
@@ -88,8 +90,8 @@ class Names:
 
     def value(self, name: str) -> str | None:
         """Return the mapping's value for a documented name, None where it says nothing."""
-        if name in self.mapping:
-            return self.mapping[name]
+        if not self.mapping or name in self.mapping:
+            return self.mapping.get(name)
         found = re.fullmatch(r"(\w+?)_l(\d+)(_reverse)?", name)
         if found is None:
             return None
