@@ -1,6 +1,6 @@
 """Write the tables of docs/adapters-results.md from the committed reports: ``python -m tests.adapter_results``.
 
-``docs/installs.json`` has the seconds and megabytes of a fresh ``tox -e adapter-NAME --notest``, by hand.
+``docs/installs.json`` has the seconds and megabytes of a fresh ``tox -e adapter-NAME --notest``, measured by hand.
 """
 
 from __future__ import annotations
