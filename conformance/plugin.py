@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from conformance.engine.garbage import rarely_collected
+
 if TYPE_CHECKING:
     from conformance.campaign.campaign import Campaign
     from conformance.campaign.options import Exploration
@@ -167,14 +169,9 @@ class PluginState:
         self.problem: pytest.UsageError | None = None
         self.interrupt: Interrupt | None = None
 
+    @rarely_collected()
     def prepare(self) -> Session:
         """Prepare the session from the options of the command line. Raises pytest.UsageError, one sentence."""
-        from conformance.engine.garbage import rarely_collected
-
-        with rarely_collected():
-            return self._prepared()
-
-    def _prepared(self) -> Session:
         from conformance import registry
         from conformance.campaign.hypofuzz import under_hypofuzz
         from conformance.campaign.options import explored

@@ -40,6 +40,7 @@ MARKERS = {
     "test_figures": "",
     "test_findings": "fast",
     "test_function": "slow",
+    "test_garbage": "",
     "test_gate": "slow",
     "test_gradients": "torch",
     "test_habits": "fast",
