@@ -78,9 +78,9 @@ class WritesPastItsMemory(Hostile):
 
     @staticmethod
     def hurt(x):
-        for one in gc.get_objects():
-            if isinstance(one, SharedStatus):
-                one.memory[:] = b"\xff" * SharedStatus.SIZE_BYTES
+        gc.unfreeze()  # what was there before the fork is in no list of frozen objects
+        (status,) = [one for one in gc.get_objects() if isinstance(one, SharedStatus)]
+        status.memory[:] = b"\xff" * SharedStatus.SIZE_BYTES
 
 
 class WritesPastItsMemoryAndDies(WritesPastItsMemory):

@@ -20,7 +20,7 @@ HOSTILE = {
     "WritesIntoItsConfiguration": "",
     "ClearsThePath": "",
     "WritesPastItsMemory": "",
-    "WritesPastItsMemoryAndDies": "the backend's process ended with exit status 4",
+    "WritesPastItsMemoryAndDies": "outside of any call: the backend's process ended with exit status 4",
     "LateImportsRaise": "forward: the backend's process ended with exit status 3",
     "InterruptsItself": "KeyboardInterrupt",
     "Alarms": "the backend's process ended by signal 14 (SIGALRM)",
