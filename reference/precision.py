@@ -87,7 +87,7 @@ def allowed(spread: np.ndarray, arithmetic: Arithmetic) -> np.ndarray:
     return SPREADS * spread + np.where(spread > 0, arithmetic.floor, 0.0)
 
 
-def prepare() -> None:
+def draw_errors() -> None:
     """Draw the errors of every arithmetic, once for all processes that are forked from this one."""
     for arithmetic in ARITHMETICS.values():
         RoundingErrors(arithmetic.u)

@@ -5,11 +5,9 @@ import gc
 import pytest
 
 from conformance.backends.oracle import OracleBackend
-from conformance.engine.finding import Finding, Status
 from conformance.engine.garbage import OBJECTS, rarely_collected
-from conformance.runs.items import settle_item
 from reference import rounding_errors
-from reference.precision import ARITHMETICS, prepare
+from reference.precision import ARITHMETICS, draw_errors
 from tests.test_plugin import run
 
 
@@ -63,18 +61,10 @@ def test_workers_share_frozen_memory():
     assert "1 passed" in printed
 
 
-def test_the_errors_of_every_arithmetic_are_drawn_before_the_fork():
+def test_the_errors_of_every_arithmetic_are_drawn_once():
     rounding_errors._drawn.cache_clear()
-    prepare()
+    draw_errors()
     drawn = rounding_errors._drawn.cache_info()
     for arithmetic in ARITHMETICS.values():
         rounding_errors.RoundingErrors(arithmetic.u)
     assert rounding_errors._drawn.cache_info().misses == drawn.misses == drawn.currsize > 1
-
-
-def test_a_known_failure_is_told_without_a_stack():
-    known = Finding("SHAPE-OUTPUT", "a", "lstm", "float32", "torch.nn", Status.KNOWN_FAILURE, message="why\nmore")
-    with pytest.raises(pytest.xfail.Exception) as raised:
-        settle_item(known)
-    assert str(raised.value) == "why"
-    assert not raised.value.pytrace

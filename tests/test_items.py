@@ -4,7 +4,8 @@ import pytest
 
 from conformance import Features
 from conformance.backends.oracle import OracleBackend
-from conformance.runs.items import LazyRun, parametrize_with_requirements
+from conformance.engine.finding import Finding, Status
+from conformance.runs.items import LazyRun, parametrize_with_requirements, settle_item
 
 
 class SomeGRU(OracleBackend):
@@ -58,3 +59,11 @@ def test_an_interrupted_job_runs_again(lazy_run, monkeypatch):
 def test_a_report_that_nothing_would_write_is_refused():
     with pytest.raises(ValueError, match="report: tests of requirements write none"):
         parametrize_with_requirements("reference", report="report.json")
+
+
+def test_a_known_failure_is_told_without_a_stack():
+    known = Finding("SHAPE-OUTPUT", "a", "lstm", "float32", "torch.nn", Status.KNOWN_FAILURE, message="why\nmore")
+    with pytest.raises(pytest.xfail.Exception) as raised:
+        settle_item(known)
+    assert str(raised.value) == "why"
+    assert not raised.value.pytrace

@@ -84,6 +84,11 @@ def require_plain(name: str, value: object) -> np.ndarray:
     return value
 
 
+def _equal(got: np.ndarray, want: np.ndarray) -> np.ndarray:
+    """Return where two arrays have the same number, or both NaN."""
+    return (got == want) | (np.isnan(got) & np.isnan(want))
+
+
 def margin(got: np.ndarray, want: np.ndarray, allowed: np.ndarray, largest: float) -> np.ndarray:
     """Return the error at each element as a fraction of the allowed one; infinite for NaN and wrong infinities.
 
@@ -93,7 +98,7 @@ def margin(got: np.ndarray, want: np.ndarray, allowed: np.ndarray, largest: floa
         error = np.abs(got - want)
         fraction = np.where(error == 0, 0.0, error / allowed)
         overflow = (np.abs(want) + allowed > largest) & np.isinf(got) & (np.sign(got) == np.sign(want))
-        same = (got == want) | (np.isnan(got) & np.isnan(want)) | overflow
+        same = _equal(got, want) | overflow
     return np.where(same, 0.0, np.where(np.isnan(fraction), np.inf, fraction))
 
 
@@ -132,8 +137,7 @@ def check_numbers(
     if not isinstance(got, np.ndarray) or got.shape != want.shape:
         raise Failed(f"{name}: got {describe_shape_or_kind(got)}, expected shape {want.shape}")
     given, got = got, got.astype(np.float64)
-    equal = got == want
-    if equal.all() or (equal | (np.isnan(got) & np.isnan(want))).all():  # no tolerance is needed
+    if _equal(got, want).all():  # no tolerance is needed
         if seen is not None:
             seen(np.zeros_like(got))
         return 0.0

@@ -13,10 +13,7 @@ OBJECTS = 100_000  # new ones until the next search, while much is imported; Pyt
 def rarely_collected() -> Iterator[None]:
     """Search for garbage rarely within the block, which may choose otherwise itself."""
     before = gc.get_threshold()
-    if before[0] == 0:
-        yield
-        return
-    rarely = (OBJECTS, *before[1:])
+    rarely = (before[0] and OBJECTS, *before[1:])  # 0: no search at all
     gc.set_threshold(*rarely)
     try:
         yield

@@ -37,7 +37,7 @@ from conformance.isolation.system import (
 )
 from conformance.isolation.task import Description
 from conformance.isolation.worker import Worker
-from reference.precision import prepare
+from reference.precision import draw_errors
 
 BROKEN_WORKER_STATUS = 70  # of a worker in which the suite itself failed
 
@@ -111,7 +111,7 @@ def supply(backend: Any, channel: BackendChannel, status: SharedStatus, path: Se
         if message == "fork":
             if forked == 1:  # a run of few checks needs one worker, and not these modules and numbers
                 import_late(backend)
-                prepare()
+                draw_errors()
             forked += 1
             gc.freeze()  # a search for garbage in a worker would copy the memory that it shares with this process
             _, ancillary, _, _ = channel.connection.recvmsg(1, socket.CMSG_LEN(4))

@@ -33,7 +33,7 @@ class Block:
 
 
 @lru_cache(maxsize=4096)
-def blocks_of(pattern: str, kind: str) -> Sequence[Block]:
+def blocks_of(pattern: str, kind: str) -> tuple[Block, ...]:
     """Return the blocks that a value of the mapping describes, in the documented order. Raises ValueError.
 
     ``"W"`` is a whole parameter, ``"W_{i,f,g,o}"`` a tensor for each gate, ``"W[i,f,o,g]"`` a tensor with the gates'
