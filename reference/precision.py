@@ -118,7 +118,11 @@ def _deviation(result: Operand | None, expected: np.ndarray) -> np.ndarray:
         return np.zeros_like(expected)
     squares = result.values - expected
     squares *= squares
-    spread = np.sqrt(np.add.reduce(squares) / len(squares))
+    if result.arithmetic.grids and len(squares) > REPLICAS:  # every second replica has errors of SPREADS steps
+        small, large = (np.add.reduce(part) / len(part) for part in (squares[::2], squares[1::2]))
+        spread = np.sqrt(np.maximum(small, large / SPREADS**2))
+    else:
+        spread = np.sqrt(np.add.reduce(squares) / len(squares))
     if spread.all():
         return spread
     # Squares below 1e-308 vanish, of a number that float32 rounds to 0, say.
@@ -265,7 +269,8 @@ class Disturbed:
             if w.ndim == 2 and w.size > LARGE_WEIGHT:
                 return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[-1])
             return x @ w
-        x, w = self._noise.quantized(x, w, self.arithmetic.grids)
+        wide = SPREADS if len(self.values) > REPLICAS else 1.0
+        x, w = self._noise.quantized(x, w, self.arithmetic.grids, wide)
         rows = x.reshape(-1, w.shape[0], math.prod(x.shape[1:-1]), x.shape[-1])  # replicas that share weights first
         return (rows @ w).reshape(*x.shape[:-1], w.shape[-1])
 

@@ -69,20 +69,24 @@ class RoundingErrors:
             known = self._norms[id(weight)] = weight, norm(weight, -2)
         return known[1]
 
-    def quantized(self, x: np.ndarray, w: np.ndarray, grids: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the data x (K, ..., n) and the weights w (n, m) or (K, n, m) on the grids of each replica."""
+    def quantized(self, x: np.ndarray, w: np.ndarray, grids: str, wide: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the data x (K, ..., n) and the weights w (n, m) or (K, n, m) on the grids of each replica.
+
+        The errors of every second replica are ``wide`` times as large.
+        """
         replicas = x.shape[0]
         shifts = _drawn_shifts(replicas)
+        sizes = np.where(np.arange(replicas) % 2, wide, 1.0)
         known = self._weights.get(id(w))
         if known is None:
             sets = replicas if replicas * w.size <= MOST_QUANTIZED or w.ndim > 2 else min(replicas, FEW_SETS)
             largest = np.max(np.abs(w), axis=-2 if grids == "row" else (-2, -1), keepdims=True, initial=0)
-            grid = _on_grid(w, 2 * largest / WEIGHT_STEPS, shifts[0, :sets, None, None])
+            grid = _on_grid(w, 2 * largest / WEIGHT_STEPS, shifts[0, :sets, None, None], sizes[:sets, None, None])
             known = self._weights[id(w)] = w, grid
-        axes, shift = tuple(range(1, x.ndim)), shifts[1].reshape(-1, *(1,) * (x.ndim - 1))
+        axes, each = tuple(range(1, x.ndim)), (-1, *(1,) * (x.ndim - 1))
         finite = x if np.isfinite(x).all() else np.where(np.isfinite(x), x, 0)
         low, high = (f(finite, axis=axes, keepdims=True, initial=0) for f in (np.min, np.max))
-        grid = _on_grid(finite, (high - low) / DATA_STEPS, shift)
+        grid = _on_grid(finite, (high - low) / DATA_STEPS, shifts[1].reshape(each), sizes.reshape(each))
         return (grid if finite is x else np.where(np.isfinite(x), grid, x)), known[1]
 
 
@@ -92,17 +96,17 @@ def _drawn_shifts(replicas: int) -> np.ndarray:
     return np.random.Generator(np.random.SFC64(30103)).random((2, replicas))
 
 
-def _on_grid(values: np.ndarray, step: np.ndarray, shift: np.ndarray) -> np.ndarray:
+def _on_grid(values: np.ndarray, step: np.ndarray, shift: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Add the errors of rounding to multiples of ``step``, shifted by a part of it. 0 stays 0, as on every grid.
 
-    The errors are scaled so that their deviation is the largest error, half a step, as u is elsewhere.
+    The deviation of an error is ``size`` times the largest error, half a step, as it is u elsewhere.
     """
     grid = values / step + shift
     np.rint(grid, out=grid)
     grid -= shift
     grid *= step
     grid -= values
-    grid *= math.sqrt(3)
+    grid *= math.sqrt(3) * size
     grid += values
     np.copyto(grid, 0, where=values == 0)
     return grid

@@ -9,7 +9,7 @@ from conformance.engine.compare import Failed, check_numbers, margin
 from conformance.reporting.report import Row
 from reference import LayerConfig, forward, parameter_shapes
 from reference.layers import evaluate
-from reference.precision import ARITHMETICS, Disturbed, allowed, spreads
+from reference.precision import ARITHMETICS, Disturbed, _deviation, allowed, spreads
 from reference.rounding_errors import RoundingErrors
 
 MAX = ARITHMETICS["float32"].largest
@@ -58,6 +58,36 @@ def test_what_the_format_cannot_hold_may_overflow():
 def test_another_shape_fails(got):
     with pytest.raises(Failed, match=r"expected shape \(2,\)"):
         check_numbers("h_n", got, np.zeros(2), lambda _: np.ones(2), MAX, str, (8,))
+
+
+def test_an_element_that_few_replicas_leave_at_zero_is_looked_at_with_more():
+    """A number just below 0 under relu: eight replicas may all stay below it."""
+
+    def limits(replicas):
+        return np.full(1, 0.0 if replicas == 8 else 2e-6)
+
+    assert check_numbers("output", np.array([1e-6]), np.zeros(1), limits, MAX, str, (8, 64)) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("got", "counts"), [(1e-6, [8, 64]), (np.nan, [8])])
+def test_an_element_that_must_be_zero_fails_without_the_most_replicas(got, counts):
+    asked = []
+
+    def limits(replicas):
+        asked.append(replicas)
+        return np.zeros(1)
+
+    with pytest.raises(Failed, match="allowed 0"):
+        check_numbers("output", np.array([got]), np.zeros(1), limits, MAX, str, (8, 64, 256))
+    assert asked == counts
+
+
+@pytest.mark.parametrize(("far", "spread"), [(1.0, 1.0), (8.0, 2.0)])
+def test_what_wide_errors_reach_counts_where_it_is_more(far, spread):
+    """Four times the errors may give more than four times the distance: the gates saturate on the way."""
+    arithmetic = ARITHMETICS["int8-dynamic"]
+    many = Disturbed(np.tile([1.0, far], 32)[:, None], arithmetic, RoundingErrors(arithmetic.u))
+    assert _deviation(many, np.zeros(1)) == pytest.approx(spread)
 
 
 def test_an_apparent_failure_is_looked_at_with_more_replicas():

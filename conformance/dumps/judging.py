@@ -11,7 +11,7 @@ import numpy as np
 from conformance.dumps import nodes
 from conformance.dumps.recorded import Recorded, as_dtype
 from conformance.dumps.settings import CELL_RESULTS, RESULTS
-from conformance.engine.compare import CERTAIN_MARGINS, NEAR_MARGIN, margin
+from conformance.engine.compare import CERTAIN_MARGINS, NEAR_MARGIN, certain_margin, margin
 from conformance.engine.specification import Specification
 from conformance.engine.subject import Subject
 from conformance.engine.trial import Trial, trial_of
@@ -245,7 +245,8 @@ def judge(recorded: Recorded, arithmetic: Arithmetic | None = None) -> Judged:
             name: margin(a, want[name], bounds[name], trial.subject.arithmetic.largest) for name, a in got.items()
         }
         worst = max(float(np.max(m, initial=0.0)) for m in margins.values())
-        if worst <= NEAR_MARGIN or worst > CERTAIN_MARGINS.get(replicas, np.inf):
+        certain = max(certain_margin(m, bounds[name], got[name]) for name, m in margins.items())
+        if worst <= NEAR_MARGIN or certain > CERTAIN_MARGINS.get(replicas, np.inf):
             break
     return Judged(recorded, want, bounds, margins, misshapen, decimals)
 

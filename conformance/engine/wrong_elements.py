@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from conformance.engine.compare import NEAR_MARGIN, Failed, margin
+from conformance.engine.compare import NEAR_MARGIN, Failed, certain_margin, margin
 from conformance.engine.trial import Trial
 from reference.precision import REPLICAS, REPLICAS_ON_FAILURE
 
@@ -29,7 +29,8 @@ def judged(trial: Trial) -> Judged | None:
         limits = trial.named(trial.allowed(replicas))
         margins = {name: margin(given, want[name], limits[name], largest) for name, given in numbers.items()}  # type: ignore[arg-type]  # arrays where got has one
         worst = max((float(np.max(m, initial=0.0)) for m in margins.values()), default=0.0)
-        if worst <= NEAR_MARGIN or worst > CERTAIN_MARGIN:
+        certain = max((certain_margin(m, limits[name], numbers[name]) for name, m in margins.items()), default=0.0)  # type: ignore[arg-type]
+        if worst <= NEAR_MARGIN or certain > CERTAIN_MARGIN:
             break
     return {name: (given, margins[name] > 1) for name, given in numbers.items()}
 
