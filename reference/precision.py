@@ -18,7 +18,10 @@ The errors, where u is the unit roundoff (half the distance from 1 to the next n
 - dynamic quantization: both inputs of a matrix product are first rounded to a grid. Each replica has its own shift of
   the grid, the same at every step: equal numbers have equal errors, and those of a weight add up over the steps. The
   grid of the data has 127 steps over the range of the whole array and 0 (7 bits, which covers 8); that of a weight has
-  254 steps over twice the largest absolute value of the matrix, or of each of its rows.
+  254 steps over twice the largest absolute value of the matrix, or of each of its rows. These errors are so large that
+  gates saturate, and four times the error may be more than four times the distance. Of more than ``REPLICAS`` replicas
+  every second one has errors ``SPREADS`` times as large; the spread is then the larger of the two halves' spreads, that
+  of the large errors divided by ``SPREADS``.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ SPREADS = 4.0  # measured: docs/precision.md, "How many spreads"
 TANH_ERROR = 2.0
 REPLICAS = 8
 REPLICAS_ON_FAILURE = (64, 256)  # the spread of 8 replicas can be too small by chance
+REPLICAS_OF_GRIDS = 1024  # the coarse errors of quantization have a spread that 256 replicas show to a tenth only
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,11 @@ ARITHMETICS = {
 def allowed(spread: np.ndarray, arithmetic: Arithmetic) -> np.ndarray:
     """Return the tolerance of each element, in the shape of ``spread``; an element without spread must be exact."""
     return SPREADS * spread + np.where(spread > 0, arithmetic.floor, 0.0)
+
+
+def replica_counts(arithmetic: Arithmetic) -> tuple[int, ...]:
+    """Return the numbers of replicas to compute a tolerance from, in turn, until one decides."""
+    return (REPLICAS, *REPLICAS_ON_FAILURE, *((REPLICAS_OF_GRIDS,) if arithmetic.grids else ()))
 
 
 def draw_errors() -> None:

@@ -90,6 +90,25 @@ def test_what_wide_errors_reach_counts_where_it_is_more(far, spread):
     assert _deviation(many, np.zeros(1)) == pytest.approx(spread)
 
 
+@pytest.mark.parametrize(("off", "counts"), [(0.9, [256]), (1.2, [256, 1024]), (1.6, [256])])
+def test_the_most_replicas_decide_only_close_to_the_limit(off, counts):
+    asked = []
+
+    def limits(replicas):
+        asked.append(replicas)
+        return np.full(1, 1.0 if replicas == 256 else 1.3)
+
+    def margin():
+        return check_numbers("output", np.array([off]), np.zeros(1), limits, MAX, str, (256, 1024))
+
+    if off > 1.5:
+        with pytest.raises(Failed, match="allowed 1 "):
+            margin()
+    else:
+        assert margin() == pytest.approx(off if off < 1 else off / 1.3)
+    assert asked == counts
+
+
 def test_an_apparent_failure_is_looked_at_with_more_replicas():
     asked = []
 

@@ -8,7 +8,7 @@ from conformance.engine.drawing import Plans
 from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.strategies import layers
 from reference.layers import evaluate
-from reference.precision import ARITHMETICS, REPLICAS_ON_FAILURE, allowed, spreads
+from reference.precision import ARITHMETICS, allowed, replica_counts, spreads
 from tests import quantized_implementation as quantized
 from tests.test_isolation import failures, report_of
 
@@ -41,7 +41,7 @@ def margins(backend, examples=150):
 
                 want = outputs(*arrays)
                 got = backend.layer(call.config, call.parameters).forward(call.x, *states).output
-                for replicas in REPLICAS_ON_FAILURE:  # as the suite does
+                for replicas in replica_counts(arithmetic)[1:]:  # as the suite does
                     spread = spreads(outputs, arrays, want, arithmetic, replicas)[0]
                     off = np.abs(got - want[0]) / np.maximum(allowed(spread, arithmetic), 1e-12)
                     if off.max() <= 1:

@@ -11,7 +11,7 @@ import numpy as np
 from conformance.dumps import nodes
 from conformance.dumps.recorded import Recorded, as_dtype
 from conformance.dumps.settings import CELL_RESULTS, RESULTS
-from conformance.engine.compare import CERTAIN_MARGINS, NEAR_MARGIN, certain_margin, margin
+from conformance.engine.compare import certain_margin, decides, margin
 from conformance.engine.specification import Specification
 from conformance.engine.subject import Subject
 from conformance.engine.trial import Trial, trial_of
@@ -21,7 +21,7 @@ from conformance.specifications.torch_nn import TORCH_NN
 from conformance.specifications.torch_nn.calls import CellCall, LayerCall
 from conformance.specifications.torch_nn.trials import CellTrial, LayerTrial
 from reference.parameters import GATES
-from reference.precision import ARITHMETICS, REPLICAS, REPLICAS_ON_FAILURE, Arithmetic, allowed, spreads
+from reference.precision import ARITHMETICS, Arithmetic, allowed, replica_counts, spreads
 
 MAX_REPLICATED = 1 << 24  # numbers of one array of replicas; more samples are computed in parts
 DECIMALS = range(3, 10)  # of numbers that were printed with few digits
@@ -236,7 +236,7 @@ def judge(recorded: Recorded, arithmetic: Arithmetic | None = None) -> Judged:
     decimals = printed_decimals(list(got.values()))
     margins: Arrays = {}
     bounds: Arrays = {}
-    for replicas in (REPLICAS, *REPLICAS_ON_FAILURE) if got else ():
+    for replicas in replica_counts(trial.subject.arithmetic) if got else ():
         found = trial.named(trial.allowed(replicas))
         bounds = {name: found[name] + more[name] for name in got}
         if decimals is not None:
@@ -246,7 +246,7 @@ def judge(recorded: Recorded, arithmetic: Arithmetic | None = None) -> Judged:
         }
         worst = max(float(np.max(m, initial=0.0)) for m in margins.values())
         certain = max(certain_margin(m, bounds[name], got[name]) for name, m in margins.items())
-        if worst <= NEAR_MARGIN or certain > CERTAIN_MARGINS.get(replicas, np.inf):
+        if decides(replicas, worst, certain):
             break
     return Judged(recorded, want, bounds, margins, misshapen, decimals)
 

@@ -16,6 +16,8 @@ MAX_SIGNATURE_CHARACTERS = 200
 # known to a tenth, so that the margin in the report is as well.
 CERTAIN_MARGINS = {8: 1000.0, 64: 30.0}
 NEAR_MARGIN = 0.5  # above this margin the tolerance is computed again, from more replicas
+KNOWN_WELL = 256  # from this number of replicas on, more are needed only for a margin between 1 and SURELY_WRONG
+SURELY_WRONG = 1.5
 # A failure shows the worst element if the first one's margin is below SMALL_MARGIN and LARGE_RATIO times smaller.
 SMALL_MARGIN, LARGE_RATIO = 10.0, 10.0
 
@@ -119,6 +121,13 @@ def certain_margin(margins: np.ndarray, limit: np.ndarray, got: np.ndarray) -> f
     return float(np.max(margins, initial=0.0, where=(limit > 0) | ~np.isfinite(got)))
 
 
+def decides(replicas: int, worst: float, certain: float) -> bool:
+    """Return whether more replicas would not change the verdict on the largest margin."""
+    if replicas >= KNOWN_WELL:
+        return not 1 < worst < SURELY_WRONG
+    return worst <= NEAR_MARGIN or certain > CERTAIN_MARGINS.get(replicas, np.inf)
+
+
 def check_numbers(
     name: str,
     got: object,
@@ -133,7 +142,7 @@ def check_numbers(
     """Compare one array with the expected one and return the largest margin.
 
     ``allowed(k)`` is the error allowed at each element, computed from k replicas. ``replicas`` are the values of k to
-    use in turn: while a margin is above ``NEAR_MARGIN``, the next one decides. ``seen`` receives the margins of all
+    use in turn: while one does not decide, the next one does. ``seen`` receives the margins of all
     elements. ``where(index)`` describes the place of an element, and ``numbers(index)`` its two numbers.
 
     Raises Failed for another shape or type, and if a margin is above 1. The failure shows the first wrong element, or
@@ -155,7 +164,7 @@ def check_numbers(
         margins = margin(got, want, limit, largest)
         worst = float(np.max(margins, initial=0.0))
         certain = certain_margin(margins, limit, got) if count == replicas[0] else worst
-        if worst <= NEAR_MARGIN or (certain > CERTAIN_MARGINS.get(count, np.inf) and numbers is None):
+        if decides(count, worst, certain if numbers is None else 0.0):
             break
     if seen is not None:
         seen(margins)

@@ -14,7 +14,7 @@ from conformance.engine.form import Arrays, Call, Element
 from conformance.engine.noise import Noise
 from conformance.engine.subject import Subject, changed, copied
 from reference.dialects import speaking
-from reference.precision import REPLICAS, REPLICAS_ON_FAILURE, SPREADS, allowed, spreads
+from reference.precision import REPLICAS, SPREADS, allowed, replica_counts, spreads
 
 Results = Any  # a tuple of arrays in the order of the form's results, or a mapping from names to arrays
 View = Callable[[Results], Results]
@@ -320,7 +320,7 @@ class Trial:
                 partial(limit, name, expected),
                 arithmetic.largest,
                 partial(self._element, view, name),
-                (REPLICAS, *REPLICAS_ON_FAILURE),
+                replica_counts(arithmetic),
                 self.by_step if name == "output" and view is whole else None,
                 partial(three_numbers, name) if other else None,
             )
