@@ -12,6 +12,7 @@ PERIOD = 524287  # of them in an array of more elements; a prime number, so that
 DATA_STEPS, WEIGHT_STEPS = 127, 254  # of a quantization grid
 MOST_QUANTIZED = 1 << 24  # numbers in the quantized replicas of one weight; where these are more, FEW_SETS are shared
 FEW_SETS = 8
+FINER = 32  # grids of replicas are finer by up to this part: implementations have 127, 127.5 or 128 steps, say
 LARGE = 1 << 14  # elements of an array whose squares are not stored
 
 
@@ -75,32 +76,39 @@ class RoundingErrors:
         The errors of every second replica are ``wide`` times as large.
         """
         replicas = x.shape[0]
-        shifts = _drawn_shifts(replicas)
+        drawn = _drawn_grids(replicas)
         sizes = np.where(np.arange(replicas) % 2, wide, 1.0)
         known = self._weights.get(id(w))
         if known is None:
             sets = replicas if replicas * w.size <= MOST_QUANTIZED or w.ndim > 2 else min(replicas, FEW_SETS)
             largest = np.max(np.abs(w), axis=-2 if grids == "row" else (-2, -1), keepdims=True, initial=0)
-            grid = _on_grid(w, 2 * largest / WEIGHT_STEPS, shifts[0, :sets, None, None], sizes[:sets, None, None])
+            of_sets = (each[:sets, None, None] for each in (*drawn[0], sizes))
+            grid = _on_grid(w, 2 * largest / WEIGHT_STEPS, *of_sets)
             known = self._weights[id(w)] = w, grid
-        axes, each = tuple(range(1, x.ndim)), (-1, *(1,) * (x.ndim - 1))
+        axes = tuple(range(1, x.ndim))
+        of_replicas = (each.reshape(-1, *(1,) * len(axes)) for each in (*drawn[1], sizes))
         finite = x if np.isfinite(x).all() else np.where(np.isfinite(x), x, 0)
         low, high = (f(finite, axis=axes, keepdims=True, initial=0) for f in (np.min, np.max))
-        grid = _on_grid(finite, (high - low) / DATA_STEPS, shifts[1].reshape(each), sizes.reshape(each))
+        grid = _on_grid(finite, (high - low) / DATA_STEPS, *of_replicas)
         return (grid if finite is x else np.where(np.isfinite(x), grid, x)), known[1]
 
 
 @cache
-def _drawn_shifts(replicas: int) -> np.ndarray:
-    """Return each replica's shift of the grids of weights and of data, in steps: (2, K)."""
-    return np.random.Generator(np.random.SFC64(30103)).random((2, replicas))
+def _drawn_grids(replicas: int) -> np.ndarray:
+    """Return each replica's grids of weights and of data, the step's factor and the shift in steps: (2, 2, K)."""
+    drawn = np.random.Generator(np.random.SFC64(30103)).random((2, 2, replicas))
+    drawn[:, 0] = 1 - drawn[:, 0] / FINER
+    return drawn
 
 
-def _on_grid(values: np.ndarray, step: np.ndarray, shift: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Add the errors of rounding to multiples of ``step``, shifted by a part of it. 0 stays 0, as on every grid.
+def _on_grid(
+    values: np.ndarray, step: np.ndarray, factor: np.ndarray, shift: np.ndarray, size: np.ndarray
+) -> np.ndarray:
+    """Add the errors of rounding to multiples of ``factor * step``, shifted. 0 stays 0, as on every grid.
 
     The deviation of an error is ``size`` times the largest error, half a step, as it is u elsewhere.
     """
+    step = step * factor
     grid = values / step + shift
     np.rint(grid, out=grid)
     grid -= shift

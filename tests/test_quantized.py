@@ -98,6 +98,18 @@ def test_zeros_are_exact():
     assert not spreads(products, [x], products(x), ARITHMETICS["int8-dynamic"])[0].any()
 
 
+def test_errors_that_cancel_on_one_grid_do_not_on_all():
+    """Both numbers and both weights are equally far from their grid's multiples with 127 and 254 steps."""
+    w = np.array([[1.0], [-1.0]])
+
+    def products(x):
+        return [x @ w]
+
+    x = np.array([[2.0, -2.0]])
+    (spread,) = spreads(products, [x], products(x), ARITHMETICS["int8-dynamic"], 256)
+    assert spread[0, 0] > 0.3 * 4 / 127
+
+
 def test_rows_of_their_own_steps_are_finer():
     w = np.array([[1.0, 0.01], [0.7, 0.003]])  # columns here are the rows of a weight
 
