@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from benchmarks.runs import measured
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE_BYTES = 400  # of an example that Hypothesis saves: one of a large plan
@@ -19,18 +18,8 @@ KEYS = 20  # checks that share the database
 
 def processor_of(options: Sequence[str]) -> tuple[float, dict[str, Any]]:
     """Run the suite in one process; return the processor seconds of all its processes, and the report."""
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.json"
-        command = [
-            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "conformance", *options),
-            *("--conformance-report", str(report), "--conformance-processes", "1"),
-        ]
-        before = os.times()
-        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        after = os.times()
-        if not report.exists():
-            raise SystemExit(f"{' '.join(command)} wrote no report: exit status {done.returncode}")
-        return sum(after[2:4]) - sum(before[2:4]), json.loads(report.read_text("utf-8"))
+    run = measured(*options, "--conformance-processes", "1")
+    return run.processor, run.report
 
 
 def shards(count: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +18,44 @@ IMPORTS = {"NumPy": "numpy", "pytest": "pytest", "Hypothesis": "hypothesis", "th
 FRAMEWORKS = {"torch": "torch", "onnxruntime": "onnxruntime"}
 
 
-def suite(backend: str, profile: str, processes: int) -> dict[str, Any]:
-    """Run the suite once; return wall and processor seconds, the seconds of its parts, rates and peak memory."""
+@dataclass(frozen=True)
+class Measured:
+    """A run of the suite. ``largest`` and ``together`` are bytes of memory: of the largest process, and of all."""
+
+    report: dict[str, Any]
+    status: int
+    wall: float
+    processor: float
+    largest: float
+    together: float
+
+
+def measured(*options: str) -> Measured:
+    """Run the suite once. Raises SystemExit if it writes no report."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
-        command = [
-            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "conformance", "--backend", backend),
-            *("--hypothesis-profile", profile, "--conformance-report", str(report)),
-            *("--conformance-processes", str(processes)),
-        ]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "conformance", *options]
         before, started = os.times(), time.perf_counter()
-        run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        run = subprocess.Popen(
+            [*command, "--conformance-report", str(report)],
+            cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
         watch = Watch(run.pid)
         status = run.wait()
         wall, after = time.perf_counter() - started, os.times()
         watch.end()
         if not report.exists():
-            raise SystemExit(f"the run of {backend} in {profile} wrote no report: exit status {status}")
-        data = json.loads(report.read_text())
+            raise SystemExit(f"{' '.join(command)} wrote no report: exit status {status}")
+        processor = sum(after[2:4]) - sum(before[2:4])
+        return Measured(json.loads(report.read_text("utf-8")), status, wall, processor, watch.largest, watch.together)
+
+
+def suite(backend: str, profile: str, processes: int) -> dict[str, Any]:
+    """Run a backend once; return wall and processor seconds, the seconds of its parts, rates and peak memory."""
+    run = measured(
+        "--backend", backend, "--hypothesis-profile", profile, "--conformance-processes", str(processes)
+    )  # fmt: skip
+    data = run.report
     asked = [row for row in data["requirements"] if row["status"] != "not_claimed"]
     examples = sum(row["examples"] for row in asked)
     parts = data["summary"]["seconds"]
@@ -43,17 +64,17 @@ def suite(backend: str, profile: str, processes: int) -> dict[str, Any]:
         "backend": backend,
         "profile": profile,
         "processes": processes,
-        "status": status,
+        "status": run.status,
         "version": data["backend"]["version"],
-        "wall": wall,
-        "processor": sum(after[2:4]) - sum(before[2:4]),
+        "wall": run.wall,
+        "processor": run.processor,
         "checks": len(asked),
         "examples": examples,
         "parts": parts,
         "useful": useful / sum(parts.values()),
         "harness_ms_per_example": 1e3 * (sum(parts.values()) - useful) / examples,
-        "memory_mib": watch.largest / 2**20,
-        "memory_of_all_mib": watch.together / 2**20,
+        "memory_mib": run.largest / 2**20,
+        "memory_of_all_mib": run.together / 2**20,
     }
 
 
