@@ -1,7 +1,8 @@
 """``python -m benchmarks``: measure the suite's cost into docs/performance.json and .md; ``--check`` compares.
 
 Sections: runs (time to a verdict in quick and standard), imports, oracle, growth, examples, backends, shards, redis,
-adapters, faults, peers, campaign (of ``--examples``, an hour for a million, with each backend after ``--campaign``).
+adapters, explanation, tests, faults, peers, campaign (of ``--examples``, an hour for a million, with each backend after
+``--campaign``).
 The named sections are measured, the others keep their figures. A yardstick, the milliseconds of a fixed piece of
 NumPy's work, is measured together with every figure. ``--check`` measures again, prints what takes more yardsticks than
 before, and exits with 1 if there is anything.
@@ -34,6 +35,8 @@ SEVERAL = {
     "shards": (farm.shards, (1, 2, 4, 8)),
     "redis": (farm.redis, (1, 10, 50)),
     "adapters": (adapters.quick, ("Right", "Wrong")),
+    "explanation": (adapters.explanation, ("SlowCall", "SlowBuild")),
+    "tests": (runs.tests, ("fast", "all")),
 }
 """Sections of several runs: the function that measures one, and its arguments."""
 
@@ -93,7 +96,7 @@ def rounded(value: Any) -> Any:
 
 # The fields that identify a row, and the figures to compare.
 WHAT = ("peer", "backend", "profile", "processes", "kind", "axis", "value", "T", "N", "hidden_size", "milestone",
-        "shards", "clients", "adapter")  # fmt: skip
+        "shards", "clients", "adapter", "tests")  # fmt: skip
 COMPARED = ("wall", "oracle forward", "oracle gradient", "oracle", "tolerance")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.runs import measured
 from conformance.backend import Features, Result
 from conformance.backends.checked import CheckedBackend, CheckedLayer
 
@@ -64,6 +65,41 @@ class Wrong(Right):
     """The adapter whose blocks are in ONNX's order."""
 
     name, layer_class = "benchmark-wrong", WrongSteps
+
+
+class SlowSteps(WrongSteps):
+    """The wrong layer, with calls of 0.3 seconds."""
+
+    def compute(self, *arguments: Any) -> Result:
+        time.sleep(0.3)
+        return super().compute(*arguments)
+
+
+class SlowWeights(WrongSteps):
+    """The wrong layer, which takes 10 seconds to build."""
+
+    def build(self, weights: Any) -> None:
+        time.sleep(10)
+        super().build(weights)
+
+
+class SlowCall(Right):
+    """The wrong adapter with calls of 0.3 seconds."""
+
+    name, layer_class = "benchmark-slow-call", SlowSteps
+
+
+class SlowBuild(Right):
+    """The wrong adapter that takes 10 seconds to build a layer."""
+
+    name, layer_class = "benchmark-slow-build", SlowWeights
+
+
+def explanation(adapter: str) -> dict[str, Any]:
+    """Measure how long the explanation of one failure of an adapter takes: a run with it, and one without."""
+    asked = ("--backend", f"benchmarks.adapters:{adapter}", "--hypothesis-profile", "quick", "-k", "LSTM-GATE-ORDER")
+    explained, plain = (measured(*asked, *more).wall for more in ((), ("--diagnosis", "off")))
+    return {"adapter": adapter, "plain": plain, "explanation": explained - plain}
 
 
 def quick(adapter: str) -> dict[str, Any]:

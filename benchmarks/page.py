@@ -153,6 +153,29 @@ def of_adapters(rows):
         ([r["adapter"].lower(), r["wall"], r["processor"], r["told"] or ""] for r in rows))  # fmt: skip
 
 
+def of_explanation(rows):
+    yield "## Explaining a failure of a slow backend"
+    yield ""
+    yield (
+        "`quick` of `LSTM-GATE-ORDER` with the adapter that has ONNX's order of gates, whose calls take 0.3 s or whose "
+        "layers take 10 s to build: seconds of a run without explanation, and how many more it takes with one."
+    )
+    yield ""
+    yield from table(("adapter", "run s", "explanation s"),
+        ([SLOW[r["adapter"]], r["plain"], r["explanation"]] for r in rows))  # fmt: skip
+
+
+SLOW = {"SlowCall": "calls of 0.3 s", "SlowBuild": "builds of 10 s"}
+
+
+def of_tests(rows):
+    yield "## The project's own tests"
+    yield ""
+    yield from table(("tests", "passed", "wall s", "processor s"),
+        ([f"`tox -e {'fast' if r['tests'] == 'fast' else 'tests'}`", f"{r['passed']:,}", r["wall"], r["processor"]]
+         for r in rows))  # fmt: skip
+
+
 def of_faults(rows):
     yield "## Seconds to the first failure"
     yield ""
@@ -226,6 +249,14 @@ def of_targets(data):
         rows.append(["a failing one at most 1.1 times as long", f"{ratio:.2f} times as long",
                      "" if ratio <= 1.1 else WHY_FAILING])  # fmt: skip
         rows.append(["its failure told with the diagnosis in 5 s", f"{wrong['told']:.2g} s", ""])
+    if slow := data.get("explanation"):
+        longest = max(r["explanation"] for r in slow)
+        what = "a failure explained in 20 s where a call takes 0.3 s or a build 10 s"
+        rows.append([what, f"{longest:.3g} s", "" if longest <= 20 else WHY_EXPLANATION])
+    for r in data.get("tests", ()):
+        name, seconds = {"fast": ("fast", 90), "all": ("tests", 480)}[r["tests"]]
+        rows.append([f"the tests of `tox -e {name}` in {seconds} s", f"{r['wall']:.0f} s, {r['passed']:,} tests",
+                     "" if r["wall"] <= seconds else WHY_TESTS])  # fmt: skip
     for r in data.get("faults", ()):
         half, most = r["seconds"]["50%"], r["seconds"]["95%"]
         told = f"{half:.2g} s and {most:.2g} s"
@@ -268,6 +299,8 @@ TO_REACH = (
 WHY_USEFUL = "the tolerance: a limit is eight evaluations on disturbed arrays, and most of the layers are small"
 WHY_SMALL = "imports of pytest, NumPy and Hypothesis, drawing for the first time, and one call of 65,537 steps"
 WHY_FAILING = "the search for the smallest call and its cause, and the proof that each later failure follows from it"
+WHY_EXPLANATION = "a build that has begun is waited for"
+WHY_TESTS = "most of the time goes to whole runs of the suite against wrong implementations, in processes of their own"
 WHY_MEMORY = "the backend's process keeps what its largest call so far needed, of 65,537 steps or samples"
 WHY_FAULTS = "checks run in the order of prerequisites, not of the bank; drawing for all kinds precedes the first check"
 WHY_ORACLE = "with few units the time of a step is the overhead of NumPy's calls, about 1 us each"
@@ -275,5 +308,5 @@ WHY_ORACLE = "with few units the time of a step is the overhead of NumPy's calls
 
 SECTIONS = {"runs": of_runs, "imports": of_imports, "oracle": of_oracle, "growth": of_growth,
             "examples": of_examples, "backends": of_backends, "shards": of_shards, "redis": of_redis,
-            "adapters": of_adapters,
+            "adapters": of_adapters, "explanation": of_explanation, "tests": of_tests,
             "faults": of_faults, "peers": of_peers, "campaign": of_campaign}  # fmt: skip

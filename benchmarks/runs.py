@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -76,6 +77,19 @@ def suite(backend: str, profile: str, processes: int) -> dict[str, Any]:
         "memory_mib": run.largest / 2**20,
         "memory_of_all_mib": run.together / 2**20,
     }
+
+
+def tests(which: str) -> dict[str, Any]:
+    """Run the project's own tests, "fast" or "all" of them, as tox does; return seconds and the number that passed."""
+    chosen = ["-m", "fast and not slow"] if which == "fast" else []
+    environment = os.environ | {"PYTEST_ADDOPTS": "--conformance-processes=1 -p no:anyio", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "tests", "-n", "2", "--dist", "worksteal", *chosen]
+    before, started = os.times(), time.perf_counter()
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    wall, after = time.perf_counter() - started, os.times()
+    if done.returncode or not (passed := re.search(r"(\d+) passed", done.stdout)):
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}")
+    return {"tests": which, "wall": wall, "processor": sum(after[2:4]) - sum(before[2:4]), "passed": int(passed[1])}
 
 
 class Watch:

@@ -16,12 +16,12 @@ The errors, where u is the unit roundoff (half the distance from 1 to the next n
   approximations; a backend with coarser kernels declares them;
 - e^x - 1 and log(1 + e^x): TANH_ERROR * u relative to the larger of the result and 1, which covers both as written;
 - dynamic quantization: both inputs of a matrix product are first rounded to a grid. The grid of the data has 127 steps
-  over the range of the whole array and 0 (7 bits, which covers 8); that of a weight has 254 steps over twice the largest
-  absolute value of the matrix, or of each of its rows. Each replica has its own shift of the grid, and a step that is
-  finer by up to 1/32, the same at every time step: equal numbers have equal errors, and those of a weight add up. The
-  errors are so large that gates saturate, and four times the error may be more than four times the distance. Of more
-  than ``REPLICAS`` replicas every second one therefore has errors ``SPREADS`` times as large; the spread is the larger
-  of the spreads of both halves, that of the large errors divided by ``SPREADS``.
+  over the range of the whole array and 0 (7 bits, which covers 8); that of a weight has 254 steps over twice the
+  largest absolute value of the matrix, or of each of its rows. Each replica has its own shift of the grid, and a step
+  that is finer by up to 1/32, the same at every time step: equal numbers have equal errors, and those of a weight add
+  up. The errors are so large that gates saturate, and four times the error may be more than four times the distance. Of
+  more than ``REPLICAS`` replicas every second one therefore has errors ``SPREADS`` times as large; the spread is the
+  larger of the spreads of both halves, that of the large errors divided by ``SPREADS``.
 """
 
 from __future__ import annotations
