@@ -45,15 +45,15 @@ from conformance.diagnosis.survey import (
     cost,
     manner,
     manner_under,
+    probes,
 )
-from conformance.diagnosis.transcript import Law, plain
-from conformance.diagnosis.words import common, conditions_of, pattern_of
+from conformance.diagnosis.transcript import Law, plain, transcript_of
+from conformance.diagnosis.words import common, conditions_of, hurry, pattern_of
 from conformance.engine.drawing import BLOCK, Streams
 from conformance.engine.form import Form
 from conformance.engine.profiles import PROFILES
 from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
-from conformance.engine.wrong_elements import is_right
 
 MAX_COST_OF_FAILING_CALL = 600  # steps, times layers, times directions
 SURVEYED_BLOCKS = 5  # blocks of a form's calls, sorted into right and wrong
@@ -123,18 +123,19 @@ class Diagnostician:
         call: Any,
         own: Sequence[Any] = (),
         *,
+        failing: Any = None,
         base: Sequence[str] = (),
         over: Callable[[], bool] = lambda: False,
         numeric: bool = True,
         attempts: int = PROFILES["quick"].shrink_attempts,
     ) -> Diagnosis:
-        """Explain the law's failure on a call; ``own`` holds trials drawn for the law.
+        """Explain the law's failure on a call. ``own`` holds trials drawn for the law, ``failing`` is one of the call.
 
         ``base`` names faults that the backend has and that do not explain the failure. With ``numeric`` False the
         failure is not one of numbers, even if the call's are wrong. The search for pairs of faults ends once
         ``over()``, and the profile's ``attempts`` to shrink limit their number.
         """
-        failing = trial_of(self.subject, call)
+        failing = failing or trial_of(self.subject, call)
         search = Search(self, law, failing, own, base, over, numeric, PAIRS_PER_ATTEMPT * attempts)
         return search.by_numbers() if search.numeric else search.by_law()
 
@@ -148,8 +149,8 @@ class Diagnostician:
                 )
                 other.deadline = subject.deadline
                 stream = Streams(other, self.streams.plans).of(subject.specification.forms[0].draw)
-                trials = [t for t in chosen(stream.block(0), 2 * CONTROLS_OF_OTHER_KINDS) if is_right(t)]
-                found += [Probe(other, plain, t) for t in trials[:CONTROLS_OF_OTHER_KINDS]]
+                seen = Survey.of(chosen(stream.block(0), 2 * CONTROLS_OF_OTHER_KINDS), other.deadline)
+                found += probes(other, seen.right[:CONTROLS_OF_OTHER_KINDS], CONTROLS_OF_OTHER_KINDS)
             self._other_kinds = found
         return self._other_kinds
 
@@ -173,30 +174,33 @@ class Search:
         self.subject, self.specification = diagnostician.subject, diagnostician.subject.specification
         self.faults = diagnostician.faults
         self.base = [found for name in base if (found := diagnostician.candidate(name)) is not None]
+        self.numeric = numeric and manner(failing) == WRONG and not self.is_of_base()
+        """Whether the plain call's wrong numbers are the failure."""
+        if self.numeric:
+            _ = self.probe  # before other calls take the time
         self.known = diagnostician.evidence(failing.form)
         forms = self.specification.forms
         controls = [f for f in forms if f is not failing.form and f.controls(self.subject.features)]
         self.others = [diagnostician.evidence(form) for form in controls]
-        self.numeric = numeric and manner(failing) == WRONG and not self.is_of_base()
-        """Whether the plain call's wrong numbers are the failure."""
 
     @cached_property
     def probe(self) -> Probe:
         """The plain call."""
-        return Probe(self.subject, plain, self.failing)
+        heard = transcript_of(self.failing) if self.subject.deadline.is_short else None
+        return Probe(self.subject, plain, self.failing, heard)
 
     @cached_property
     def here(self) -> Survey:
         """The calls of the failed form that were drawn for the law."""
-        return Survey.of(trial for trial in self.own if trial.form is self.failing.form)
+        return self._survey(self.own)
+
+    def _survey(self, trials: Iterable[Any]) -> Survey:
+        return Survey.of((trial for trial in trials if trial.form is self.failing.form), self.subject.deadline)
 
     @cached_property
     def right(self) -> list[Probe]:
         """Right calls of the failed form: plain calls, and calls that were drawn for the law."""
-        return [*self.known.right, *self._probes(self.here.right, CONTROLS)]
-
-    def _probes(self, trials: Iterable[Any], count: int) -> list[Probe]:
-        return [Probe(self.subject, plain, trial) for trial in chosen(trials, count)]
+        return [*self.known.right, *probes(self.subject, self.here.right, CONTROLS)]
 
     def is_of_base(self) -> bool:
         """Return whether a fault that the backend is known to have gives the numbers of the plain call."""
@@ -211,13 +215,13 @@ class Search:
         unexplained = pattern_of(seen, WRONG, self.failing)
         if cost(self.failing) > MAX_COST_OF_FAILING_CALL:
             return Diagnosis([], "; ".join(common(seen, self.failing, unexplained)), pattern=unexplained)
-        wrong = self.known.wrong or self._probes(here.wrong, EVIDENCE)
+        wrong = self.known.wrong or probes(self.subject, here.wrong, EVIDENCE)
         wrong = [w for w in wrong if not any(w.match(fault.build) for fault in self.base)]
         found, remark = self._explained(wrong)
         if not found and not remark:
             remark = [f"none of the {len(self.faults)} known departures gives these numbers"]
         named = self._named(found, [self.probe, *wrong])
-        parts = [*remark, *common(seen, self.failing, None if found else unexplained)]
+        parts = [*remark, *hurry(seen, self.failing), *common(seen, self.failing, None if found else unexplained)]
         more = max(0, len(named) - MAX_NAMED)
         return Diagnosis(named[:MAX_NAMED], "; ".join(parts), more, pattern=unexplained)
 
@@ -324,8 +328,8 @@ class Search:
             for check in self.specification.checks_of(id_)[:1]:
                 stream = self.diagnostician.streams.of(check.draw)
                 trials = (trial for _, trial in stream.applicable(check.applies, BLOCK))
-                seen = Survey.of(trial for trial in trials if trial.form is self.failing.form)
-                right, wrong = self._probes(seen.right, BLOCK), self._probes(seen.wrong, EVIDENCE)
+                seen = self._survey(trials)
+                right, wrong = (probes(self.subject, t, n) for t, n in ((seen.right, BLOCK), (seen.wrong, EVIDENCE)))
                 left = [
                     each for each in found
                     if all(probe.match(each.candidate.build) is not None for probe in wrong)
@@ -363,9 +367,9 @@ class Search:
         how = manner(self.failing)
         if how in (RIGHT, WRONG):  # the plain call does not show the failure
             how = manner_under(self.law, trial_of(self.subject, self.failing.call))
-            seen = Survey.of(self.own, lambda trial: manner_under(self.law, trial))
+            seen = Survey.of(self.own, self.subject.deadline, lambda trial: manner_under(self.law, trial))
         else:
-            seen = self.known.survey + Survey.of(trial for trial in self.own if trial.form is self.failing.form)
+            seen = self.known.survey + self.here
         unexplained = pattern_of(seen, how, self.failing)
         found: list[Explained] = []
         if cost(self.failing) <= MAX_COST_OF_FAILING_CALL:

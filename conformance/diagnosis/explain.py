@@ -93,34 +93,49 @@ def _explain(
     check: Any, verdict: Verdict, diagnostician: Diagnostician, call: Any, attempts: int, causes: Sequence[Cause]
 ) -> None:
     subject = diagnostician.subject
-    failed = failure_of(check, trial_of(subject, call))
-    if failed is None:
-        after_other_calls(check, verdict, diagnostician, call)
-        return
+    stream, deadline, accepted = diagnostician.streams.of(check.draw), subject.deadline, False
+    refusal = check.entry.area == "refusals"
+    known = called(stream, call) if deadline.is_short and not refusal else None
+    if known is None:
+        with deadline.call():
+            failed = failure_of(check, trial_of(subject, call))
+        if failed is None:
+            after_other_calls(check, verdict, diagnostician, call)
+            return
+        accepted = failed.accepted
+        known = called(stream, call) if deadline.is_short and not refusal else None
     specification = subject.specification
     if check.entry.area not in specification.random_areas | specification.undiagnosed_areas:
         with subject.clock("diagnosis"):
-            stream = diagnostician.streams.of(check.draw)
             own = [trial for _, trial in stream.applicable(check.applies, MAX_OWN_TRIALS)]
             base = [name for cause in causes for name in cause.faults[:1]]
             found = diagnostician.diagnose(
                 check.law,
                 call,
                 own,
+                failing=known,
                 base=base,
-                over=lambda: subject.deadline.over,
-                numeric=not failed.accepted,
+                over=lambda: deadline.over,
+                numeric=not accepted,
                 attempts=0 if check.entry.unless else attempts,
             )
         verdict.diagnosis, verdict.common = found.faults, found.common
         verdict.more, verdict.numeric = found.more, found.numeric
         if found.pattern is not None and found.numeric and not found.faults:
             diagnostician.patterns[check.requirement] = found.pattern
+    if known is not None:
+        return
     with subject.clock("shrinking"):
         call, failure = simplified(check, subject, call, attempts)
     if failure is not None:  # it fails again
         verdict.fail(failure, call)
     write_reproducer(verdict, subject, check.entry, call)
+
+
+def called(stream: Any, call: Any) -> Any:
+    """Return the trial of a drawn call whose result is known, or None."""
+    trials = [stream.shrunk, *(trial for _, trials in stream.blocks for trial in trials)]
+    return next((trial for trial in trials if trial is not None and trial.call is call and trial.called), None)
 
 
 def after_other_calls(check: Any, verdict: Verdict, diagnostician: Diagnostician, call: Any) -> None:

@@ -32,8 +32,9 @@ def simplified(check: Any, subject: Subject, call: Any, attempts: int) -> tuple[
     if found is None:
         return call, None
     at_least = min(error_of(trial_of(subject, call)), CLEAR_MARGIN)
+    part = subject.deadline.part(1)
     for change in changes(call):
-        if attempts <= 0 or subject.deadline.over:
+        if attempts <= 0 or part.over:
             break
         other = change(call)
         if other is None:

@@ -9,11 +9,13 @@ from typing import Any
 from conformance.diagnosis.probe import Probe
 from conformance.diagnosis.transcript import plain
 from conformance.engine.compare import Failed, signature
+from conformance.engine.deadline import Deadline
 from conformance.engine.subject import Subject
 from conformance.engine.wrong_elements import is_right
 
 MAX_LONG_CALLS = 12  # calls of a cost above MAX_COST in a survey
 EVIDENCE, CONTROLS = 8, 16  # numbers of wrong and of right calls that the faults must explain
+SHARE = 0.2  # of the time that is left, for each sort of calls that is surveyed
 MAX_COST = 150  # of these calls: steps, times layers, times directions
 
 RIGHT, WRONG, RESULT = "", "wrong numbers", "result: "  # the last begins a wrong shape or type
@@ -49,13 +51,21 @@ class Survey:
 
     right: list[Any] = field(default_factory=list)
     failing: dict[str, list[Any]] = field(default_factory=dict)
+    unmade: int = 0
+    """The number of calls for which no time was left."""
 
     @classmethod
-    def of(cls, trials: Iterable[Any], how: Callable[[Any], str] = manner) -> Survey:
-        """Sort the trials by ``how(trial)``."""
-        found = cls()
+    def of(cls, trials: Iterable[Any], deadline: Deadline, how: Callable[[Any], str] = manner) -> Survey:
+        """Sort the trials by ``how(trial)``, as many as a part of the time is enough for."""
+        found, part = cls(), deadline.part(SHARE)
         for trial in trials:
-            found.add(trial, how(trial))
+            if how is manner and trial.called:
+                found.add(trial, how(trial))
+            elif part.over:
+                found.unmade += 1
+            else:
+                with deadline.call():
+                    found.add(trial, how(trial))
         return found
 
     def add(self, trial: Any, how: str) -> None:
@@ -73,7 +83,8 @@ class Survey:
         return len(self.right) + sum(map(len, self.failing.values()))
 
     def __add__(self, other: Survey) -> Survey:
-        found = Survey([*self.right, *other.right], {how: list(trials) for how, trials in self.failing.items()})
+        failing = {how: list(trials) for how, trials in self.failing.items()}
+        found = Survey([*self.right, *other.right], failing, self.unmade + other.unmade)
         for how, trials in other.failing.items():
             found.failing.setdefault(how, []).extend(trials)
         return found
@@ -93,14 +104,26 @@ def _size(trial: Any) -> int:
     return next(a.size for a in trial.form.array_arguments(trial.call).values() if a is not None)
 
 
+def probes(subject: Subject, trials: Iterable[Any], count: int) -> list[Probe]:
+    """Return probes of ``count`` chosen trials, of as many as a part of the time is enough for."""
+    found, deadline = list[Probe](), subject.deadline
+    part = deadline.part(SHARE)
+    for trial in chosen(trials, count):
+        if not part.over:
+            with deadline.call():
+                found.append(Probe(subject, plain, trial))
+    return found
+
+
 class Evidence:
     """The evidence from a subject's calls of one form, shared by all failing requirements."""
 
     def __init__(self, subject: Subject, trials: Sequence[Any]) -> None:
         long = [trial for trial in trials if cost(trial) > MAX_COST][:MAX_LONG_CALLS]
-        self.survey = Survey.of(trial for trial in trials if cost(trial) <= MAX_COST or trial in long)
-        self.wrong = [Probe(subject, plain, trial) for trial in chosen(self.survey.wrong, EVIDENCE)]
-        self.right = [Probe(subject, plain, trial) for trial in chosen(self.survey.right, CONTROLS)]
+        some = (trial for trial in trials if cost(trial) <= MAX_COST or trial in long)
+        self.survey = Survey.of(some, subject.deadline)
+        self.wrong = probes(subject, self.survey.wrong, EVIDENCE)
+        self.right = probes(subject, self.survey.right, CONTROLS)
         self.tried: set[str] = set()
         """The faults that no other fault completes to the numbers of all wrong calls."""
         self.in_vain = False

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.backend import Unsupported
+from conformance.backend import Result, Unsupported
 from conformance.engine.compare import Failed
 from conformance.engine.noise import Noise
 from conformance.engine.subject import Subject
@@ -119,6 +119,14 @@ def _number(value: Any) -> Any:
 def plain(trial: Any) -> None:
     """Make one call of the backend: the simplest law."""
     trial.got  # noqa: B018
+
+
+def transcript_of(trial: Any) -> list[Entry] | None:
+    """Return the transcript of ``plain`` on a layer's trial whose result is known, or None."""
+    if not (trial.called and isinstance(trial.returned, Result)):
+        return None
+    heard = [(f"{trial.form.ask}: {name}", _number(value)) for name, value in _named(trial.returned)]
+    return [*heard, ("the law ended", "as it should")]
 
 
 def transcript(backend: Any, subject: Subject, law: Law, call: Any, noise: Noise | None = None) -> list[Entry]:

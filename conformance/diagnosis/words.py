@@ -24,6 +24,14 @@ def common(seen: Survey, failing: Any, found: Pattern | None) -> Iterator[str]:
         yield f"the first wrong element of the smallest failing call: {place}"
 
 
+def hurry(seen: Survey, failing: Any) -> Iterator[str]:
+    """Say how many calls were made, if there was no time for all."""
+    if seen.unmade:
+        made = [failing, *seen.right, *(trial for trials in seen.failing.values() for trial in trials)]
+        count = len({id(trial.call) for trial in made})
+        yield f"judged by {count} call{'s' * (count > 1)}: no time was left for more (--diagnosis SECONDS gives more)"
+
+
 def conditions_of(seen: Survey, how: str, found: Pattern) -> Iterator[str]:
     """Yield the pattern of the calls that fail like the failing one, and the claim that would exclude them."""
     if not seen.failing.get(how):

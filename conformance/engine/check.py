@@ -82,7 +82,8 @@ class Check:
             trial.margin, trial.steps, trial.note = None, None, ""
             trial.judged.append(self.requirement)
             try:
-                self.law(trial)
+                with stream.subject.deadline.call():
+                    self.law(trial)
             except Failed as failed:
                 if (cause := excuse.of_trial(self, trial, failed)) is not None:
                     verdict.excuse(cause, failed)

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+FEW_CALLS = 4
+
 
 class OutOfTime(BaseException):
     """The time for explaining a failure is over. No exception of an adapter, so that no law catches it."""
@@ -18,6 +20,9 @@ class Deadline:
     def __init__(self, seconds: float = math.inf, clock: Callable[[], float] = time.monotonic) -> None:
         self.seconds, self._clock = seconds, clock
         self._started: float | None = None
+        self._calls = 0
+        self.last = 0.0
+        """The seconds that the last block with calls of a backend took."""
         self.is_enforced = False
 
     def start(self) -> None:
@@ -35,9 +40,25 @@ class Deadline:
         """Whether the time is over."""
         return self._started is not None and self.spent >= self.seconds
 
-    def leaves(self, seconds: float) -> bool:
-        """Return whether so many seconds are left."""
-        return self.spent + seconds < self.seconds
+    def part(self, share: float) -> Part:
+        """Begin a part of the explanation that may take this share of the time that is left."""
+        spent = self.spent
+        return Part(self, spent + share * max(self.seconds - spent, 0.0))
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the time that is left is enough for few calls only."""
+        return self.seconds - self.spent < FEW_CALLS * self.last
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Take the time of a block that may call the backend."""
+        started, before = self._clock(), self._calls
+        try:
+            yield
+        finally:
+            if self._calls > before:
+                self.last = self._clock() - started
 
     @contextmanager
     def enforced(self) -> Iterator[None]:
@@ -52,6 +73,19 @@ class Deadline:
             self.is_enforced = before
 
     def check(self) -> None:
-        """Raise OutOfTime inside of ``enforced`` if the time is over."""
+        """Count a call of a backend. Raise OutOfTime inside of ``enforced`` if the time is over."""
+        self._calls += 1
         if self.is_enforced and self.over:
             raise OutOfTime
+
+
+class Part:
+    """A part of the time for explaining a failure. It ends early enough for one more call like the last one."""
+
+    def __init__(self, deadline: Deadline, end: float) -> None:
+        self._deadline, self._end = deadline, end
+
+    @property
+    def over(self) -> bool:
+        """Whether a further call would take too long."""
+        return self._deadline.spent + self._deadline.last >= self._end

@@ -57,6 +57,7 @@ class Stream:
     draw: Draw
     plans: Plans
     blocks: list[tuple[list[Any], list[Any]]] = field(default_factory=list)  # plans, and trials of the first plans
+    shrunk: Any = None  # the trial of the smallest failing call
 
     def trial(self, plan: Plan) -> Any:
         """Put the plan's call to the subject."""

@@ -121,6 +121,11 @@ class Trial:
         return self._returned
 
     @property
+    def called(self) -> bool:
+        """Whether the backend's result is known already."""
+        return self._returned is not None
+
+    @property
     def got(self) -> Results:
         """The backend's result for the call. Raises Failed if its shapes are not the documented ones."""
         return self.shaped(self.returned, self.call)
