@@ -172,8 +172,11 @@ def of_tests(rows):
     yield "## The project's own tests"
     yield ""
     yield from table(("tests", "passed", "wall s", "processor s"),
-        ([f"`tox -e {'fast' if r['tests'] == 'fast' else 'tests'}`", f"{r['passed']:,}", r["wall"], r["processor"]]
+        ([f"`tox -e {TESTS[r['tests']][0]}`", f"{r['passed']:,}", r["wall"], r["processor"]]
          for r in rows))  # fmt: skip
+
+
+TESTS = {"fast": ("fast", 90), "all": ("tests", 480)}  # the environment of tox, and the seconds to reach
 
 
 def of_faults(rows):
@@ -254,7 +257,7 @@ def of_targets(data):
         what = "a failure explained in 20 s where a call takes 0.3 s or a build 10 s"
         rows.append([what, f"{longest:.3g} s", "" if longest <= 20 else WHY_EXPLANATION])
     for r in data.get("tests", ()):
-        name, seconds = {"fast": ("fast", 90), "all": ("tests", 480)}[r["tests"]]
+        name, seconds = TESTS[r["tests"]]
         rows.append([f"the tests of `tox -e {name}` in {seconds} s", f"{r['wall']:.0f} s, {r['passed']:,} tests",
                      "" if r["wall"] <= seconds else WHY_TESTS])  # fmt: skip
     for r in data.get("faults", ()):

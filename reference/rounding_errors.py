@@ -76,29 +76,26 @@ class RoundingErrors:
         The errors of every second replica are ``wide`` times as large.
         """
         replicas = x.shape[0]
-        drawn = _drawn_grids(replicas)
-        sizes = np.where(np.arange(replicas) % 2, wide, 1.0)
+        of_weights, of_data = _drawn_grids(replicas, wide)
         known = self._weights.get(id(w))
         if known is None:
             sets = replicas if replicas * w.size <= MOST_QUANTIZED or w.ndim > 2 else min(replicas, FEW_SETS)
             largest = np.max(np.abs(w), axis=-2 if grids == "row" else (-2, -1), keepdims=True, initial=0)
-            of_sets = (each[:sets, None, None] for each in (*drawn[0], sizes))
-            grid = _on_grid(w, 2 * largest / WEIGHT_STEPS, *of_sets)
+            grid = _on_grid(w, 2 * largest / WEIGHT_STEPS, *of_weights[:, :sets, None, None])
             known = self._weights[id(w)] = w, grid
         axes = tuple(range(1, x.ndim))
-        of_replicas = (each.reshape(-1, *(1,) * len(axes)) for each in (*drawn[1], sizes))
         finite = x if np.isfinite(x).all() else np.where(np.isfinite(x), x, 0)
         low, high = (f(finite, axis=axes, keepdims=True, initial=0) for f in (np.min, np.max))
-        grid = _on_grid(finite, (high - low) / DATA_STEPS, *of_replicas)
+        grid = _on_grid(finite, (high - low) / DATA_STEPS, *of_data.reshape(3, -1, *(1,) * len(axes)))
         return (grid if finite is x else np.where(np.isfinite(x), grid, x)), known[1]
 
 
 @cache
-def _drawn_grids(replicas: int) -> np.ndarray:
-    """Return each replica's grids of weights and of data, the step's factor and the shift in steps: (2, 2, K)."""
-    drawn = np.random.Generator(np.random.SFC64(30103)).random((2, 2, replicas))
-    drawn[:, 0] = 1 - drawn[:, 0] / FINER
-    return drawn
+def _drawn_grids(replicas: int, wide: float) -> np.ndarray:
+    """Return each replica's grids of weights and of data: factor and shift of the step, size of errors (2, 3, K)."""
+    factor, shift = np.random.Generator(np.random.SFC64(30103)).random((2, 2, replicas)).swapaxes(0, 1)
+    size = np.broadcast_to(np.where(np.arange(replicas) % 2, wide, 1.0), factor.shape)
+    return np.stack([1 - factor / FINER, shift, size], axis=1)
 
 
 def _on_grid(

@@ -93,17 +93,15 @@ def _explain(
     check: Any, verdict: Verdict, diagnostician: Diagnostician, call: Any, attempts: int, causes: Sequence[Cause]
 ) -> None:
     subject = diagnostician.subject
-    stream, deadline, accepted = diagnostician.streams.of(check.draw), subject.deadline, False
-    refusal = check.entry.area == "refusals"
-    known = called(stream, call) if deadline.is_short and not refusal else None
+    stream, failed = diagnostician.streams.of(check.draw), None
+    known = known_trial(check, stream, call)
     if known is None:
-        with deadline.call():
+        with subject.deadline.call():
             failed = failure_of(check, trial_of(subject, call))
         if failed is None:
             after_other_calls(check, verdict, diagnostician, call)
             return
-        accepted = failed.accepted
-        known = called(stream, call) if deadline.is_short and not refusal else None
+        known = known_trial(check, stream, call)  # the call may have shown how slow the backend is
     specification = subject.specification
     if check.entry.area not in specification.random_areas | specification.undiagnosed_areas:
         with subject.clock("diagnosis"):
@@ -115,8 +113,8 @@ def _explain(
                 own,
                 failing=known,
                 base=base,
-                over=lambda: deadline.over,
-                numeric=not accepted,
+                over=lambda: subject.deadline.over,
+                numeric=failed is None or not failed.accepted,
                 attempts=0 if check.entry.unless else attempts,
             )
         verdict.diagnosis, verdict.common = found.faults, found.common
@@ -132,8 +130,13 @@ def _explain(
     write_reproducer(verdict, subject, check.entry, call)
 
 
-def called(stream: Any, call: Any) -> Any:
-    """Return the trial of a drawn call whose result is known, or None."""
+def known_trial(check: Any, stream: Any, call: Any) -> Any:
+    """Return the trial of a failing call whose result is known, if there is no time for more calls; otherwise None.
+
+    A refusal has none: whether the plain call is right says nothing about the call that must be refused.
+    """
+    if check.entry.area == "refusals" or not stream.subject.deadline.is_short:
+        return None
     trials = [stream.shrunk, *(trial for _, trials in stream.blocks for trial in trials)]
     return next((trial for trial in trials if trial is not None and trial.call is call and trial.called), None)
 

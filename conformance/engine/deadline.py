@@ -6,8 +6,10 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 
 FEW_CALLS = 4
+SHARE_OF_SHRINKING = 0.4  # of the time for explaining a failure
 
 
 class OutOfTime(BaseException):
@@ -44,6 +46,11 @@ class Deadline:
         """Begin a part of the explanation that may take this share of the time that is left."""
         spent = self.spent
         return Part(self, spent + share * max(self.seconds - spent, 0.0))
+
+    @cached_property
+    def shrinking(self) -> Part:
+        """The part for finding the smallest failing call, begun where it is first asked for."""
+        return self.part(SHARE_OF_SHRINKING)
 
     @property
     def is_short(self) -> bool:

@@ -17,14 +17,12 @@ from hypothesis import Phase
 from hypothesis.errors import Flaky
 
 from conformance.engine.compare import Failed
-from conformance.engine.deadline import Part
 from conformance.engine.drawing import Stream, hypothesis_run, strategy_of
 from conformance.engine.example_key import key_of, name_of
 from conformance.engine.form import CuttablePlan
 from conformance.engine.trial import trial_of
 
 CLEAR_MARGIN = 100.0  # a smaller call must not reduce a larger error below this margin
-SHARE_OF_SHRINKING = 0.4  # of the time for explaining a failure
 MAX_OTHERS = 12  # equally small plans that are tried for the clearest failure
 
 Failure = tuple[Failed, Any]  # the failure and its call
@@ -62,25 +60,23 @@ def shrink(judge: Judge, requirement: str, stream: Stream, block: int, first: Fa
     stream.subject.deadline.start()
     if stream.subject.deadline.over:
         return first
-    part = stream.subject.deadline.part(SHARE_OF_SHRINKING)
     plan = None if random else stream.plan_of(first[1])
     found = FailingPlan(*first, plan)
     if not isinstance(plan, CuttablePlan) or stream.plans.database is not None:
         phases, seed = [Phase.generate, Phase.shrink], stream.plans.seed + block
         share = attempts // 2 if isinstance(plan, CuttablePlan) else attempts
-        _, shrunk = hunt(judge, requirement, stream, seed, phases, found, share, part)
+        _, shrunk = hunt(judge, requirement, stream, seed, phases, found, share)
         found, attempts = shrunk or found, attempts - share
     if attempts > 0 and not random:
-        found = Cutter(judge, stream, attempts, part).cut(found)
+        found = Cutter(judge, stream, attempts).cut(found)
     return found.failure, found.call
 
 
 class Cutter:
     """Direct cuts of a failing plan, within a number of attempts and a part of the time."""
 
-    def __init__(self, judge: Judge, stream: Stream, attempts: int, part: Part | None = None) -> None:
+    def __init__(self, judge: Judge, stream: Stream, attempts: int) -> None:
         self.judge, self.stream, self.attempts = judge, stream, attempts
-        self.part = part or stream.subject.deadline.part(SHARE_OF_SHRINKING)
         self._tried: set[str] = set()
         self._oracle = stream.subject.oracle()
 
@@ -114,12 +110,12 @@ class Cutter:
 
     def _failing(self, plan: Any, like: FailingPlan) -> FailingPlan | None:
         """Return the plan's example if it fails as clearly as another one, and the oracle passes it."""
-        key = repr(plan)
-        if key in self._tried or self.attempts <= 0 or self.part.over:
+        key, deadline = repr(plan), self.stream.subject.deadline
+        if key in self._tried or self.attempts <= 0 or deadline.shrinking.over:
             return None
         self._tried.add(key)
         self.attempts -= 1
-        with self.stream.subject.deadline.call():
+        with deadline.call():
             return self._judged(plan, like)
 
     def _judged(self, plan: Any, like: FailingPlan) -> FailingPlan | None:
@@ -151,7 +147,6 @@ def hunt(
     phases: list[Phase],
     first: FailingPlan | None,
     attempts: int,
-    part: Part | None = None,
 ) -> tuple[int, FailingPlan | None]:
     """Return the number of examples that Hypothesis tried until one failed, and the simplest failure or None.
 
@@ -163,10 +158,10 @@ def hunt(
     subject, plans = stream.subject, stream.plans
 
     def attempt(plan: Any) -> None:
-        nonlocal smallest, tried, part
+        nonlocal smallest, tried
         key = repr(plan)
         if key not in known:
-            if smallest is not None and (len(known) >= attempts or (part is not None and part.over)):
+            if smallest is not None and (len(known) >= attempts or subject.deadline.shrinking.over):
                 return
             with subject.deadline.call():
                 known[key] = outcome(plan)
@@ -175,7 +170,6 @@ def hunt(
             if smallest is None:
                 tried = len(known)
                 subject.deadline.start()
-                part = subject.deadline.part(SHARE_OF_SHRINKING)
             smallest = failing
             raise Failed(
                 str(failing.failure)
