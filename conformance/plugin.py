@@ -118,7 +118,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         type=int,
         default=None,
-        help="how many processes of a backend run at a time, each for another kind (default: one for each "
+        help="how many processes of a backend run at a time, each for a kind or half of one (default: one for each "
         f"processor, at most {MAX_PROCESSES}); its OpenMP threads share the processors unless OMP_NUM_THREADS says it",
     )
     group.addoption(

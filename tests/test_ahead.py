@@ -4,12 +4,19 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
+from benchmarks.adapters import Wrong
+from conformance.engine.cause import Causes
+from conformance.isolation.pool import Over
 from conformance.isolation.scheduler import Scheduler
 from conformance.isolation.system import children, figures_of
+from conformance.runs.job import COST_OF_DRAWING, _cost, split
+from conformance.runs.session import Session
+from conformance.runs.settings import Settings
 from tests.test_isolation import report_of, wait_for
 from tests.test_plugin import ROOT
 
@@ -24,11 +31,19 @@ def rows(tmp_path, backend, processes, *more):
 
 
 @pytest.mark.parametrize(
-    "backend", ["reference", "conformance.faults:lstm-gates-f-i", "tests.hostile:SegfaultsInTwoKinds"]
+    ("backend", "processes"),
+    [
+        ("reference", "3"),
+        ("conformance.faults:lstm-gates-f-i", "3"),
+        ("tests.hostile:SegfaultsInTwoKinds", "3"),
+        ("conformance.faults:lstm-gates-f-i", "8"),  # two for each kind
+        ("tests.hostile:SegfaultsInTwoKinds", "8"),
+        ("benchmarks.adapters:Wrong", "2"),  # two for its only kind
+    ],
 )
-def test_the_report_is_that_of_one_process(backend, tmp_path):
+def test_the_report_is_that_of_one_process(backend, processes, tmp_path):
     """Failures, blocked requirements, messages, diagnoses and reproducers are the same too."""
-    one, several = rows(tmp_path, backend, "1"), rows(tmp_path, backend, "3")
+    one, several = rows(tmp_path, backend, "1"), rows(tmp_path, backend, processes)
     assert one[0] == several[0]
     assert one[2] == several[2]
     assert (backend == "reference") == all(row["status"] in ("passed", "not_claimed") for row in one[2])
@@ -105,9 +120,12 @@ class UnusedBackend:
 
 
 class UnusedPool:
-    """A pool of one such backend."""
+    """A pool of such backends."""
 
-    processes, over = 1, False
+    over = False
+
+    def __init__(self, processes=1):
+        self.processes = processes
 
     def take(self, index):
         return UnusedBackend()
@@ -127,7 +145,107 @@ def test_plans_that_cannot_be_drawn_fail_the_job_that_asked_for_them():
         raise RuntimeError("nothing to draw")
 
     pool = UnusedPool()
-    scheduler = Scheduler(["a job"], pool, lambda job: (0, "gru"), lambda job, isolated, draw: draw(block))
+    scheduler = Scheduler(["a job"], pool, one_kind, halves, lambda job, isolated, draw, earlier: draw(block))
     with pytest.raises(RuntimeError, match="nothing to draw"):
         scheduler.found("a job")
     scheduler.close()
+
+
+# --- parts of a kind -----------------------------------------------------------------------------------
+
+
+def one_kind(job):
+    return 0, "gru"
+
+
+def halves(jobs, count):
+    assert count == 2
+    return [jobs[::2], jobs[1::2]]
+
+
+def test_a_job_waits_for_the_earlier_ones_of_the_other_part_where_it_asks():
+    """Every job of both parts asks at the same time."""
+    ended, pool, asking = [], UnusedPool(2), threading.Barrier(2)
+
+    def judge(job, isolated, draw, earlier):
+        if job < 2:
+            asking.wait(30)
+        causes = Causes(lambda: (earlier(), list(ended))[1])
+        found = list(causes)
+        ended.append(job)
+        return found
+
+    scheduler = Scheduler(range(20), pool, one_kind, halves, judge)
+    assert [scheduler.found(job) for job in range(20)] == [list(range(job)) for job in range(20)]
+    scheduler.close()
+
+
+def test_a_job_that_passes_does_not_wait():
+    pool, over = UnusedPool(2), threading.Event()
+
+    def judge(job, isolated, draw, earlier):
+        if job == 0:
+            assert over.wait(30), "job 1 waits for it"
+        else:
+            over.set()
+        return job
+
+    scheduler = Scheduler([0, 1], pool, one_kind, halves, judge)
+    assert scheduler.found(0) == 0
+    scheduler.close()
+
+
+def test_a_job_that_waits_ends_with_the_run():
+    pool, asked = UnusedPool(2), threading.Event()
+
+    def judge(job, isolated, draw, earlier):
+        if job == 0:
+            while not pool.over:
+                time.sleep(0.01)
+            raise Over
+        asked.set()
+        earlier()
+
+    scheduler = Scheduler([0, 1], pool, one_kind, halves, judge)
+    assert asked.wait(30)
+    scheduler.close()  # waits for the threads
+    assert not any(thread.is_alive() for thread in scheduler._threads)
+
+
+def test_kinds_are_split_only_where_processes_are_left():
+    asked = []
+
+    def split(jobs, count):
+        asked.append((jobs[0][0], count))
+        return [jobs]
+
+    def run(kinds, processes):
+        asked.clear()
+        jobs = [(kind, number) for kind in kinds for number in range(10)]
+        unit, judge = (lambda job: (0, job[0])), (lambda job, *more: job)
+        scheduler = Scheduler([*jobs, ("tiny", 0)], UnusedPool(processes), unit, split, judge)
+        assert [scheduler.found(job) for job in jobs] == jobs
+        scheduler.close()
+        return dict(asked)
+
+    assert run(["gru"], 1) == {}
+    assert run(["gru"], 2) == {"gru": 2}
+    assert run(["gru", "lstm"], 2) == {}
+    assert run(["gru", "lstm"], 4) == {"gru": 2, "lstm": 2}
+
+
+def test_the_parts_have_the_same_cost_and_share_no_examples():
+    session = Session(Settings.of({"profile": "quick", "isolation": "none"}), {"wrong": Wrong()})
+    jobs = session.jobs()
+    parts = split(6, jobs, 8)
+    assert parts == split(6, jobs, 8)
+    assert len(parts) == 2
+    assert sorted(map(jobs.index, [*parts[0], *parts[1]])) == list(range(len(jobs)))
+    assert all(part == sorted(part, key=jobs.index) for part in parts)
+    draws = [{getattr(job.check, "draw", job) for job in part} for part in parts]
+    assert not draws[0] & draws[1]
+    costs = [
+        COST_OF_DRAWING * len(ways) + sum(_cost(6, job) for job in part)
+        for part, ways in zip(parts, draws, strict=True)
+    ]
+    assert max(costs) < 1.2 * min(costs)

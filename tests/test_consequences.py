@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 
 import reference
-from conformance import Backend, Features, Layer, Result, Unsupported, run
+from conformance import Backend, Features, Layer, Result, Unsupported, run, specifications
+from conformance.backends.oracle import OracleBackend
+from conformance.engine.check import Check
 from conformance.specifications.torch_nn.faults import BANK, compose
+from tests.harness import PLANS
 from tests.test_plugin import ROOT
 
 ENDLESS = math.inf  # seconds for explaining a failure: these tests ask what is found, on a machine however busy
@@ -138,6 +141,45 @@ def in_one_kind(backend, kind):
     without = dict.fromkeys(("gradients", "dropout", "initialization"), False)
     backend.features = replace(backend.features, kinds={kind}, dtypes={"float32"}, **without)
     return backend
+
+
+class RaisesUnbatched(OracleBackend):
+    """It does not claim unbatched input, and has another error for it than Unsupported."""
+
+    name, features = "raises-unbatched", Features(kinds="gru", dtypes="float32", unbatched=False)
+
+    def layer(self, config, parameters):
+        layer = super().layer(config, parameters)
+        forward = layer.forward
+
+        def batched(x, *others):
+            if x.ndim == 2:
+                raise RuntimeError("two axes")
+            return forward(x, *others)
+
+        layer.forward = batched
+        return layer
+
+
+def test_no_claim_is_proposed_that_is_made_already():
+    (failure,) = run(RaisesUnbatched(), profile="quick", diagnosis=ENDLESS).failures
+    assert failure.requirement == "UNCLAIMED-UNBATCHED"
+    assert "raise, those and no others with unbatched input" in failure.message
+    assert "if that is by design, keep it as a known failure" in failure.message
+
+
+@pytest.mark.parametrize("specification", specifications.every().values(), ids=lambda found: found.name)
+def test_what_a_call_uses_is_a_claim(specification):
+    features = specification.oracle().features
+    kinds = {check.draw: check.entry.kinds[0] for check in specification.checks if isinstance(check, Check)}
+    used = {
+        name
+        for draw, kind in kinds.items()
+        for plan in PLANS.block(specification, draw, features, 0)
+        for name in plan.build(kind, "float32").uses
+    }
+    assert used
+    assert all(isinstance(features.claims(name), bool) for name in used)
 
 
 def test_two_faults_are_two_failures():

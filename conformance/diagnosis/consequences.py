@@ -9,7 +9,7 @@ thousand times as wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -36,13 +36,16 @@ class Consequences(Excuse):
 
     def __init__(self, diagnostician: Diagnostician, causes: Sequence[Cause]) -> None:
         self.diagnostician, self.causes = diagnostician, causes
-        self._faults = {
-            name: candidate
-            for cause in causes
-            for name in cause.faults
-            if (candidate := diagnostician.candidate(name)) is not None
-        }
         self._trials: dict[tuple[str, int], tuple[Any, Any]] = {}  # of a fault, with the call
+
+    @cached_property
+    def _faults(self) -> dict[str, Candidate]:
+        return {
+            name: candidate
+            for cause in self.causes
+            for name in cause.faults
+            if (candidate := self.diagnostician.candidate(name)) is not None
+        }
 
     def of_trial(self, check: Any, trial: Any, failure: Failed) -> Cause | None:
         """Return the cause that explains the failure, or None."""

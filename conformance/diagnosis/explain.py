@@ -11,7 +11,7 @@ from conformance.diagnosis.diagnose import Diagnostician
 from conformance.diagnosis.script import known_failure_entry, script
 from conformance.diagnosis.simplify import simplified
 from conformance.diagnosis.words import sentences
-from conformance.engine.cause import NO_EXCUSE, Cause
+from conformance.engine.cause import Cause
 from conformance.engine.check import fails_after, failure_of
 from conformance.engine.deadline import Deadline
 from conformance.engine.profiles import Profile
@@ -53,8 +53,7 @@ def _examined(
     example: Example | None,
     causes: Sequence[Cause],
 ) -> Verdict:
-    excuse = Consequences(diagnostician, causes) if causes else NO_EXCUSE
-    verdict, call = check.run(diagnostician.streams, profile, example, excuse)
+    verdict, call = check.run(diagnostician.streams, profile, example, Consequences(diagnostician, causes))
     if call is None:
         return verdict
     if verdict.replayed == "fails":

@@ -40,7 +40,8 @@ def conditions_of(seen: Survey, how: str, found: Pattern) -> Iterator[str]:
     yield found.words(fail="raise", fails="raises") if raises else found.words(fail="fail", fails="fails")
     if raises:
         features = frozenset.intersection(*(trial.call.uses for trial in seen.failing[how]))
-        claimed = sorted(features, key=lambda name: sum(name in trial.call.uses for trial in seen.right))
+        claims = seen.failing[how][0].subject.features.claims
+        claimed = sorted(filter(claims, features), key=lambda name: sum(name in trial.call.uses for trial in seen.right))
         if claimed and seen.right:
             yield f"if that is by design, claim {claimed[0]}=False, or keep it as a known failure"
         else:

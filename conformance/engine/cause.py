@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,28 @@ class Cause:
         if self.margin is None or margin is None or self.margin >= GROSS:
             return False
         return margin >= GROSS * max(self.margin, 1.0)
+
+
+class Causes(Sequence[Cause]):
+    """The earlier failures that may explain a failure, asked for once, where the first example fails.
+
+    A check that passes need not know of them, and so need not wait for the earlier checks.
+    """
+
+    def __init__(self, ask: Callable[[], Sequence[Cause]]) -> None:
+        self._ask = ask
+        self._found: tuple[Cause, ...] | None = None
+
+    def _asked(self) -> tuple[Cause, ...]:
+        if self._found is None:  # no cached_property, which before Python 3.12 is locked for all objects of the class
+            self._found = tuple(self._ask())
+        return self._found
+
+    def __len__(self) -> int:
+        return len(self._asked())
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._asked()[place]
 
 
 class Excuse:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from hypothesis.database import ExampleDatabase
 
+from conformance.engine.cause import Cause
 from conformance.engine.subject import Clock
 from conformance.engine.text import printable
 from conformance.engine.verdict import Verdict
@@ -33,7 +34,18 @@ MAX_CRASH_ATTEMPTS = 60  # to shrink such an example
 MAX_REQUESTS, MAX_REQUESTS_OF_AN_EXAMPLE = 10_000, 100  # for plans and the database in one check
 DATABASE_ARGUMENTS = {"fetch": 1, "save": 2, "delete": 2}  # the requests to it, and how many arguments they have
 
-Block = Callable[[int], list[Any]]  # draws the plans of a block
+
+@dataclass(frozen=True)
+class Supply:
+    """What a worker may ask for in a check."""
+
+    block: Callable[[int], list[Any]]
+    """Draws the plans of a block."""
+    causes: Sequence[Cause] = ()
+    """The earlier failures that may explain a failure of the check."""
+
+
+NOTHING = Supply(lambda number: [])
 
 
 class SuiteBroke(Exception):
@@ -154,10 +166,10 @@ class IsolatedBackend:
 
     # --- checks ---------------------------------------------------------------------------------------
 
-    def run(self, task: Task, block: Block, clock: Clock, patient: bool) -> tuple[Verdict, bool]:
+    def run(self, task: Task, supply: Supply, clock: Clock, patient: bool) -> tuple[Verdict, bool]:
         """Return the verdict on a task, and whether the backend ran.
 
-        ``block(number)`` draws plans. With ``patient`` a hang is a known failure and is not counted.
+        With ``patient`` a hang is a known failure and is not counted.
         """
         subject = (task.kind, task.dtype)
         if self.hangs[subject] >= MAX_HANGS:
@@ -165,25 +177,25 @@ class IsolatedBackend:
             return Verdict(failure=failure), False
         started, before = time.perf_counter(), sum(clock.seconds.values())
         try:
-            found = self._attempt(task, block, clock)
+            found = self._attempt(task, supply, clock)
             if isinstance(found, Verdict):
                 self.ran.append(((task.specification, task.kind, task.dtype), task.requirement))
                 return found, True
             verdict = found.verdict()
-            cause = next((cause for cause in task.causes if found.follows(cause)), None)
+            cause = next((cause for cause in supply.causes if found.follows(cause)), None)
             if cause is not None:  # the earlier crash or hang; the calls that were left are not judged
                 verdict.excused = 1
                 verdict.failure, verdict.cause = "", cause.requirement
             if found.hung:
                 self.hangs[subject] += not patient
             elif found.by_itself and cause is None:
-                verdict = self._shrunk(task, block, clock, verdict, found)
+                verdict = self._shrunk(task, supply, clock, verdict, found)
             return verdict, True
         finally:
             spent = sum(clock.seconds.values()) - before
             clock.add("isolation", time.perf_counter() - started - spent)
 
-    def _shrunk(self, task: Task, block: Block, clock: Clock, verdict: Verdict, found: Ended) -> Verdict:
+    def _shrunk(self, task: Task, supply: Supply, clock: Clock, verdict: Verdict, found: Ended) -> Verdict:
         """Return the verdict on a crash with a smaller example, if a smaller one crashes a separate process as well."""
         subject = (task.kind, task.dtype)
         self.crashes[subject] += 1
@@ -192,20 +204,20 @@ class IsolatedBackend:
         if not (found.example and attempts and self.description.forks and few):
             return verdict
         profile = replace(task.profile, shrink_attempts=attempts)
-        again = self._attempt(replace(task, profile=profile, careful=True), block, clock)
+        again = self._attempt(replace(task, profile=profile, careful=True), supply, clock)
         if isinstance(again, Ended) or again.passed:
             return verdict
         _, *printed = verdict.failure.partition("\n")
         return replace(again, failure="".join((again.failure, *printed)), raised=verdict.raised)
 
-    def afresh(self, task: Task, block: Block, clock: Clock) -> Verdict | None:
+    def afresh(self, task: Task, supply: Supply, clock: Clock) -> Verdict | None:
         """Return the verdict on a task in a new process, or None if there is none; the present worker stays."""
         kept, host, ran = self._worker, self._host, self.ran
         if kept is None or not kept.forked:
             return None
         self._worker = None
         try:
-            found = self._attempt(replace(task, alone=True), block, clock)
+            found = self._attempt(replace(task, alone=True), supply, clock)
         finally:
             self.end_worker()
             self._worker, self.ran = (kept, ran) if self._host is host else (None, [])
@@ -213,7 +225,7 @@ class IsolatedBackend:
 
     def ask(self, question: Question) -> tuple[Any, str]:
         """Put a question to the worker; return its answer or the Ended of the process, and what was printed."""
-        found = self._put(question, lambda number: [])
+        found = self._put(question, NOTHING)
         return (found, found.printed) if isinstance(found, Ended) else (found[0], self._printed())
 
     def _printed(self) -> str:
@@ -222,10 +234,10 @@ class IsolatedBackend:
         self._host.output.read()
         return self._host.output.excerpt()
 
-    def _attempt(self, task: Task, block: Block, clock: Clock) -> Verdict | Ended:
+    def _attempt(self, task: Task, supply: Supply, clock: Clock) -> Verdict | Ended:
         """Put the task to a worker; return its verdict or its end."""
         started = time.perf_counter()
-        found = self._put(task, block)
+        found = self._put(task, supply)
         if isinstance(found, Ended):
             clock.add("backend", time.perf_counter() - started)
             return found
@@ -239,7 +251,7 @@ class IsolatedBackend:
             self.print(printable(output.text))
         return verdict
 
-    def _put(self, task: Task | Question, block: Block) -> tuple[Any, dict[str, float]] | Ended:
+    def _put(self, task: Task | Question, supply: Supply) -> tuple[Any, dict[str, float]] | Ended:
         """Put a task or question to a worker; return its answer and the seconds by name, or its end."""
         if self._host is not None:
             self._host.output.read()
@@ -252,7 +264,7 @@ class IsolatedBackend:
         output.forget()
         found: tuple[Any, dict[str, float]] | Ended = Ended("")
         try:
-            found = self._served(host, worker, task, block)
+            found = self._served(host, worker, task, supply)
             if worker.forked and not isinstance(found, Ended) and ends(host.main):
                 found = Ended("")  # the worker was faster than its own end
         finally:
@@ -268,7 +280,7 @@ class IsolatedBackend:
         return found
 
     def _served(
-        self, host: HostProcess, worker: WorkerHandle, task: Task | Question, block: Block
+        self, host: HostProcess, worker: WorkerHandle, task: Task | Question, supply: Supply
     ) -> tuple[Any, dict[str, float]] | Ended:
         """Send the task or question, answer the worker's requests, and return its verdict or answer, and seconds."""
         most = MAX_REQUESTS + MAX_REQUESTS_OF_AN_EXAMPLE * (task.profile.examples if isinstance(task, Task) else 0)
@@ -280,7 +292,9 @@ class IsolatedBackend:
                     return message
                 kind, *content = message if isinstance(message, list) else [None]
                 if kind == "plans" and len(content) == 1:
-                    worker.channel.send(block(integer(content[0], most)))
+                    worker.channel.send(supply.block(integer(content[0], most)))
+                elif kind == "causes" and not content:
+                    worker.channel.send(tuple(supply.causes))
                 elif kind == "database" and len(content) == 2:
                     worker.channel.send(self._from_database(*content))
                 elif kind == "found" and len(content) == 2:

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from conformance.engine.cause import Cause
 from conformance.engine.profiles import Profile
 
 
@@ -35,8 +34,6 @@ class Task:
     """The requirements whose laws call the example's object first."""
     before: tuple[str, ...] = ()
     """The requirements whose checks run first."""
-    causes: tuple[Cause, ...] = ()
-    """The earlier failures that may explain a failure of this check."""
     explaining: float = math.inf
     """The seconds for explaining a failure."""
 

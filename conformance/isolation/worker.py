@@ -20,6 +20,7 @@ from hypothesis.database import ExampleDatabase
 from conformance import specifications
 from conformance.diagnosis.diagnose import Diagnostician
 from conformance.diagnosis.explain import examined
+from conformance.engine.cause import Cause, Causes
 from conformance.engine.check import Check, fails_after
 from conformance.engine.compare import Failed
 from conformance.engine.deadline import Deadline, OutOfTime
@@ -160,12 +161,18 @@ class Worker:
         if task.alone:
             return self.alone(check, task, diagnostician)
         deadline = Deadline(task.explaining)
-        verdict = examined(check, diagnostician, task.profile, task.example, task.causes, deadline)
+        verdict = examined(check, diagnostician, task.profile, task.example, Causes(self.causes), deadline)
         if self.forks.came_back() and verdict.passed:
             verdict.failure = "the backend forked, and the new process returned from the call as well"
         if self.uncaught and verdict.passed:
             verdict.failure = self.uncaught[0]
         return verdict
+
+    def causes(self) -> Sequence[Cause]:
+        """Ask the run's process for the causes of a failure. It waits until the earlier checks have ended."""
+        with self.clock("isolation"):
+            self.channel.send(("causes",))
+            return self.channel.receive()
 
     def alone(self, check: Any, task: Task, diagnostician: Diagnostician) -> Verdict:
         """Return the verdict on an example, or on drawn calls, after the calls that the task names."""

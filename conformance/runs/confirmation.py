@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from conformance.engine.cause import Cause
 from conformance.engine.verdict import Verdict
 from conformance.isolation.task import Task
 
@@ -12,13 +13,16 @@ Afresh = Callable[[Task], "Verdict | None"]
 """Puts a task to a new process; returns None if there can be none."""
 
 
-def confirm(task: Task, verdict: Verdict, afresh: Afresh, ran: list[str], over: Callable[[], bool]) -> None:
+def confirm(
+    task: Task, verdict: Verdict, afresh: Afresh, ran: list[str], causes: Sequence[Cause], over: Callable[[], bool]
+) -> None:
     """Put the failing call of a verdict to a new process; if it passes there, say what must come before it.
 
     ``ran`` names the requirements whose checks the backend's process has run before, in order. No fault is named for
-    such a failure, because the call alone does not show it. The search ends when the time is ``over()``.
+    such a failure, because the call alone does not show it. ``causes`` are earlier failures; one that depends on
+    earlier calls needs no second search. The search ends when the time is ``over()``.
     """
-    alone = replace(task, example=verdict.call, after=tuple(verdict.after), causes=())
+    alone = replace(task, example=verdict.call, after=tuple(verdict.after))
     if verdict.call is not None or not verdict.depends:
         again = afresh(alone)
         if again is None or not again.passed:
@@ -26,7 +30,7 @@ def confirm(task: Task, verdict: Verdict, afresh: Afresh, ran: list[str], over: 
     verdict.depends = True
     verdict.diagnosis, verdict.more, verdict.numeric = [], 0, False
     verdict.after, verdict.call, verdict.reproducer = [], None, ""
-    if any(cause.depends for cause in task.causes):
+    if any(cause.depends for cause in causes):
         verdict.common = "the call alone is right in a fresh process"
         return
     drawn = replace(alone, example=None, after=())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from conformance.engine.cause import Cause, Causes
 from conformance.engine.finding import Finding, Status
 from conformance.engine.key import Key
 from conformance.engine.verdict import Verdict
@@ -47,17 +48,25 @@ class Judge:
         """Return the known failure of a key, if there is one."""
         return next((entry for entry in self.known if entry.matches(key)), None)
 
-    def judge(self, job: Job, runner: Runner) -> Finding:
-        """Run a job and return its finding. Failures that earlier ones explain make it blocked."""
+    def judge(self, job: Job, runner: Runner, earlier: Callable[[], object] = lambda: None) -> Finding:
+        """Run a job and return its finding. Failures that earlier ones explain make it blocked.
+
+        ``earlier()`` waits until the jobs have ended whose failures may explain one of this job.
+        """
         started = time.perf_counter()
-        causes = self.prerequisites.causes(job.key)
+
+        def ask() -> Sequence[Cause]:
+            earlier()
+            return self.prerequisites.causes(job.key)
+
+        causes = Causes(ask)
         known = self.known_failure(job.key)
         excuses = () if self.run_blocked or known is not None else causes
         verdict, asked = runner.run(job, known, excuses)
-        before = next((cause for cause in excuses if cause.depends), None)
-        if verdict.depends and before is not None:
+        before = next((cause for cause in excuses if cause.depends), None) if verdict.depends else None
+        if before is not None:
             return replace(self._depends(job, verdict, before.requirement), seconds=time.perf_counter() - started)
-        found = self.found(job, verdict, asked, any(cause.direct for cause in causes))
+        found = self.found(job, verdict, asked, causes)
         return replace(found, seconds=time.perf_counter() - started)
 
     def _depends(self, job: Job, verdict: Verdict, cause: str) -> Finding:
@@ -71,14 +80,15 @@ class Judge:
         cause = verdicts.blocked(job.key)
         return blocked(job.key, cause) if cause is not None else self.found(job, *verdicts.verdict(job.key))
 
-    def found(self, job: Job, verdict: Verdict, asked: bool, also: bool = False) -> Finding:
+    def found(self, job: Job, verdict: Verdict, asked: bool, causes: Sequence[Cause] = ()) -> Finding:
         """Return the finding of a verdict. Record a failure as a possible cause of others, and write its reproducer.
 
-        ``also`` says whether a requirement that this one builds on failed.
+        ``causes`` are the earlier failures.
         """
         known = self.known_failure(job.key)
         status, message = self._status(job, verdict, asked, known)
         failed = status is Status.FAILED and not verdict.passed
+        also = failed and any(cause.direct for cause in causes)
         if failed:
             self.prerequisites.failed(job.key, verdict)
         reproducer = self.writer.reproducer(job, verdict) if not verdict.passed and asked else None
@@ -92,7 +102,7 @@ class Judge:
             reproducer=reproducer,
             steps=None if verdict.steps is None else tuple(verdict.steps),
             prerequisite=(verdict.cause or ANOTHER) if status is Status.BLOCKED and asked else "",
-            also=failed and also,
+            also=also,
         )
 
     def _status(self, job: Job, verdict: Verdict, asked: bool, known: KnownFailure | None) -> tuple[Status, str]:

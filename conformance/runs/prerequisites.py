@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from graphlib import TopologicalSorter
@@ -36,20 +37,21 @@ class Prerequisites:
         self.requirements = requirements
         self._causes: dict[Key, dict[str, str]] = {}  # a key without its dtype -> dtype -> first cause
         self._failures: dict[Key, dict[str, Cause]] = {}  # a key without its dtype -> dtype -> failure
+        self._lock = threading.Lock()  # the kinds of a run have their own threads
 
     def failed(self, key: Key, verdict: Verdict | Finding | None = None) -> None:
         """Record a failure."""
-        self._note(key, key.requirement)
-        place = self._failures.setdefault(key._replace(dtype=""), {})
-        if verdict is None:
-            place[key.dtype] = Cause(key.requirement)
-            return
-        named = tuple(fault["fault"] for fault in verdict.diagnosis)
-        if isinstance(verdict, Finding):
-            raised, depends = raised_in(verdict.message), False
-        else:
-            raised, depends = verdict.raised, verdict.depends
-        place[key.dtype] = Cause(key.requirement, named, raised, verdict.margin, depends)
+        cause = Cause(key.requirement)
+        if verdict is not None:
+            named = tuple(fault["fault"] for fault in verdict.diagnosis)
+            if isinstance(verdict, Finding):
+                raised, depends = raised_in(verdict.message), False
+            else:
+                raised, depends = verdict.raised, verdict.depends
+            cause = Cause(key.requirement, named, raised, verdict.margin, depends)
+        with self._lock:
+            self._note(key, key.requirement)
+            self._failures.setdefault(key._replace(dtype=""), {})[key.dtype] = cause
 
     def cause(self, key: Key) -> str | None:
         """Return the failed requirement that this one builds on, directly or indirectly, or None.
@@ -79,7 +81,9 @@ class Prerequisites:
             return []
         requirements, direct = self.requirements[key.specification], self._ancestors(key)
         found: list[Cause] = []
-        for place, by_dtype in self._failures.items():
+        with self._lock:
+            failures = {place: dict(by_dtype) for place, by_dtype in self._failures.items()}
+        for place, by_dtype in failures.items():
             if place._replace(requirement="") != key._replace(requirement="", dtype=""):
                 continue
             cause = by_dtype.get(key.dtype)

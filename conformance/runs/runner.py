@@ -17,7 +17,7 @@ from conformance.engine.profiles import Profile
 from conformance.engine.subject import Clock, Subject
 from conformance.engine.verdict import Verdict
 from conformance.isolation.channel import BadMessage
-from conformance.isolation.isolated_backend import IsolatedBackend
+from conformance.isolation.isolated_backend import IsolatedBackend, Supply
 from conformance.isolation.task import Task
 from conformance.runs.confirmation import confirm
 from conformance.runs.explanation_time import ExplanationTime
@@ -103,7 +103,6 @@ class WorkerRunner:
             drawn.seed,
             example=None if known is None else known.example,
             database=drawn.database is not None,
-            causes=tuple(causes),
             explaining=drawn.time.of_next(),
         )
 
@@ -113,9 +112,9 @@ class WorkerRunner:
             features, specification = subject.features, subject.specification
             return self.draw(lambda: drawn.plans.block(specification, job.check.draw, features, number))
 
-        clock = Clock()
+        clock, supply = Clock(), Supply(block, causes)
         try:
-            verdict, asked = self.isolated.run(task, block, clock, known is not None)
+            verdict, asked = self.isolated.run(task, supply, clock, known is not None)
             drawn.time.spend(verdict.explaining)
             refusal = any(named.area == "refusals" for named in (job.requirement, *job.exemplified))
             if not verdict.passed and asked and known is None and not (verdict.raised and verdict.call is None):
@@ -123,9 +122,11 @@ class WorkerRunner:
                 ran = [name for subject_, name in self.isolated.ran[:-1] if subject_ == mine]
                 deadline = Deadline(task.explaining)
                 deadline.start()
-                confirm(
-                    task, verdict, lambda alone: self.isolated.afresh(alone, block, clock), ran, lambda: deadline.over
-                )
+
+                def afresh(alone: Task) -> Verdict | None:
+                    return self.isolated.afresh(alone, supply, clock)
+
+                confirm(task, verdict, afresh, ran, causes, lambda: deadline.over)
                 drawn.time.spend(deadline.spent)
             if refusal and (verdict.excused or not verdict.passed):
                 self.isolated.end_worker()  # a kernel that accepts a wrong argument may have written out of bounds

@@ -5,8 +5,8 @@ The plugin, ``conformance.run`` and campaigns make a session, get the finding of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from conformance.reporting.reading import BadReport, Report, reports_of
 from conformance.reporting.report import Outcome, as_text, catalogues, suite_of
 from conformance.runs.explanation_time import ExplanationTime
 from conformance.runs.failure_message import FailureWriter
-from conformance.runs.job import Job
+from conformance.runs.job import Job, split, unit_of
 from conformance.runs.judge import Judge
 from conformance.runs.known_failures import BrokenFile, KnownFailure, read
 from conformance.runs.prerequisites import Prerequisites, settle
@@ -220,10 +220,12 @@ class Session:
     def start(self, jobs: Sequence[Job]) -> None:
         """Start the jobs in several processes, if the run has several."""
         if self.pool is not None and self.pool.processes > 1 and jobs:
-            self._scheduler = Scheduler(jobs, self.pool, _unit, self._judged, self.interrupt)
+            self._scheduler = Scheduler(
+                jobs, self.pool, unit_of, partial(split, self.settings.profile.examples), self._judged, self.interrupt
+            )
 
-    def _judged(self, job: Job, isolated: IsolatedBackend, draw: Drawing) -> Finding:
-        return self.judge.judge(job, WorkerRunner(self.drawn, isolated, draw))
+    def _judged(self, job: Job, isolated: IsolatedBackend, draw: Drawing, earlier: Callable[[], None]) -> Finding:
+        return self.judge.judge(job, WorkerRunner(self.drawn, isolated, draw), earlier)
 
     def finding(self, job: Job) -> Finding:
         """Return the finding of a job. Callers must take the jobs in the order in which they were started."""
@@ -309,7 +311,3 @@ class Session:
         if profile.examples != PROFILES[profile.name].examples:
             options += f" --conformance-examples {profile.examples}"
         return options
-
-
-def _unit(job: Job) -> tuple[int, tuple[str, str]]:
-    return job.backend_index, (job.subject.specification.name, job.subject.kind)
