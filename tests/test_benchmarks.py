@@ -106,7 +106,7 @@ def test_the_targets_of_a_small_adapter():
             {"adapter": "Wrong", "wall": 4.0, "processor": 3.0, "told": 2.5}]  # fmt: skip
     found = page({"adapters": rows})
     assert "| `quick` of an adapter of one kind and dtype in 2 s | 1.9 s |  |" in found
-    assert "| a failing one at most 1.1 times as long | 1.50 times as long | the search" in found
+    assert "| a failing one at most 1.1 times as long | 2.11 times, of the processor 1.50 times | the search" in found
     assert "| its failure told with the diagnosis in 5 s | 2.5 s |  |" in found
     assert "| wrong | 4 | 3 | 2.5 |" in found
 
