@@ -41,8 +41,8 @@ def conditions_of(seen: Survey, how: str, found: Pattern) -> Iterator[str]:
     if raises:
         features = frozenset.intersection(*(trial.call.uses for trial in seen.failing[how]))
         claims = seen.failing[how][0].subject.features.claims
-        claimed = sorted(name for name in features if claims(name))
-        claimed.sort(key=lambda name: sum(name in trial.call.uses for trial in seen.right))
+        uses = [trial.call.uses for trial in seen.right]
+        claimed = sorted(filter(claims, features), key=lambda name: (sum(name in used for used in uses), name))
         if claimed and seen.right:
             yield f"if that is by design, claim {claimed[0]}=False, or keep it as a known failure"
         else:

@@ -1,9 +1,10 @@
 """Run the checks of several kinds at a time, ahead of the caller, who takes their verdicts in order.
 
 A backend's kinds share plans, but neither examples nor earlier failures. So each kind runs in a separate process, with
-one thread for each process. Where there are fewer kinds than processes, a kind runs in parts. A job of one part
-waits for the earlier jobs of the others only if it fails, because their failures may explain its own. Only the caller's
-thread draws plans, while it waits for a verdict, because Hypothesis does not support several threads.
+one thread for each process. Where there are one and a half times as many processes as kinds, or more, a kind runs in
+parts. A job of one part waits for the earlier jobs of the others only if it fails, because their failures may explain
+its own. Only the caller's thread draws plans, while it waits for a verdict, because Hypothesis does not support several
+threads.
 """
 
 from __future__ import annotations
