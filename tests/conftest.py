@@ -33,6 +33,7 @@ MARKERS = {
     "test_discrimination": "",
     "test_exec_features": "slow",
     "test_last_output": "slow",
+    "test_elements": "fast",
     "test_explanation_time": "",
     "test_explain": "",
     "test_explain_nodes": "onnx",

@@ -182,6 +182,43 @@ def test_what_a_call_uses_is_a_claim(specification):
     assert all(isinstance(features.claims(name), bool) for name in used)
 
 
+class LastStepOff(OracleBackend):
+    """A mistake that no known fault has. It refuses nothing that it does not claim: its process is often replaced."""
+
+    name = "last-step-off"
+    features = Features(
+        kinds="gru", dtypes="float32", multilayer=False, no_bias=False, unbatched=False, gradients=False, cells=False
+    )
+
+    def layer(self, config, parameters):
+        layer = super().layer(config, parameters)
+        forward = layer.forward
+
+        def shifted(*arguments, **named):
+            result = forward(*arguments, **named)
+            result.output[-1] += 1
+            return result
+
+        layer.forward = shifted
+        return layer
+
+
+def test_an_unknown_mistake_explains_the_same_in_one_process_in_new_ones_and_in_two(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = {"profile": "smoke", "diagnosis": ENDLESS}
+    reports = [
+        run(LastStepOff, isolation="none", **settings),
+        run(LastStepOff, processes=1, **settings),
+        run(LastStepOff, processes=2, **settings),
+    ]
+    found = [{(f.requirement, f.kind, f.dtype): (f.status, f.prerequisite) for f in r.findings} for r in reports]
+    assert found[0] == found[1] == found[2]
+    blocked = {name for (name, *_), (status, _) in found[1].items() if status == "blocked"}
+    assert {"FORWARD-EQUATION", "UNCLAIMED-MULTILAYER", "CASE-GRU-MANY"} <= blocked, "the last two in further workers"
+    what = "of these only the last step; each wrong number is the documented one plus 1"
+    assert any(what in failure.message for failure in reports[1].failures)
+
+
 def test_two_faults_are_two_failures():
     failures = told(in_one_kind(compose(BANK["lstm-gates-f-i"], BANK["lengths-ignored"]), "lstm"))
     of_gates, of_lengths = failures["LSTM-GATE-ORDER"], failures["LENGTHS-OUTPUT-ZERO"]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from conformance import Features
+from conformance.engine.pattern import Condition, Pattern, Test
 from conformance.engine.verdict import Verdict
 from conformance.isolation import channel
 from conformance.isolation.channel import LENGTH, BackendChannel, BadMessage, RunChannel, parsed, written
@@ -42,6 +43,12 @@ FULL = Verdict(
     more=3,
     numeric=False,
     common="all",
+    pattern=Pattern(
+        3,
+        9,
+        Condition("T > 4, N odd or no biases", [Test(">", "T", 4), Test("remainder", "N", 2, among=[1])], False),
+        also=Condition("T < N", [Test("related", "T", other="N", among=[-1], negated=True)]),
+    ),
     reproducer="print('é')\n",
     explaining=0.25,
     replayed="fails",

@@ -12,7 +12,7 @@ import socket
 import time
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -152,7 +152,12 @@ class Campaign:
             line["note"] = verdict.note
         if not verdict.passed and asked:
             verdict.seed = seed
-            line |= {"process": self.process, "round": number, "seed": seed, "verdict": asdict(verdict)}
+            line |= {
+                "process": self.process,
+                "round": number,
+                "seed": seed,
+                "verdict": asdict(replace(verdict, pattern=None)),
+            }
         if asked:
             self.write(line)
         if "verdict" in line:

@@ -140,14 +140,19 @@ class Consequences(Excuse):
     # --- other failures -------------------------------------------------------------------------------
 
     def is_of_pattern(self, cause: Cause, trial: Any) -> bool:
-        """Return whether a trial's numbers are wrong, and the calls with the earlier failure's condition all are."""
-        pattern = self.diagnostician.patterns.get(cause.requirement)
+        """Return whether a trial's numbers are wrong, and the calls with the earlier failure's condition all are.
+
+        The right numbers of a long call are not computed: the pattern says that they are others.
+        """
+        pattern = cause.pattern
         if pattern is None or pattern.missed or pattern.others > MOST_EXCEPTIONS * pattern.passing:
             return False
         if pattern.condition is None and pattern.passing:
             return False
         plain = getattr(trial, "forward", None) or trial
-        return manner(plain) == WRONG and pattern.predicts(plain.form.attributes(plain.call))
+        if not pattern.predicts(plain.form.attributes(plain.call)):
+            return False
+        return plain.form.cost(plain.call) > MOST_COST or manner(plain) == WRONG
 
     def fails_too(self, cause: Cause, check: Any, trial: Any, failure: Failed) -> bool:
         """Return whether the earlier law fails on the same call, or the plain numbers are wrong."""

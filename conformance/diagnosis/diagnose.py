@@ -32,7 +32,6 @@ from conformance.diagnosis.candidates import (
     together,
     with_another,
 )
-from conformance.diagnosis.conditions import Pattern
 from conformance.diagnosis.probe import Probe
 from conformance.diagnosis.survey import (
     CONTROLS,
@@ -51,6 +50,7 @@ from conformance.diagnosis.transcript import Law, plain, transcript_of
 from conformance.diagnosis.words import common, conditions_of, hurry, pattern_of
 from conformance.engine.drawing import BLOCK, Streams
 from conformance.engine.form import Form
+from conformance.engine.pattern import Pattern
 from conformance.engine.profiles import PROFILES
 from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
@@ -88,8 +88,6 @@ class Diagnostician:
         self.exclude = frozenset(exclude)
         self._evidence: dict[str, Evidence] = {}
         self._other_kinds: list[Probe] | None = None
-        self.patterns: dict[str, Pattern] = {}
-        """What the calls have in common that fail a requirement with wrong numbers which no known fault gives."""
 
     def evidence(self, form: Form) -> Evidence:
         """Return the evidence from calls of a form."""

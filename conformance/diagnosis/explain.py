@@ -119,7 +119,7 @@ def _explain(
         verdict.diagnosis, verdict.common = found.faults, found.common
         verdict.more, verdict.numeric = found.more, found.numeric
         if found.pattern is not None and found.numeric and not found.faults:
-            diagnostician.patterns[check.requirement] = found.pattern
+            verdict.pattern = found.pattern
     if known is not None:
         return
     with subject.clock("shrinking"):

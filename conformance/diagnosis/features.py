@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-Attributes = dict[str, Any]  # of a call, a sample, a unit: booleans and integers by name
-Predicate = Callable[[Attributes], bool]
+from conformance.engine.pattern import Attributes, Test, sign
 
 PLAIN, EDGE, RELATION, VALUE, BOUND, REMAINDER = 5, 6, 7, 8, 8, 10  # the costs of features, in bits
 MODULI = (2, 4, 8, 16)
@@ -77,7 +75,7 @@ class Feature:
 
     words: str
     opposite: str
-    holds: Predicate
+    holds: Test
     cost: int
     bound: tuple[str, int] | None = None
 
@@ -100,36 +98,12 @@ def features_of(having: Sequence[Attributes], others: Sequence[Attributes]) -> l
     return list(by_extent.values())
 
 
-def _equals(name: str, value: Any) -> Predicate:
-    return lambda item: item.get(name) == value
-
-
-def _within(name: str, sign: int, extreme: int) -> Predicate:
-    return lambda item: sign * item[name] >= sign * extreme
-
-
-def _more_than_one(name: str) -> Predicate:
-    return lambda item: item.get(name, 0) > 1
-
-
-def _sign(a: int, b: int) -> int:
-    return (a > b) - (a < b)
-
-
-def _related(a: str, b: str, signs: frozenset[int]) -> Predicate:
-    return lambda item: a in item and b in item and _sign(item[a], item[b]) in signs
-
-
-def _leaves(name: str, modulus: int, rests: frozenset[int]) -> Predicate:
-    return lambda item: name in item and item[name] % modulus in rests
-
-
 def plain(having: Sequence[Attributes]) -> Iterator[Feature]:
     """Yield the features with words of their own, such as two directions and no biases."""
     for name, words in WORDS.items():
         values = {item.get(name) for item in having}
         if len(values) == 1 and isinstance(value := values.pop(), bool):
-            yield Feature(words[not value], words[value], _equals(name, value), PLAIN)
+            yield Feature(words[not value], words[value], Test("=", name, int(value)), PLAIN)
 
 
 def _sizes(having: Sequence[Attributes], others: Sequence[Attributes], names: Sequence[str]) -> Iterator[Feature]:
@@ -139,22 +113,22 @@ def _sizes(having: Sequence[Attributes], others: Sequence[Attributes], names: Se
         least, most = min(values), max(values)
         if least == most:
             opposite = f"{name} > 1" if least == 1 else f"{name} other than {least}"
-            yield Feature(f"{name} = {least}", opposite, _equals(name, least), EDGE if least == 1 else VALUE)
+            yield Feature(f"{name} = {least}", opposite, Test("=", name, least), EDGE if least == 1 else VALUE)
         if least > 1 == min(item[name] for item in others):
             seen = "" if least == 2 else f" (the least that fails is {least})"
-            yield Feature(f"{name} > 1{seen}", f"{name} = 1", _more_than_one(name), EDGE)
-        for sign, extreme in ((1, least), (-1, most)):
-            yield Feature("", "", _within(name, sign, extreme), BOUND, (name, sign))
+            yield Feature(f"{name} > 1{seen}", f"{name} = 1", Test(">", name, 1), EDGE)
+        for op, towards, extreme in ((">=", 1, least), ("<=", -1, most)):
+            yield Feature("", "", Test(op, name, extreme), BOUND, (name, towards))
 
 
 def _relations(having: Sequence[Attributes], names: Sequence[str]) -> Iterator[Feature]:
     """Yield relations such as T > I and N = T."""
     for a, b in PAIRS:
         if a in names and b in names:
-            signs = frozenset(_sign(item[a], item[b]) for item in having)
+            signs = frozenset(sign(item[a], item[b]) for item in having)
             if signs != SIGNS:
                 words, opposite = (f"{a} {RELATIONS[s]} {b}" for s in (signs, SIGNS - signs))
-                yield Feature(words, opposite, _related(a, b, signs), RELATION)
+                yield Feature(words, opposite, Test("related", a, other=b, among=sorted(signs)), RELATION)
 
 
 def _remainders(having: Sequence[Attributes], names: Sequence[str]) -> Iterator[Feature]:
@@ -170,6 +144,7 @@ def _remainders(having: Sequence[Attributes], names: Sequence[str]) -> Iterator[
             elif rest == 0:
                 words, opposite = f"{name} a multiple of {modulus}", f"{name} no multiple of {modulus}"
             if len(rests) == 1:
-                yield Feature(words, opposite, _leaves(name, modulus, rests), REMAINDER)
+                yield Feature(words, opposite, Test("remainder", name, modulus, among=[rest]), REMAINDER)
             elif 0 not in rests:
-                yield Feature(opposite, words, _leaves(name, modulus, frozenset(range(1, modulus))), REMAINDER)
+                some = Test("remainder", name, modulus, among=list(range(1, modulus)))
+                yield Feature(opposite, words, some, REMAINDER)

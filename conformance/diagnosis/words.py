@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from conformance.diagnosis.conditions import Pattern, of_elements, pattern
+from conformance.diagnosis.conditions import pattern
+from conformance.diagnosis.elements import of_elements
 from conformance.diagnosis.survey import RESULT, WRONG, Survey
 from conformance.engine.form import no_steps
+from conformance.engine.pattern import Pattern
 from conformance.engine.wrong_elements import judged
 
 
@@ -18,7 +20,8 @@ def common(seen: Survey, failing: Any, found: Pattern | None) -> Iterator[str]:
         yield found.words() if seen.wrong else f"of {len(seen.right)} drawn calls none is wrong"
         if failing.form.elements is not no_steps:
             wrong = [*seen.wrong, failing]
-            yield from of_elements([(t.form, t.call, results) for t in wrong if (results := judged(t)) is not None])
+            items = [(t.form, t.call, results) for t in wrong if (results := judged(t)) is not None]
+            yield from of_elements(items, failing.subject.arithmetic.u)
     place = first_wrong(failing)
     if place:
         yield f"the first wrong element of the smallest failing call: {place}"
@@ -66,7 +69,7 @@ def first_wrong(trial: Any) -> str:
     found = judged(trial)
     if found is None:
         return ""
-    return trial.form.first_wrong(trial, {name: wrong for name, (_, wrong) in found.items()})
+    return trial.form.first_wrong(trial, {name: result.wrong for name, result in found.items()})
 
 
 def sentences(diagnosis: Sequence[Mapping[str, str]], common: str, numeric: bool = True, more: int = 0) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from conformance.engine.compare import Failed
+from conformance.engine.pattern import Pattern
 from conformance.engine.subject import Subject
 
 GROSS = 1000.0  # a failure that is so many times as wrong as another is no consequence of it
@@ -25,8 +26,10 @@ class Cause:
     """The largest error as a fraction of the allowed one; None if no numbers were compared."""
     depends: bool = False
     """Whether the failing call alone passes, so that the failure depends on earlier calls."""
+    pattern: Pattern | None = None
+    """What the calls have in common whose wrong numbers no known fault gives; None for another failure."""
     direct: bool = True
-    """Whether the requirement in question builds on this one."""
+    """Whether the requirement in question builds on this one, or on one that this one explains."""
 
     def is_exceeded_by(self, margin: float | None) -> bool:
         """Return whether a failure with a margin is so much more wrong that this cause cannot explain it."""

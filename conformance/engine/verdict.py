@@ -7,6 +7,7 @@ from typing import Any
 
 from conformance.engine.cause import Cause
 from conformance.engine.compare import Failed
+from conformance.engine.pattern import Pattern
 
 
 @dataclass
@@ -53,6 +54,8 @@ class Verdict:
     """Whether the numbers of the failing call are wrong."""
     common: str = ""
     """The calls and elements that are wrong, in words; empty if a fault explains the failure."""
+    pattern: Pattern | None = None
+    """What the calls have in common whose wrong numbers no known fault gives."""
     reproducer: str = ""
     """A standalone script."""
     explaining: float = 0.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from conformance.engine.compare import NEAR_MARGIN, Failed, certain_margin, margin
@@ -10,8 +12,20 @@ from reference.precision import REPLICAS, REPLICAS_ON_FAILURE
 
 CERTAIN_MARGIN = 30.0  # with 8 replicas; above it more replicas do not make an element right
 
-Judged = dict[str, tuple[np.ndarray, np.ndarray]]
-"""The backend's numbers in float64 and whether each is wrong, by the name of the result."""
+
+class Numbers(NamedTuple):
+    """One result's numbers."""
+
+    got: np.ndarray
+    """The backend's, in float64."""
+    wrong: np.ndarray
+    """Whether each is wrong."""
+    right: np.ndarray
+    """The oracle's."""
+
+
+Judged = dict[str, Numbers]
+"""The numbers of each result by its name."""
 
 
 def judged(trial: Trial) -> Judged | None:
@@ -32,13 +46,13 @@ def judged(trial: Trial) -> Judged | None:
         certain = max((certain_margin(m, limits[name], numbers[name]) for name, m in margins.items()), default=0.0)  # type: ignore[arg-type]
         if worst <= NEAR_MARGIN or certain > CERTAIN_MARGIN:
             break
-    return {name: (given, margins[name] > 1) for name, given in numbers.items()}
+    return {name: Numbers(given, margins[name] > 1, want[name]) for name, given in numbers.items()}  # type: ignore[arg-type]  # arrays where got has one
 
 
 def is_right(trial: Trial) -> bool:
     """Return whether the numbers of the plain call agree with the oracle."""
     found = judged(trial)
-    return found is not None and not any(wrong.any() for _, wrong in found.values())
+    return found is not None and not any(result.wrong.any() for result in found.values())
 
 
 def error_of(trial: Trial) -> float:

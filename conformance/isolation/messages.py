@@ -27,8 +27,8 @@ def data_of(record: Any) -> dict[str, Any]:
 
 def _data(value: Any) -> Any:
     if isinstance(value, list):
-        return [data_of(item) if is_dataclass(item) else item for item in value]
-    return value
+        return [_data(item) for item in value]
+    return data_of(value) if is_dataclass(value) else value
 
 
 def _default(of: Field[Any]) -> Any:

@@ -91,6 +91,8 @@ class Judge:
         also = failed and any(cause.direct for cause in causes)
         if failed:
             self.prerequisites.failed(job.key, verdict)
+        elif status is Status.BLOCKED and verdict.cause:
+            self.prerequisites.explained(job.key, verdict.cause)
         reproducer = self.writer.reproducer(job, verdict) if not verdict.passed and asked else None
         return Finding.at(
             job.key,

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from graphlib import TopologicalSorter
+from typing import TypeVar
 
 from conformance.engine.cause import Cause
 from conformance.engine.compare import signature
@@ -17,6 +18,7 @@ from reference.catalogue import Requirement
 
 ByRequirement = Mapping[str, Requirement]
 BySpecification = Mapping[str, ByRequirement]
+Found = TypeVar("Found")
 
 
 def ranks(requirements: ByRequirement) -> dict[str, int]:
@@ -37,6 +39,7 @@ class Prerequisites:
         self.requirements = requirements
         self._causes: dict[Key, dict[str, str]] = {}  # a key without its dtype -> dtype -> first cause
         self._failures: dict[Key, dict[str, Cause]] = {}  # a key without its dtype -> dtype -> failure
+        self._explained: dict[Key, dict[str, str]] = {}  # a key without its dtype -> dtype -> what explains its failure
         self._lock = threading.Lock()  # the kinds of a run have their own threads
 
     def failed(self, key: Key, verdict: Verdict | Finding | None = None) -> None:
@@ -48,26 +51,35 @@ class Prerequisites:
                 raised, depends = raised_in(verdict.message), False
             else:
                 raised, depends = verdict.raised, verdict.depends
-            cause = Cause(key.requirement, named, raised, verdict.margin, depends)
+            pattern = None if isinstance(verdict, Finding) else verdict.pattern
+            cause = Cause(key.requirement, named, raised, verdict.margin, depends, pattern)
         with self._lock:
             self._note(key, key.requirement)
             self._failures.setdefault(key._replace(dtype=""), {})[key.dtype] = cause
+
+    def explained(self, key: Key, cause: str) -> None:
+        """Record that the failure of ``cause`` explains that of a key. It counts for all that builds on the key, too."""
+        with self._lock:
+            self._explained.setdefault(key._replace(dtype=""), {})[key.dtype] = cause
 
     def cause(self, key: Key) -> str | None:
         """Return the failed requirement that this one builds on, directly or indirectly, or None.
 
         A failure of a requirement that is checked in one dtype only counts for all dtypes.
         """
-        requirements = self.requirements[key.specification]
-        for other in requirements[key.requirement].builds_on:
-            causes = self._causes.get(key._replace(requirement=other, dtype=""), {})
-            cause = causes.get(key.dtype)
-            if cause is None and causes and not requirements[other].every_dtype:
-                cause = next(iter(causes.values()))
+        for other in self.requirements[key.specification][key.requirement].builds_on:
+            cause = self._of(key, other, self._causes.get(key._replace(requirement=other, dtype=""), {}))
             if cause is not None:
                 self._note(key, cause)
                 return cause
         return None
+
+    def _of(self, key: Key, requirement: str, by_dtype: Mapping[str, Found]) -> Found | None:
+        """Return the entry of a key's dtype; of any dtype if the requirement is checked in one only."""
+        found = by_dtype.get(key.dtype)
+        if found is None and not self.requirements[key.specification][requirement].every_dtype:
+            return next(iter(by_dtype.values()), None)
+        return found
 
     def _note(self, key: Key, cause: str) -> None:
         self._causes.setdefault(key._replace(dtype=""), {})[key.dtype] = cause
@@ -79,20 +91,17 @@ class Prerequisites:
         """
         if not self._failures:
             return []
-        requirements, direct = self.requirements[key.specification], self._ancestors(key)
-        found: list[Cause] = []
+        direct, found = self._ancestors(key), list[Cause]()
         with self._lock:
             failures = {place: dict(by_dtype) for place, by_dtype in self._failures.items()}
+            explained = {one: dict(self._explained.get(key._replace(requirement=one, dtype=""), {})) for one in direct}
+        direct |= {cause for one, causes in explained.items() if (cause := self._of(key, one, causes)) is not None}
         for place, by_dtype in failures.items():
             if place._replace(requirement="") != key._replace(requirement="", dtype=""):
                 continue
-            cause = by_dtype.get(key.dtype)
-            if cause is None and not requirements[place.requirement].every_dtype:
-                cause = next(iter(by_dtype.values()), None)
-            if cause is None:
-                continue
-            builds_on = place.requirement in direct
-            found.append(replace(cause, direct=builds_on))
+            failure = self._of(key, place.requirement, by_dtype)
+            if failure is not None:
+                found.append(replace(failure, direct=place.requirement in direct))
         return sorted(found, key=lambda cause: not cause.direct)
 
     def _ancestors(self, key: Key) -> set[str]:
@@ -156,6 +165,7 @@ def settle(results: dict[Key, Finding], requirements: BySpecification, order: It
             prerequisites.failed(key, found)
         else:
             message = explained(cause.requirement, found.message)
+            prerequisites.explained(key, cause.requirement)
             results[key] = replace(
                 found, status=Status.BLOCKED, message=message, prerequisite=cause.requirement, diagnosis=()
             )

@@ -47,7 +47,7 @@ def elements(call: NodeCall, results: Judged) -> np.ndarray | None:
     """Return whether each element of Y is wrong, (T, N, D, H); None without Y."""
     if "Y" not in results:
         return None
-    wrong = results["Y"][1]
+    wrong = results["Y"].wrong
     return wrong.transpose(1, 0, 2, 3) if call.config.layout else wrong.transpose(0, 2, 1, 3)
 
 

@@ -83,7 +83,7 @@ def layer_elements(call: LayerCall, results: Judged) -> np.ndarray | None:
     """Return whether each element of the output is wrong, (T, N, D, O); None without an output."""
     if "output" not in results:
         return None
-    wrong = results["output"][1]
+    wrong = results["output"].wrong
     wrong = wrong[:, None] if call.unbatched else np.swapaxes(wrong, 0, 1) if call.config.batch_first else wrong
     return wrong.reshape(*wrong.shape[:2], call.config.directions, -1)
 
@@ -92,12 +92,12 @@ def last_elements(call: LayerCall, results: Judged) -> np.ndarray | None:
     """Return whether each element of a last output is wrong, (1, N, D, O); None without an output."""
     if "output" not in results:
         return None
-    return results["output"][1].reshape(1, call.N, call.config.directions, -1)
+    return results["output"].wrong.reshape(1, call.N, call.config.directions, -1)
 
 
 def cell_elements(call: CellCall, results: Judged) -> np.ndarray | None:
     """Return whether each element of h is wrong, (1, N, 1, H)."""
-    wrong = results["h"][1]
+    wrong = results["h"].wrong
     return wrong.reshape(1, -1, 1, wrong.shape[-1])
 
 
@@ -116,8 +116,8 @@ def first_wrong_of_layer(trial: Any, wrong: Mapping[str, np.ndarray]) -> str:
         results = judged(below)
         if results is None:
             return f"a stack of {count} of the layers fails"
-        if any(elements.any() for _, elements in results.values()):
-            trial, wrong = below, {name: elements for name, (_, elements) in results.items()}
+        if any(result.wrong.any() for result in results.values()):
+            trial, wrong = below, {name: result.wrong for name, result in results.items()}
             break
     if wrong["output"].any():
         return _first_of_output(trial, wrong["output"])
