@@ -187,7 +187,9 @@ class LastStepOff(OracleBackend):
 
     name = "last-step-off"
     features = Features(
-        kinds="gru", dtypes="float32", multilayer=False, no_bias=False, unbatched=False, gradients=False, cells=False
+        kinds="gru",
+        dtypes="float32",
+        **dict.fromkeys(("multilayer", "no_bias", "unbatched", "lengths", "batch_first", "gradients", "cells"), False),
     )
 
     def layer(self, config, parameters):

@@ -58,7 +58,7 @@ class Prerequisites:
             self._failures.setdefault(key._replace(dtype=""), {})[key.dtype] = cause
 
     def explained(self, key: Key, cause: str) -> None:
-        """Record that the failure of ``cause`` explains that of a key. It counts for all that builds on the key, too."""
+        """Record that the failure of ``cause`` explains the failure of a key, and of the requirements above it."""
         with self._lock:
             self._explained.setdefault(key._replace(dtype=""), {})[key.dtype] = cause
 
