@@ -84,6 +84,7 @@ MARKERS = {
     "test_site_page": "",
     "test_specifications": "",
     "test_site_browser": "browser",
+    "test_survey": "fast",
     "test_terminal": "slow",
     "test_torch": "slow torch",
     "test_torch_behaviors": "torch",

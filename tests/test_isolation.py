@@ -91,19 +91,22 @@ def test_nothing_under_a_mask_passes_a_case(tmp_path):
     assert "got a masked array" in failures(report)["CASE-GRU-PACKED-BIDIRECTIONAL"]
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_backend_fails_and_the_run_goes_on(name, tmp_path):
-    status, printed, report = report_of(
-        tmp_path, "--backend", f"tests.hostile:{name}", *FEW, "--conformance-timeout", "4"
-    )
+def test_hostile_backends_fail_and_the_run_goes_on(tmp_path, subtests):
+    """Most of their time is waiting, so that they run six at a time."""
+    backends = [option for name in HOSTILE for option in ("--backend", f"tests.hostile:{name}")]
+    limits = ("--conformance-timeout", "4", "--conformance-processes", "6")
+    status, printed, reports = report_of(tmp_path, *backends, *FEW, *limits)
     assert status == 1, printed
-    failed = failures(report)
-    assert "SHAPE-OUTPUT" in failed
-    for message in failed.values():
-        assert HOSTILE[name] in message
-    judged = {row["id"]: row["status"] for row in report["requirements"] if row["status"] != "not_claimed"}
-    assert set(judged) == {"SHAPE-OUTPUT", "SHAPE-DTYPE", "LENGTHS-FULL"}
-    assert set(judged.values()) <= {"failed", "blocked"}, "the first failure may explain the others"
+    assert [report["backend"]["name"] for report in reports] == [name.lower() for name in HOSTILE]
+    for name, report in zip(HOSTILE, reports, strict=True):
+        with subtests.test(name):
+            failed = failures(report)
+            assert "SHAPE-OUTPUT" in failed
+            for message in failed.values():
+                assert HOSTILE[name] in message
+            judged = {row["id"]: row["status"] for row in report["requirements"] if row["status"] != "not_claimed"}
+            assert set(judged) == {"SHAPE-OUTPUT", "SHAPE-DTYPE", "LENGTHS-FULL"}
+            assert set(judged.values()) <= {"failed", "blocked"}, "the first failure may explain the others"
 
 
 def test_a_backend_that_grows_too_large_fails(tmp_path):
@@ -374,15 +377,14 @@ def test_the_sample_in_javascript_conforms(tmp_path):
     assert report["summary"]["conformant"]
 
 
-def sample(tmp_path, *changes):
-    """Write the sample adapter with changes of its text and return its path."""
+def sample(tmp_path, *changes, file="changed_adapter.py"):
+    """Write the sample adapter with changes of its text and return its name as a backend."""
     text = SAMPLE.read_text()
     for old, new in changes:
         assert old in text
         text = text.replace(old, new)
-    file = tmp_path / "changed_adapter.py"
-    file.write_text(text)
-    return f"{PYTHON}{file}"
+    (tmp_path / file).write_text(text)
+    return f"{PYTHON}{tmp_path / file}"
 
 
 def test_a_wrong_program_is_told_as_any_backend(tmp_path):
@@ -412,15 +414,20 @@ MALFORMED = {
 }
 
 
-@pytest.mark.parametrize("mistake", MALFORMED)
-def test_a_malformed_answer_is_one_failure_and_no_refusal(mistake, tmp_path):
-    name = sample(tmp_path, (ANSWER, f"{FORWARD}{mistake}\n{ANSWER}"))
-    command = ("--backend", name, "-k", "lstm-float32 and (SHAPE-OUTPUT or PARAM-NAMES)", "--conformance-timeout", "2")
-    status, printed, report = report_of(tmp_path, *command)
+def test_a_malformed_answer_is_one_failure_and_no_refusal(tmp_path, subtests):
+    backends: list[str] = []
+    for number, mistake in enumerate(MALFORMED):
+        named = ('"name": "plain-python"', f'"name": "sample-{number}"')
+        changes = (named, (ANSWER, f"{FORWARD}{mistake}\n{ANSWER}"))
+        backends += ["--backend", sample(tmp_path, *changes, file=f"sample_{number}.py")]
+    few = ("-k", "lstm-float32 and (SHAPE-OUTPUT or PARAM-NAMES)", "--conformance-timeout", "2")
+    status, printed, reports = report_of(tmp_path, *backends, *few)
     assert status == 1, printed
-    failed = failures(report)
-    assert set(failed) == {"SHAPE-OUTPUT"}, "the command is started again, and the rest is decided"
-    assert MALFORMED[mistake] in failed["SHAPE-OUTPUT"]
+    for (mistake, said), report in zip(MALFORMED.items(), reports, strict=True):
+        with subtests.test(mistake):
+            failed = failures(report)
+            assert set(failed) == {"SHAPE-OUTPUT"}, "the command is started again, and the rest is decided"
+            assert said in failed["SHAPE-OUTPUT"]
 
 
 def test_an_answer_that_no_parser_takes_is_no_refusal(tmp_path):

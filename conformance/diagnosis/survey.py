@@ -13,6 +13,7 @@ from conformance.engine.deadline import Deadline
 from conformance.engine.subject import Subject
 from conformance.engine.wrong_elements import is_right
 
+UNANIMOUS = 50  # calls that all raise alike: further ones would tell no more
 MAX_LONG_CALLS = 12  # calls of a cost above MAX_COST in a survey
 EVIDENCE, CONTROLS = 8, 16  # numbers of wrong and of right calls that the faults must explain
 SHARE = 0.2  # of the time that is left, for each sort of calls that is surveyed
@@ -56,9 +57,11 @@ class Survey:
 
     @classmethod
     def of(cls, trials: Iterable[Any], deadline: Deadline, how: Callable[[Any], str] = manner) -> Survey:
-        """Sort the trials by ``how(trial)``, as many as a part of the time is enough for."""
+        """Sort the trials by ``how(trial)``, as many as a part of the time is enough for, or until all raise alike."""
         found, part = cls(), deadline.part(SHARE)
         for trial in trials:
+            if found.raises_alike and found.count >= UNANIMOUS:
+                break
             if how is manner and trial.called:
                 found.add(trial, how(trial))
             elif part.over:
@@ -76,6 +79,12 @@ class Survey:
     def wrong(self) -> list[Any]:
         """The calls whose numbers are wrong."""
         return self.failing.get(WRONG, [])
+
+    @property
+    def raises_alike(self) -> bool:
+        """Whether all calls so far raised one exception."""
+        (how,) = self.failing if len(self.failing) == 1 and not self.right else (WRONG,)
+        return how != WRONG and not how.startswith(RESULT)
 
     @property
     def count(self) -> int:
