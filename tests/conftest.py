@@ -91,6 +91,7 @@ MARKERS = {
     "test_torch_onnx": "torch onnx",
     "test_torch_ways": "slow torch",
     "test_triton": "slow torch",
+    "test_unknown_mistakes": "",
     "test_versions": "fast",
 }
 collect_ignore = ["toy_specification"]  # its suite is for the runs that tests/test_specifications.py starts

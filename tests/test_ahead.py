@@ -20,7 +20,7 @@ from conformance.runs.settings import Settings
 from tests.test_isolation import report_of, wait_for
 from tests.test_plugin import ROOT
 
-SOME = ("-k", "STATE or GATE-ORDER or CELL or REFUSE-LENGTHS")
+SOME = ("-k", "float32 and (STATE or GATE-ORDER or CELL or REFUSE-LENGTHS)")
 TIMES = ("seconds", "steps")
 
 

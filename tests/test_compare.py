@@ -35,7 +35,7 @@ def test_beyond_the_limit_fails(got):
 
 def test_nothing_is_allowed_where_nothing_can_be_rounded():
     assert compared([0.0], [0.0], 0.0) == 0
-    with pytest.raises(Failed, match="allowed 0"):
+    with pytest.raises(Failed, match="expected 0"):
         compared([1e-30], [0.0], 0.0)
 
 
@@ -77,7 +77,7 @@ def test_an_element_that_must_be_zero_fails_without_the_most_replicas(got, count
         asked.append(replicas)
         return np.zeros(1)
 
-    with pytest.raises(Failed, match="allowed 0"):
+    with pytest.raises(Failed, match="expected 0"):
         check_numbers("output", np.array([got]), np.zeros(1), limits, MAX, str, (8, 64, 256))
     assert asked == counts
 

@@ -262,7 +262,8 @@ def right():
     backend = OracleBackend()
     claims = dict.fromkeys(("multilayer", "bidirectional", "no_bias", "batch_first", "unbatched", "lengths", "cells",
         "projection", "initial_state", "parameters", "gradients", "dropout", "initialization"), False)
-    backend.name, backend.features = "right", replace(backend.features, kinds={"gru"}, dtypes={"float32"}, **claims)
+    backend.name = "right"
+    backend.features = replace(backend.features, kinds={"gru"}, dtypes={"float32"}, most_steps=64, **claims)
     return backend
 """
 

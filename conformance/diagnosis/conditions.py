@@ -29,7 +29,7 @@ def pattern(failing: Sequence[Attributes], passing: Sequence[Attributes]) -> Pat
     other_cost, other_chosen, other_left = _shortest(passing, failing)
     if chosen and (cost <= other_cost or not other_chosen):
         condition = _all_of(chosen, failing, passing)
-        also = None if left else _shared(chosen, failing, passing)
+        also = _shared(chosen, failing, passing) if not left and _has_gap(chosen, failing, passing) else None
         return Pattern(len(failing), len(passing), condition, others=left, also=also)
     if other_chosen:
         return Pattern(len(failing), len(passing), _any_of(other_chosen, failing, passing), missed=other_left)
@@ -106,6 +106,12 @@ def _shared(
             told |= IMPLIED.get(feature.words, set())
     found = [feature for feature in found if feature.words not in told]
     return _all_of(found, failing, passing) if found else None
+
+
+def _has_gap(chosen: Sequence[Feature], failing: Sequence[Attributes], passing: Sequence[Attributes]) -> bool:
+    """Return whether a gap lies at a bound, so that the bound may stand for other features."""
+    bounds = [feature for feature in chosen if feature.bound is not None]
+    return any(abs(extreme - nearest) > 1 for extreme, nearest in (_edges(b, failing, passing) for b in bounds))
 
 
 Part = tuple[str, Test]

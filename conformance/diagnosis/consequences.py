@@ -140,26 +140,40 @@ class Consequences(Excuse):
     # --- other failures -------------------------------------------------------------------------------
 
     def is_of_pattern(self, cause: Cause, trial: Any) -> bool:
-        """Return whether a trial's numbers are wrong, and the calls with the earlier failure's condition all are.
+        """Return whether a trial's result is wrong in the earlier failure's way, as those of its condition always are.
 
         The right numbers of a long call are not computed: the pattern says that they are others.
         """
         pattern = cause.pattern
-        if pattern is None or pattern.missed or pattern.others > MOST_EXCEPTIONS * pattern.passing:
+        if pattern is None or pattern.others > MOST_EXCEPTIONS * pattern.passing:
             return False
         if pattern.condition is None and pattern.passing:
             return False
         plain = getattr(trial, "forward", None) or trial
         if not pattern.predicts(plain.form.attributes(plain.call)):
             return False
-        return plain.form.cost(plain.call) > MOST_COST or manner(plain) == WRONG
+        if pattern.how == WRONG and not self._means(cause, plain):
+            return False
+        long = plain.form.cost(plain.call) > MOST_COST and pattern.how == WRONG
+        return long or manner(plain) == pattern.how
+
+    def _means(self, cause: Cause, trial: Any) -> bool:
+        """Return whether the earlier requirement speaks of such calls as a trial's, or the call is not claimed.
+
+        No requirement but those of refusals speaks of a call that is not claimed.
+        """
+        subject = self.diagnostician.subject
+        if not all(map(subject.features.claims, trial.call.uses)):
+            return True
+        return any(self._speaks(check, trial) for check in subject.specification.checks_of(cause.requirement))
 
     def fails_too(self, cause: Cause, check: Any, trial: Any, failure: Failed) -> bool:
         """Return whether the earlier law fails on the same call, or the plain numbers are wrong."""
         forward = getattr(trial, "forward", None)
         for earlier in self.diagnostician.subject.specification.checks_of(cause.requirement):
             for asked in (trial, forward):
-                if asked is not None and self._speaks(earlier, asked):
+                small = asked is not None and asked.form.cost(asked.call) <= MOST_COST
+                if small and self._speaks(earlier, asked):
                     found = failure_of(earlier, asked)
                     if found is not None:
                         return asked is forward or found.raised == failure.raised
@@ -170,8 +184,7 @@ class Consequences(Excuse):
         if not isinstance(check, Check):
             return False
         drawn = next(iter(self.diagnostician.streams.of(check.draw).block(0)))
-        small = trial.form.cost(trial.call) <= MOST_COST
-        return small and drawn.form is trial.form and check.applies(trial.call)
+        return drawn.form is trial.form and check.applies(trial.call)
 
 
 def _raised(trial: Any) -> str:

@@ -216,12 +216,16 @@ class Search:
         wrong = self.known.wrong or probes(self.subject, here.wrong, EVIDENCE)
         wrong = [w for w in wrong if not any(w.match(fault.build) for fault in self.base)]
         found, remark = self._explained(wrong)
+        law = Probe(self.subject, self.law, self.failing) if found else self.probe
+        every = [each for each in found if law.match(each.candidate.build) is not None]
+        if found and not every:
+            remark = [f"the first call is that of {found[0].candidate.explanation}, but not those after it"]
+        found = every
         if not found and not remark:
             remark = [f"none of the {len(self.faults)} known departures gives these numbers"]
         named = self._named(found, [self.probe, *wrong])
         parts = [*remark, *hurry(seen, self.failing), *common(seen, self.failing, None if found else unexplained)]
-        more = max(0, len(named) - MAX_NAMED)
-        return Diagnosis(named[:MAX_NAMED], "; ".join(parts), more, pattern=unexplained)
+        return Diagnosis(named[:MAX_NAMED], "; ".join(parts), max(0, len(named) - MAX_NAMED), pattern=unexplained)
 
     def _explained(self, wrong: Sequence[Probe]) -> tuple[list[Explained], list[str]]:
         """Return what gives the numbers of the failing call and the other wrong calls, and a remark."""

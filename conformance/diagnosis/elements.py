@@ -15,16 +15,17 @@ from conformance.engine.wrong_elements import Judged
 
 AXES = ("step", "sample", "direction", "unit")
 ENOUGH = 8  # wrong numbers that show a relation to the right ones
-NEAR = 1e-3  # relative; larger where the arithmetic is coarse
+LEFT = 0.02  # of the deviations that a relation explains may be left by rounding
+UNLIKE = 0.1  # the part of the largest right number by which they spread at least
 
 Item = tuple[Form, Any, Judged]  # a form, a call, and its results with their wrong elements
 
 
-def of_elements(judged: Sequence[Item], u: float) -> list[str]:
-    """Return in words what all wrong elements of failing calls are, and no right ones. ``u`` is the unit roundoff."""
+def of_elements(judged: Sequence[Item]) -> list[str]:
+    """Return in words what all wrong elements of failing calls are, and no right ones."""
     found = [_results(judged), *(_parts(judged, axis) for axis in AXES), _padding(judged)]
     lines = [f"of these only {words}" for words in found if words]
-    what = _instead(judged, u)
+    what = _instead(judged)
     return [*lines, what] if what else lines
 
 
@@ -52,14 +53,14 @@ def _parts(judged: Sequence[Item], axis: str) -> str:
 
 
 def _steps(form: Form, call: Any, elements: np.ndarray) -> Iterator[tuple[Attributes, bool]]:
-    """Yield each sample's steps up to its own last one, and whether one of their elements is wrong."""
+    """Yield each sample's steps, and whether one of their elements is wrong."""
     ends = form.ends(call)
     T, N = elements.shape[:2]
     bad = np.asarray(elements.any(axis=(2, 3)))
     lengths = np.broadcast_to(T if ends is None else ends, N)
     for n, length in enumerate(lengths.tolist()):
-        for t in range(length):
-            yield {"step": t, "last": t == length - 1}, bool(bad[t, n])
+        for t in range(T):
+            yield {"step": t, "last": t == length - 1, "at T": t == T - 1}, bool(bad[t, n])
 
 
 def _along(elements: np.ndarray, axis: str) -> Iterator[tuple[Attributes, bool]]:
@@ -92,7 +93,7 @@ def _padding(judged: Sequence[Item]) -> str:
     return "what lies past a sample's end" if past_the_end and not before else ""
 
 
-def _instead(judged: Iterable[Item], u: float) -> str:
+def _instead(judged: Iterable[Item]) -> str:
     """Return the relation of all wrong numbers to the right ones in words; empty without one."""
     results = [result for *_, of_call in judged for result in of_call.values() if result.wrong.any()]
     if not results:
@@ -101,20 +102,28 @@ def _instead(judged: Iterable[Item], u: float) -> str:
     for words, test in (("NaN", np.isnan), ("infinite", np.isinf), ("zero", lambda a: a == 0)):
         if test(got).all():
             return f"all wrong numbers are {words}"
-    return _relation(got, right, max(NEAR, 8 * u))
+    return _relation(got, right)
 
 
-def _relation(got: np.ndarray, right: np.ndarray, near: float) -> str:
-    """Return the one factor or term that makes wrong numbers of right ones, in words, or an empty text."""
+def _relation(got: np.ndarray, right: np.ndarray) -> str:
+    """Return the one factor, term or bound that makes wrong numbers of right ones, in words, or an empty text."""
     if got.size < ENOUGH or not (np.isfinite(got).all() and np.isfinite(right).all()):
         return ""
-    error = near * np.max(np.abs(right))
-    if np.ptp(right) <= 10 * error:
+    off, largest = got - right, np.max(np.abs(right))
+    left = LEFT * np.max(np.abs(off))
+    if np.ptp(right) <= UNLIKE * largest:
         return ""  # of equal numbers every relation holds
-    factor, more = float(got @ right / (right @ right)), float(np.median(got - right))
-    if abs(factor - 1) > 10 * near and np.max(np.abs(got - factor * right)) <= error:
-        times = "the negative of" if abs(factor + 1) <= near else f"{factor:.4g} times"
+    factor, more = float(got @ right / (right @ right)), float(np.median(off))
+    if np.max(np.abs(got - factor * right)) <= left:
+        times = "the negative of" if abs(factor + 1) <= LEFT else f"{factor:.4g} times"
         return f"each wrong number is {times} the documented one"
-    if abs(more) > 10 * error and np.max(np.abs(got - right - more)) <= error:
+    if np.max(np.abs(off - more)) <= left:
         return f"each wrong number is the documented one {'plus' if more > 0 else 'minus'} {abs(more):.4g}"
+    sizes = np.abs(got)
+    if np.ptp(sizes) <= left:
+        signs = {-1: "-", 1: ""}
+        said = " or ".join(
+            f"{signs[sign]}{np.median(sizes):.4g}" for sign in sorted(set(np.sign(got).astype(int)))[::-1]
+        )
+        return f"each wrong number is {said}"
     return ""

@@ -10,6 +10,7 @@ from conformance.diagnosis.consequences import Consequences
 from conformance.diagnosis.diagnose import Diagnostician
 from conformance.diagnosis.script import known_failure_entry, script
 from conformance.diagnosis.simplify import simplified
+from conformance.diagnosis.survey import RESULT
 from conformance.diagnosis.words import sentences
 from conformance.engine.cause import Cause
 from conformance.engine.check import fails_after, failure_of
@@ -118,7 +119,8 @@ def _explain(
             )
         verdict.diagnosis, verdict.common = found.faults, found.common
         verdict.more, verdict.numeric = found.more, found.numeric
-        if found.pattern is not None and found.numeric and not found.faults:
+        wrong = found.pattern is not None and (found.numeric or found.pattern.how.startswith(RESULT))
+        if wrong and not found.faults:
             verdict.pattern = found.pattern
     if known is not None:
         return

@@ -42,6 +42,7 @@ WORDS = {
     "second half": ("the second half of the batch", "the first half of the batch"),
     "reverse": ("the reverse direction", "the forward direction"),
     "last": ("the last one", "all but the last one"),
+    "at T": ("the last one of T, not of the sample", "all but the last one of T"),
 }
 IMPLIED = {  # by the words that imply them
     "lengths": {"batched input"},
@@ -99,11 +100,12 @@ def features_of(having: Sequence[Attributes], others: Sequence[Attributes]) -> l
 
 
 def plain(having: Sequence[Attributes]) -> Iterator[Feature]:
-    """Yield the features with words of their own, such as two directions and no biases."""
-    for name, words in WORDS.items():
-        values = {item.get(name) for item in having}
-        if len(values) == 1 and isinstance(value := values.pop(), bool):
-            yield Feature(words[not value], words[value], Test("=", name, int(value)), PLAIN)
+    """Yield the features with words of their own, such as two directions and no biases; unusual ones come first."""
+    shared = [(name, values.pop()) for name in WORDS if len(values := {item.get(name) for item in having}) == 1]
+    found = [(name, value) for name, value in shared if isinstance(value, bool)]
+    for name, value in sorted(found, key=lambda item: item[1] is (item[0] == "bias")):  # biases are usual, others not
+        words = WORDS[name]
+        yield Feature(words[not value], words[value], Test("=", name, int(value)), PLAIN)
 
 
 def _sizes(having: Sequence[Attributes], others: Sequence[Attributes], names: Sequence[str]) -> Iterator[Feature]:

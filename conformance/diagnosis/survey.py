@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ EVIDENCE, CONTROLS = 8, 16  # numbers of wrong and of right calls that the fault
 SHARE = 0.2  # of the time that is left, for each sort of calls that is surveyed
 MAX_COST = 150  # of these calls: steps, times layers, times directions
 
+AXES = re.compile(r"\([#, ]*\)")  # a shape without its numbers, of any rank
 RIGHT, WRONG, RESULT = "", "wrong numbers", "result: "  # the last begins a wrong shape or type
 ELSEWHERE = "another requirement decides"
 
@@ -33,7 +35,7 @@ def manner(trial: Any) -> str:
     try:
         trial.got  # noqa: B018
     except Failed as failure:
-        return failure.raised or RESULT + signature(str(failure))
+        return failure.raised or RESULT + AXES.sub("(#)", signature(str(failure)))
     return RIGHT if is_right(trial) else WRONG
 
 

@@ -21,7 +21,7 @@ def common(seen: Survey, failing: Any, found: Pattern | None) -> Iterator[str]:
         if failing.form.elements is not no_steps:
             wrong = [*seen.wrong, failing]
             items = [(t.form, t.call, results) for t in wrong if (results := judged(t)) is not None]
-            yield from of_elements(items, failing.subject.arithmetic.u)
+            yield from of_elements(items)
     place = first_wrong(failing)
     if place:
         yield f"the first wrong element of the smallest failing call: {place}"
@@ -57,7 +57,7 @@ def pattern_of(seen: Survey, how: str, failing: Any) -> Pattern:
     alike = seen.failing.get(how, [])
     of_failing = [_attributes(failing)] if alike else []
     found = pattern([*map(_attributes, alike), *of_failing], [_attributes(t) for t in seen.right])
-    return replace(found, failing=len(alike))
+    return replace(found, failing=len(alike), how=how)
 
 
 def _attributes(trial: Any) -> dict[str, Any]:

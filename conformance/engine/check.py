@@ -116,7 +116,7 @@ class Check:
         """Write the failure to the verdict; return its smallest call. Wrong results come before exceptions."""
         raised = "" if "" in groups else next(iter(groups))
         block, failed, trial = groups.pop(raised)[0]
-        verdict.margin, verdict.steps = failed.margin, None if failed.margin is None else trial.steps
+        verdict.steps = None if failed.margin is None else trial.steps
         verdict.others = [
             f"{len(others)} of {verdict.examples} calls fail in another way: {others[0][1]}"
             for others in groups.values()
@@ -132,6 +132,8 @@ class Check:
         smallest = failed, trial.call
         if profile.shrink_attempts:
             smallest = shrink(alike, self.requirement, stream, block, smallest, profile.shrink_attempts)
+        margins = (failed.margin, smallest[0].margin)
+        verdict.margin = max((margin for margin in margins if margin is not None), default=None)
         verdict.fail(*smallest)
         verdict.raised = raised
         return smallest[1]

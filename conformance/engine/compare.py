@@ -36,6 +36,12 @@ class Failed(AssertionError):
     asked: str = ""
     """The call that raised, in words; empty if nothing was raised."""
 
+    def about(self, what: str) -> Failed:
+        """Return this failure with words before it, which say what failed."""
+        found = Failed(f"{what}: {self}")
+        vars(found).update(vars(self))
+        return found
+
     def __str__(self) -> str:
         return cut(printable(super().__str__()), MAX_FAILURE_CHARACTERS) or "it failed without a word of what is wrong"
 
@@ -181,10 +187,8 @@ def check_numbers(
         first += "; with the bytes of each number in the other order it is right: write little-endian numbers"
     error = abs(got[shown] - want[shown])
     of_allowed = f" ({margins[shown]:.3g} times as much)" if np.isfinite(margins[shown]) else ""
+    off = "" if np.isnan(error) else f"; off by {error:.3g}, allowed {limit[shown]:.3g}{of_allowed}"
     said = numbers(shown) if numbers else f"got {got[shown]:.9g}, expected {want[shown]:.9g}"
-    failure = Failed(
-        f"{where(shown)}: {said}; off by {error:.3g}, "
-        f"allowed {limit[shown]:.3g}{of_allowed}; {len(wrong)} of {got.size} elements compared are wrong{first}"
-    )
+    failure = Failed(f"{where(shown)}: {said}{off}; {len(wrong)} of {got.size} elements compared are wrong{first}")
     failure.margin = worst
     raise failure

@@ -82,6 +82,8 @@ class Pattern:
     failing: int
     passing: int
     condition: Condition | None = None
+    how: str = ""
+    """How the plain calls fail: with wrong numbers, or with which wrong result."""
     missed: int = 0
     others: int = 0
     also: Condition | None = None

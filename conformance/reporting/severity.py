@@ -19,8 +19,16 @@ LEAVES = re.compile(r"the same call gave other bits|wrote into|\bthe call alone 
 ACCEPTED = re.compile(r"accepted, and .*expected an error$")
 
 
-def severity(area: str, margin: float | None, message: str) -> tuple[int, float]:
-    """Return the place of a failure among others: its rank, then how wrong it is, the most first."""
+def severity(area: str, margin: float | None, message: str, also: bool = False) -> tuple[int, bool, float]:
+    """Return the place of a failure among others: its rank, then how wrong it is, the most first.
+
+    Failures in addition to that of a requirement on which theirs builds (``also``) come after the others of their rank.
+    """
+    rank, wrong = _severity(area, margin, message)
+    return rank, also, wrong
+
+
+def _severity(area: str, margin: float | None, message: str) -> tuple[int, float]:
     first = message.partition("\n")[0]
     if area == "refusals" or ACCEPTED.search(first):
         return REFUSALS, 0.0
@@ -33,9 +41,9 @@ def severity(area: str, margin: float | None, message: str) -> tuple[int, float]
     return WRONG, -inf
 
 
-def of_row(row: Row) -> tuple[int, float]:
+def of_row(row: Row) -> tuple[int, bool, float]:
     """Return the place of a failing row."""
-    return severity(row.area, row.margin, row.message)
+    return severity(row.area, row.margin, row.message, row.also)
 
 
 def grossest_first(rows: Iterable[Row]) -> dict[str, list[Row]]:

@@ -169,10 +169,10 @@ def screenful(reporter: Any, report: str | None) -> Iterator[None]:
         reporter.stats["failed"] = failed
 
 
-def _severity_of_report(report: Any) -> tuple[int, float]:
+def _severity_of_report(report: Any) -> tuple[int, bool, float]:
     found = Finding.of_json(json.loads(report.conformance))
     entry = specifications.named(found.specification).requirements.get(found.requirement)
-    return severity("" if entry is None else entry.area, found.margin, found.message)
+    return severity("" if entry is None else entry.area, found.margin, found.message, found.also)
 
 
 class Progress:

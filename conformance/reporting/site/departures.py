@@ -66,7 +66,7 @@ def _severity(row: Row) -> tuple[int, float]:
     """Return the place of a row. The first line of a known failure is its reason, and the backend's failure follows."""
     if row.status == "known_failure" and "\n" in row.message:
         row = replace(row, message=row.message.partition("\n")[2])
-    rank, size = of_row(row)
+    rank, _, size = of_row(row)
     return (rank, -inf) if rank == REFUSALS and CRASH.search(row.message) else (rank, size)
 
 

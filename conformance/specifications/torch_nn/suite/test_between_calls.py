@@ -78,7 +78,10 @@ def test_layers_that_differ_in_one_flag(trial):
 
 @decides("STATE-SHAPES-IN-TURN", when=free_of_lengths)
 def test_calls_of_two_shapes_in_turn(trial):
-    """Calls of more steps or samples between calls of this one: the numbers of all are looked at."""
+    """Calls of more steps or samples between calls of this one: the numbers of all are looked at.
+
+    Where such a call is wrong on a fresh layer as well, another requirement decides.
+    """
     call, features = trial.call, trial.subject.features
     trial.agrees()
     for axis, extent in enumerate(("steps", "samples")):
@@ -88,8 +91,17 @@ def test_calls_of_two_shapes_in_turn(trial):
         for name in ("h_0", "c_0"):
             state = getattr(call, name)
             larger[name] = state if state is None or extent == "steps" else np.repeat(state, 2, axis=1)
-        trial.other(call.replace(**larger)).agrees(trial.run(**larger))
-        trial.agrees(trial.run())
+        apart = trial.other(call.replace(**larger))
+        try:
+            apart.agrees(trial.run(**larger))
+        except Failed as failure:
+            if not is_right(apart):
+                raise of_another(failure) from None
+            raise failure.about(f"a call with twice as many {extent}, after this one") from None
+        try:
+            trial.agrees(trial.run())
+        except Failed as failure:
+            raise failure.about(f"this call again, after one with twice as many {extent}") from None
 
 
 @decides("PARAM-KEPT")

@@ -1,0 +1,49 @@
+"""What the suite says of mistakes that the bank of faults does not have is true, and tells one mistake once."""
+
+import json
+
+from tests.test_plugin import run
+
+FEW = (
+    "SHAPE-OUTPUT or STATE-INITIAL or STATE-REPEATED-CALL or STATE-SHAPES-IN-TURN or LENGTHS-OUTPUT-ZERO or "
+    "LENGTHS-EQUATION or RNN-TANH-EQUATION or LSTM-EQUATION or GRU-EQUATION or FORWARD-EQUATION or MULTILAYER-EQUATION"
+)
+
+# The failed requirements of each backend, and what the first of them says.
+SAID = {
+    "right": ([], []),
+    "last_step_off": (
+        ["GRU-EQUATION", "LENGTHS-OUTPUT-ZERO"],
+        [
+            "of these only output",
+            "only the last step of T, not of the sample",
+            "number is the documented one plus 0.01",
+        ],
+    ),
+    "middle_halved": (
+        ["LSTM-EQUATION"],
+        ["those and no others with T > 2", "each wrong number is 0.5 times the documented one"],
+    ),
+    "hard_tanh": (["LSTM-EQUATION"], ["none of the", "all drawn calls are wrong"]),
+    "hard_tanh_without_lengths": (["LENGTHS-OUTPUT-ZERO", "LSTM-EQUATION"], ["none of the"]),
+    "no_bias_in_the_first_call": (
+        ["STATE-REPEATED-CALL"],
+        ["the first call is that of a layer that leaves both biases out, but not those after it"],
+    ),
+    "swapped_states": (["STATE-INITIAL"], ["those and no others with initial states and num_layers = 3;"]),
+    "squeezed": (["LENGTHS-OUTPUT-ZERO", "SHAPE-OUTPUT"], ["drawn calls fail, among them all with T = 1"]),
+}
+
+
+def test_what_is_said_of_an_unknown_mistake_is_true(tmp_path, subtests):
+    file = tmp_path / "report.json"
+    backends = [option for name in SAID for option in ("--backend", f"tests.unknown_mistakes:{name}")]
+    options = ("-k", FEW, "--hypothesis-profile", "quick", "--conformance-report", str(file))
+    status, printed = run("conformance", "-q", *backends, *options)
+    assert status == 1, printed
+    for (name, (failed, said)), report in zip(SAID.items(), json.loads(file.read_text()), strict=True):
+        with subtests.test(name):
+            rows = [row for row in report["requirements"] if row["status"] == "failed"]
+            assert sorted(row["id"] for row in rows) == failed
+            for words in said:
+                assert words in rows[0]["message"]
