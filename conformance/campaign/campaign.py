@@ -12,7 +12,7 @@ import socket
 import time
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -152,12 +152,9 @@ class Campaign:
             line["note"] = verdict.note
         if not verdict.passed and asked:
             verdict.seed = seed
-            line |= {
-                "process": self.process,
-                "round": number,
-                "seed": seed,
-                "verdict": asdict(replace(verdict, pattern=None)),
-            }
+            kept = asdict(verdict)
+            del kept["pattern"]  # explains later failures of the round alone
+            line |= {"process": self.process, "round": number, "seed": seed, "verdict": kept}
         if asked:
             self.write(line)
         if "verdict" in line:
