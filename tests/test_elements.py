@@ -108,3 +108,9 @@ def test_a_bound_is_told():
         np.clip(output, -0.4, 0.4, out=output)
 
     assert of_elements(calls(change)) == ["each wrong number is 0.4 or -0.4"]
+
+    def nearly_zero(output):
+        output *= 1e-9
+        output[0] = 0
+
+    assert of_elements(calls(nearly_zero)) == ["each wrong number is nearly 0"]

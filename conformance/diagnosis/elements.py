@@ -113,17 +113,17 @@ def _relation(got: np.ndarray, right: np.ndarray) -> str:
     left = LEFT * np.max(np.abs(off))
     if np.ptp(right) <= UNLIKE * largest:
         return ""  # of equal numbers every relation holds
+    sizes = np.abs(got)
+    if np.max(sizes) <= left:
+        return "each wrong number is nearly 0"
     factor, more = float(got @ right / (right @ right)), float(np.median(off))
     if np.max(np.abs(got - factor * right)) <= left:
         times = "the negative of" if abs(factor + 1) <= LEFT else f"{factor:.4g} times"
         return f"each wrong number is {times} the documented one"
     if np.max(np.abs(off - more)) <= left:
         return f"each wrong number is the documented one {'plus' if more > 0 else 'minus'} {abs(more):.4g}"
-    sizes = np.abs(got)
     if np.ptp(sizes) <= left:
-        signs = {-1: "-", 1: ""}
-        said = " or ".join(
-            f"{signs[sign]}{np.median(sizes):.4g}" for sign in sorted(set(np.sign(got).astype(int)))[::-1]
-        )
-        return f"each wrong number is {said}"
+        size = f"{np.median(sizes):.4g}"
+        both = [size] * bool(np.any(got >= 0)) + [f"-{size}"] * bool(np.any(got < 0))
+        return f"each wrong number is {' or '.join(both)}"
     return ""
