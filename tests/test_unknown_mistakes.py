@@ -5,8 +5,9 @@ import json
 from tests.test_plugin import run
 
 FEW = (
-    "SHAPE-OUTPUT or STATE-INITIAL or STATE-REPEATED-CALL or STATE-SHAPES-IN-TURN or LENGTHS-OUTPUT-ZERO or "
-    "LENGTHS-EQUATION or RNN-TANH-EQUATION or LSTM-EQUATION or GRU-EQUATION or FORWARD-EQUATION or MULTILAYER-EQUATION"
+    "SHAPE-OUTPUT or STATE-SAMPLE-ALONE or STATE-INITIAL or STATE-REPEATED-CALL or STATE-SHAPES-IN-TURN or "
+    "LENGTHS-OUTPUT-ZERO or LENGTHS-EQUATION or RNN-TANH-EQUATION or LSTM-EQUATION or GRU-EQUATION or "
+    "FORWARD-EQUATION or MULTILAYER-EQUATION"
 )
 
 # The failed requirements of each backend, and what the first of them says.
@@ -31,7 +32,14 @@ SAID = {
         ["the first call is that of a layer that leaves both biases out, but not those after it"],
     ),
     "swapped_states": (["STATE-INITIAL"], ["those and no others with initial states and num_layers = 3;"]),
-    "squeezed": (["LENGTHS-OUTPUT-ZERO", "SHAPE-OUTPUT"], ["drawn calls fail, among them all with T = 1"]),
+    "raises_for_one_sample": (
+        ["STATE-SAMPLE-ALONE"],
+        ["none of these calls raises itself, but one that the requirement makes of it"],
+    ),
+    "squeezed": (
+        ["LENGTHS-OUTPUT-ZERO", "SHAPE-OUTPUT", "STATE-SAMPLE-ALONE"],
+        ["drawn calls fail, among them all with T = 1"],
+    ),
 }
 
 
