@@ -209,7 +209,7 @@ def use_dump(path: Path) -> None:
 def journal_lines() -> bytes:
     """Return a journal with a round, a passed check, a failure and a replay."""
     key = ["GRU-EQUATION", "rare", "gru", "float32", "torch.nn"]
-    verdict = vars(Verdict(examples=3, failure="wrong", margin=2.0))
+    verdict = journal.kept(Verdict(examples=3, failure="wrong", margin=2.0))
     found = {"judged": key, "examples": 3, "seconds": 0.1, "margin": 2.0, "steps": [1.0, 2.0]}
     lines = [
         HEAD,

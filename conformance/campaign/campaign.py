@@ -12,12 +12,11 @@ import socket
 import time
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from conformance.campaign.journal import Journal, Record, Total, merged
+from conformance.campaign.journal import Journal, Record, Total, kept, merged
 from conformance.engine.drawing import BLOCK
 from conformance.engine.key import Key
 from conformance.engine.verdict import Verdict
@@ -152,9 +151,7 @@ class Campaign:
             line["note"] = verdict.note
         if not verdict.passed and asked:
             verdict.seed = seed
-            kept = asdict(verdict)
-            del kept["pattern"]  # explains later failures of the round alone
-            line |= {"process": self.process, "round": number, "seed": seed, "verdict": kept}
+            line |= {"process": self.process, "round": number, "seed": seed, "verdict": kept(verdict)}
         if asked:
             self.write(line)
         if "verdict" in line:

@@ -12,7 +12,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 from conformance.engine.files import Damaged, json_data, require_schema
 from conformance.engine.key import Key
 from conformance.engine.text import cut
+from conformance.engine.verdict import Verdict
 
 Line = dict[str, Any]
 SCHEMA = Path(__file__).with_name("journal.schema.json")
@@ -189,6 +190,11 @@ class Journal:
     def write(self, line: Line) -> None:
         """Append a line in one write, so that a killed process breaks at most its last line."""
         os.write(self._descriptor, json.dumps(_with_finite_margins(line), ensure_ascii=False).encode() + b"\n")
+
+
+def kept(verdict: Verdict) -> dict[str, Any]:
+    """Return the data of a verdict that a journal keeps: not its pattern, which explains failures of one round."""
+    return {name: value for name, value in asdict(verdict).items() if name != "pattern"}
 
 
 def _with_finite_margins(line: Line) -> Line:

@@ -152,8 +152,8 @@ class Consequences(Excuse):
         plain = getattr(trial, "forward", None) or trial
         if not pattern.predicts(plain.form.attributes(plain.call)):
             return False
-        if pattern.how == WRONG and not self._means(cause, plain):
-            return False
+        if pattern.how == WRONG and pattern.condition is None and not self._means(cause, plain):
+            return False  # that all calls are wrong tells nothing of calls of another sort
         long = plain.form.cost(plain.call) > MOST_COST and pattern.how == WRONG
         return long or manner(plain) == pattern.how
 
