@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 Attributes = Mapping[str, Any]
 """Booleans and integers by name: the attributes of a call, a step, a sample, a unit."""
 
-COMPARED: dict[str, Callable[[Any, int], bool]] = {
-    "=": lambda value, number: value == number,
-    ">": lambda value, number: value > number,
-    "<": lambda value, number: value < number,
-    ">=": lambda value, number: value >= number,
-    "<=": lambda value, number: value <= number,
-}
+COMPARED = {"=": operator.eq, ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le}
 
 
 def sign(a: int, b: int) -> int:
