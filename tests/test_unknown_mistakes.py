@@ -32,10 +32,6 @@ SAID = {
         ["the first call is that of a layer that leaves both biases out, but not those after it"],
     ),
     "swapped_states": (["STATE-INITIAL"], ["those and no others with initial states and num_layers = 3;"]),
-    "raises_for_one_sample": (
-        ["STATE-SAMPLE-ALONE"],
-        ["none of these calls raises itself, but one that the requirement makes of it"],
-    ),
     "squeezed": (
         ["LENGTHS-OUTPUT-ZERO", "SHAPE-OUTPUT", "STATE-SAMPLE-ALONE"],
         ["drawn calls fail, among them all with T = 1"],

@@ -121,15 +121,6 @@ class SwappedStates(ByHand):
         return super().compute(x, h_0, c_0, lengths)
 
 
-class RaisesForOneSample(ByHand):
-    """It raises for a batch of one sample in two directions."""
-
-    def compute(self, x, h_0, c_0, lengths):
-        if x.ndim == 3 and x.shape[not self.config.batch_first] == 1 and self.config.bidirectional:
-            raise IndexError("index 7 is out of bounds")
-        return super().compute(x, h_0, c_0, lengths)
-
-
 class Squeezed(ByHand):
     def compute(self, x, h_0, c_0, lengths):
         found = super().compute(x, h_0, c_0, lengths)
@@ -149,5 +140,4 @@ hard_tanh = backend(HardTanh, "lstm")
 hard_tanh_without_lengths = backend(HardTanhWithoutLengths, "lstm")
 no_bias_in_the_first_call = backend(NoBiasInTheFirstCall, "rnn_tanh")
 swapped_states = backend(SwappedStates, "lstm")
-raises_for_one_sample = backend(RaisesForOneSample, "gru")
 squeezed = backend(Squeezed, "gru")

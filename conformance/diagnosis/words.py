@@ -8,7 +8,7 @@ from typing import Any
 
 from conformance.diagnosis.conditions import pattern
 from conformance.diagnosis.elements import of_elements
-from conformance.diagnosis.survey import RESULT, WRONG, Survey, manner
+from conformance.diagnosis.survey import RESULT, WRONG, Survey
 from conformance.engine.form import no_steps
 from conformance.engine.pattern import Pattern
 from conformance.engine.wrong_elements import judged
@@ -41,9 +41,7 @@ def conditions_of(seen: Survey, how: str, found: Pattern) -> Iterator[str]:
         return
     raises = how != WRONG and not how.startswith(RESULT)
     yield found.words(fail="raise", fails="raises") if raises else found.words(fail="fail", fails="fails")
-    if raises and manner(seen.failing[how][0]) != how:
-        yield "none of these calls raises itself, but one that the requirement makes of it"
-    elif raises:
+    if raises:
         features = frozenset.intersection(*(trial.call.uses for trial in seen.failing[how]))
         claims = seen.failing[how][0].subject.features.claims
         uses = [trial.call.uses for trial in seen.right]
