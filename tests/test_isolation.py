@@ -14,7 +14,12 @@ from pathlib import Path
 import pytest
 
 from conformance.backends.exec_protocol import decoded
+from conformance.engine.profiles import PROFILES
+from conformance.engine.subject import Clock
+from conformance.isolation.host_process import HostProcess
+from conformance.isolation.isolated_backend import NOTHING, IsolatedBackend
 from conformance.isolation.system import guarded
+from conformance.isolation.task import Task
 from tests.hostile import HIDDEN_DAEMON
 from tests.killed_runs import processes
 from tests.test_plugin import ROOT, run
@@ -348,6 +353,25 @@ def test_claims_that_cannot_cross_are_one_sentence():
     assert status == 4, printed
     assert "cannot be built (ValueError: most_steps: expected None or at least 1, got <object object at " in printed
     assert len([line for line in printed.splitlines() if line.strip()]) == 1, printed
+
+
+def test_an_end_of_the_run_while_a_failure_is_confirmed_leaves_no_socket(monkeypatch):
+    isolated = IsolatedBackend("reference", 20, 4)
+    task = Task("torch.nn", "SHAPE-OUTPUT", 0, "gru", "float32", PROFILES["smoke"], 0)
+    fork = HostProcess.fork
+
+    def interrupted(host):
+        isolated.abandon()
+        return fork(host)
+
+    try:
+        isolated.run(task, NOTHING, Clock(), patient=False)
+        kept = isolated._worker.channel.connection
+        monkeypatch.setattr(HostProcess, "fork", interrupted)
+        assert not isolated.afresh(task, NOTHING, Clock()).passed
+        assert kept.fileno() == -1
+    finally:
+        isolated.close()
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are looked up in /proc")

@@ -220,7 +220,11 @@ class IsolatedBackend:
             found = self._attempt(replace(task, alone=True), supply, clock)
         finally:
             self.end_worker()
-            self._worker, self.ran = (kept, ran) if self._host is host else (None, [])
+            if self._host is host:
+                self._worker, self.ran = kept, ran
+            else:  # the host has ended, and with it the kept worker
+                kept.channel.connection.close()
+                self.ran = []
         return found if isinstance(found, Verdict) else found.verdict()
 
     def ask(self, question: Question) -> tuple[Any, str]:
