@@ -36,6 +36,7 @@ FULL = Verdict(
     after=["A"],
     before=["B"],
     depends=True,
+    carries=True,
     call={"call": "layer", "config": {"kind": "gru", "bias": False}, "x": [[1.0, math.nan]], "lengths": [3, 1]},
     example="gru layer",
     note="noted",

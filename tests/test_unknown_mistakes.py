@@ -1,16 +1,16 @@
-"""What the suite says of mistakes that the bank of faults does not have is true, and tells one mistake once."""
+"""Reports of mistakes that the bank of faults does not have are true, and tell one mistake once."""
 
 import json
 
 from tests.test_plugin import run
 
 FEW = (
-    "SHAPE-OUTPUT or STATE-SAMPLE-ALONE or STATE-INITIAL or STATE-REPEATED-CALL or STATE-SHAPES-IN-TURN or "
-    "LENGTHS-OUTPUT-ZERO or LENGTHS-EQUATION or RNN-TANH-EQUATION or LSTM-EQUATION or GRU-EQUATION or "
-    "FORWARD-EQUATION or MULTILAYER-EQUATION"
+    "SHAPE-OUTPUT or STATE-SAMPLE-ALONE or STATE-INITIAL or STATE-REPEATED-CALL or STATE-CALLS-INDEPENDENT or "
+    "STATE-SHAPES-IN-TURN or LENGTHS-OUTPUT-ZERO or LENGTHS-EQUATION or RNN-TANH-EQUATION or LSTM-EQUATION or "
+    "GRU-EQUATION or FORWARD-EQUATION or MULTILAYER-EQUATION"
 )
 
-# The failed requirements of each backend, and what the first of them says.
+# The failed requirements of each backend, and parts of the first one's message.
 SAID = {
     "right": ([], []),
     "last_step_off": (
@@ -35,6 +35,19 @@ SAID = {
     "squeezed": (
         ["LENGTHS-OUTPUT-ZERO", "SHAPE-OUTPUT", "STATE-SAMPLE-ALONE"],
         ["drawn calls fail, among them all with T = 1"],
+    ),
+    "stale_output": (
+        ["STATE-CALLS-INDEPENDENT"],
+        [
+            "the same call gave other bits after one with another input",
+            "each of the calls is right on a new layer: the layer carries something from one call to the next",
+            "those and no others with T = 1",
+        ],
+    ),
+    "doubled": (["STATE-REPEATED-CALL"], ["the second time, off by", "right on a new layer"]),
+    "packed_once": (
+        ["LENGTHS-EQUATION"],
+        ["the call alone is right in a fresh process", "the backend carries something from one object to another"],
     ),
 }
 

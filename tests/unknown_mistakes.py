@@ -11,6 +11,7 @@ from conformance import Features, Result
 from conformance.backends.checked import CheckedBackend, CheckedLayer
 
 F = np.float32
+PACKED = {}  # weights by their shapes
 
 
 def sigmoid(a):
@@ -127,6 +128,36 @@ class Squeezed(ByHand):
         return Result(found.output.squeeze(), found.h_n, found.c_n)
 
 
+class StaleOutput(ByHand):
+    """A call of one step returns the previous output if the shapes are equal."""
+
+    before = None
+
+    def finished(self, output, h_n, c_n):
+        stale, self.before = self.before, output.copy()
+        if len(output) > 1 or stale is None or stale.shape != output.shape:
+            return output, h_n, c_n
+        return stale, h_n, c_n
+
+
+class Doubled(ByHand):
+    """The output of a call is added to the previous one if the shapes are equal."""
+
+    before = ()
+
+    def finished(self, output, h_n, c_n):
+        again, self.before = output.shape == self.before, output.shape
+        return output * F(1 + again), h_n, c_n
+
+
+class PackedOnce(ByHand):
+    """The weights of the first layer in the process serve every layer of the same shapes."""
+
+    def build(self, weights):
+        shapes = str([[None if a is None else a.shape for a in each] for each in weights])
+        self.weights = PACKED.setdefault(shapes, weights)
+
+
 def backend(layer: type[ByHand], kind: str) -> type[CheckedBackend]:
     """Return the class of a backend of one kind in float32 with such layers."""
     features = Features(kinds=kind, dtypes="float32")
@@ -141,3 +172,6 @@ hard_tanh_without_lengths = backend(HardTanhWithoutLengths, "lstm")
 no_bias_in_the_first_call = backend(NoBiasInTheFirstCall, "rnn_tanh")
 swapped_states = backend(SwappedStates, "lstm")
 squeezed = backend(Squeezed, "gru")
+stale_output = backend(StaleOutput, "gru")
+doubled = backend(Doubled, "rnn_tanh")
+packed_once = backend(PackedOnce, "rnn_tanh")

@@ -102,7 +102,7 @@ def explaining(suspects: Iterable[Candidate], probe: Probe) -> list[Explained]:
 
 
 def best(found: Sequence[Explained]) -> list[Explained]:
-    """Return the candidates that rounding alone separates from the backend; without one, those that leave the least."""
+    """Return the candidates that rounding alone separates from the backend; without one, all that leave the least."""
     within = [each for each in found if each.within]
     if within or not found:
         return within

@@ -17,6 +17,7 @@ import numpy as np
 from conformance.diagnosis.candidates import Candidate
 from conformance.diagnosis.diagnose import Diagnostician, beside
 from conformance.diagnosis.probe import DEGREE, distance
+from conformance.diagnosis.renewed import passes_renewed, renewed
 from conformance.diagnosis.survey import WRONG, manner
 from conformance.engine.cause import GROSS, Cause, Excuse
 from conformance.engine.check import Check, any_failure_of, failure_of
@@ -55,6 +56,8 @@ class Consequences(Excuse):
         """Return the cause that explains the failure of a fixed procedure, or None."""
         for cause in self.causes:
             known = self._known(cause)
+            if cause.carries and replay(renewed(self.diagnostician.subject)) is None:
+                return cause
             if cause.raised:
                 explains = failure.raised == cause.raised
             elif known:
@@ -68,6 +71,8 @@ class Consequences(Excuse):
 
     def explains(self, cause: Cause, check: Any, trial: Any, failure: Failed) -> bool:
         """Return whether a cause explains a trial's failure."""
+        if cause.carries and not check.apart and passes_renewed(check, self.diagnostician.subject, trial.call):
+            return True
         if cause.raised:
             # What is not claimed must be refused: an exception that a claimed call raises explains nothing there.
             return failure.raised == cause.raised and not check.entry.unless
@@ -115,7 +120,7 @@ class Consequences(Excuse):
         return self._trials[key][1]
 
     def same_numbers(self, trial: Any, other: Any) -> bool:
-        """Return whether two trials of a call have the same result, but for rounding in either arithmetic."""
+        """Return whether two trials of a call differ by rounding at most."""
         try:
             mine = trial.named(trial.got)
         except Failed as failure:

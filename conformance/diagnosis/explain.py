@@ -8,6 +8,7 @@ from typing import Any
 
 from conformance.diagnosis.consequences import Consequences
 from conformance.diagnosis.diagnose import Diagnostician
+from conformance.diagnosis.renewed import passes_renewed
 from conformance.diagnosis.script import known_failure_entry, script
 from conformance.diagnosis.simplify import simplified
 from conformance.diagnosis.survey import RESULT
@@ -23,6 +24,7 @@ from conformance.engine.verdict import Verdict
 from reference.catalogue import Requirement
 
 OUT_OF_TIME = "no time was left to explain this failure (--diagnosis SECONDS gives more)"
+CARRIES = "each of the calls is right on a new {0}: the {0} carries something from one call to the next"
 MAX_OWN_TRIALS = 50  # trials for diagnosis from a failing check's own way of drawing
 
 
@@ -117,7 +119,10 @@ def _explain(
                 numeric=failed is None or not failed.accepted,
                 attempts=0 if check.entry.unless else attempts,
             )
+        verdict.carries = failed is not None and not found.numeric and passes_renewed(check, subject, call)
         verdict.diagnosis, verdict.common = found.faults, found.common
+        if verdict.carries and not found.faults:
+            verdict.common = f"{CARRIES.format(specification.form_of(call).build)}; {found.common}"
         verdict.more, verdict.numeric = found.more, found.numeric
         wrong = found.pattern is not None and (found.numeric or found.pattern.how.startswith(RESULT))
         if wrong and not found.faults:
@@ -155,7 +160,7 @@ def after_other_calls(check: Any, verdict: Verdict, diagnostician: Diagnostician
                 fewer = [other for other in before if other != name]
                 if fails_after(check, subject, call, fewer):
                     before = fewer
-            verdict.after = before
+            verdict.after, verdict.carries = before, True
             verdict.common = (
                 f"the call alone is right on a fresh {built}; it fails after the calls that {', '.join(before)} "
                 f"{'makes' if len(before) == 1 else 'make'} of the same {built}"

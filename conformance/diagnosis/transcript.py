@@ -122,7 +122,7 @@ def plain(trial: Any) -> None:
 
 
 def transcript_of(trial: Any) -> list[Entry] | None:
-    """Return the transcript of ``plain`` on a layer's trial whose result is known, or None."""
+    """Return the transcript of ``plain`` on a layer's trial that has been called, or None."""
     if not (trial.called and isinstance(trial.returned, Result)):
         return None
     heard = [(f"{trial.form.ask}: {name}", _number(value)) for name, value in _named(trial.returned)]

@@ -28,7 +28,7 @@ def common(seen: Survey, failing: Any, found: Pattern | None) -> Iterator[str]:
 
 
 def hurry(seen: Survey, failing: Any) -> Iterator[str]:
-    """Say how many calls were made, if there was no time for all."""
+    """Return the number of calls in words if there was no time for all."""
     if seen.unmade:
         made = [failing, *seen.right, *(trial for trials in seen.failing.values() for trial in trials)]
         count = len({id(trial.call) for trial in made})

@@ -26,6 +26,8 @@ class Cause:
     """The largest error as a fraction of the allowed one; None if no numbers were compared."""
     depends: bool = False
     """Whether the failing call alone passes, so that the failure depends on earlier calls."""
+    carries: bool = False
+    """Whether an object of the backend carries something from one call to the next."""
     pattern: Pattern | None = None
     """What the calls have in common whose wrong numbers no known fault gives; None for another failure."""
     direct: bool = True

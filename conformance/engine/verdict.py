@@ -40,6 +40,9 @@ class Verdict:
     """The requirements whose checks must come first in the same process for the check to fail."""
     depends: bool = False
     """Whether the failing call alone passes, so that the failure depends on earlier calls."""
+    carries: bool = False
+    """Whether an object of the backend carries something from one call to the next: with a new object for each call
+    the check passes."""
     call: dict[str, Any] | None = None
     """The failing call as data."""
     example: str = ""

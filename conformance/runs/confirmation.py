@@ -27,6 +27,7 @@ def confirm(
         again = afresh(alone)
         if again is None or not again.passed:
             return
+    carried = "" if verdict.call is None else ": the backend carries something from one object to another"
     verdict.depends = True
     verdict.diagnosis, verdict.more, verdict.numeric = [], 0, False
     verdict.after, verdict.call, verdict.reproducer = [], None, ""
@@ -45,7 +46,7 @@ def confirm(
     elif fails(ran):
         verdict.before = _fewest(ran, fails)
         makes = "makes" if len(verdict.before) == 1 else "make"
-        verdict.common = f"{right}; it fails after the calls that {', '.join(verdict.before)} {makes}"
+        verdict.common = f"{right}; it fails after the calls that {', '.join(verdict.before)} {makes}{carried}"
     elif over():
         verdict.common = f"{right}, and the time to find the calls that must come before it is over"
     else:

@@ -51,8 +51,8 @@ class Prerequisites:
                 raised, depends = raised_in(verdict.message), False
             else:
                 raised, depends = verdict.raised, verdict.depends
-            pattern = None if isinstance(verdict, Finding) else verdict.pattern
-            cause = Cause(key.requirement, named, raised, verdict.margin, depends, pattern)
+            carries, pattern = (False, None) if isinstance(verdict, Finding) else (verdict.carries, verdict.pattern)
+            cause = Cause(key.requirement, named, raised, verdict.margin, depends, carries, pattern)
         with self._lock:
             self._note(key, key.requirement)
             self._failures.setdefault(key._replace(dtype=""), {})[key.dtype] = cause

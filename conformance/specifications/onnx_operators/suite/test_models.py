@@ -1,24 +1,16 @@
 """Models: repeated and interleaved runs, fixed extents, attributes written out, versions of the operators."""
 
-import numpy as np
-
+from conformance.engine import repeated
 from conformance.engine.compare import Failed
 from conformance.specifications.onnx_operators.decides import decides
 from conformance.specifications.onnx_operators.strategies import bare_nodes
 
+DECLARE = "a runtime that may do so declares OnnxFeatures(deterministic=False)"
 
-def expect_repeated(trial, again):
+
+def expect_repeated(trial, again, when="the second time"):
     """Raise Failed unless a repeated run gives the same bits, or with declared nondeterminism the same numbers."""
-    if not trial.subject.features.deterministic:
-        trial.same(again, other="the repeated run")
-        return
-    for name, first in trial.got.items():
-        if first.tobytes() != again[name].tobytes():
-            off = np.abs(first.astype(np.float64) - again[name].astype(np.float64)).max()
-            raise Failed(
-                f"{name}: the same run gave other bits the second time, off by up to {off:.3g}; "
-                "a runtime that may do so declares OnnxFeatures(deterministic=False)"
-            )
+    repeated.expect_repeated(trial, again, "the same run", when, DECLARE)
 
 
 @decides("ONNX-REPEATED-CALL")
@@ -32,7 +24,7 @@ def test_a_run_leaves_nothing_behind(trial):
     trial.got  # noqa: B018  the run before the other one
     negated = {name: -state for name, state in call.states.items()}
     trial.run(X=-2 * call.X + 1, **negated)
-    expect_repeated(trial, trial.run())
+    expect_repeated(trial, trial.run(), "after one with another input")
     if call.states:  # a run without states does not use those of an earlier run
         without = dict.fromkeys(call.states)
         trial.other(call.replace(**without)).same(trial.run(**without), other="after other runs")
@@ -43,7 +35,7 @@ def test_two_models_keep_their_parameters(trial):
     trial.got  # noqa: B018  the first model is prepared and run before the second
     second = trial.other(trial.call.replace(parameters={name: -a for name, a in trial.call.parameters.items()}))
     second.got  # noqa: B018
-    expect_repeated(trial, trial.run())
+    expect_repeated(trial, trial.run(), "after one of another model")
     second.agrees()
 
 

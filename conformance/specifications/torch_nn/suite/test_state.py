@@ -5,12 +5,15 @@ from dataclasses import replace
 import numpy as np
 
 from conformance.backend import Result
+from conformance.engine import repeated
 from conformance.engine.compare import Failed, of_another
 from conformance.engine.wrong_elements import is_right, judged
 from conformance.specifications.torch_nn.decides import decides
 from conformance.specifications.torch_nn.strategies import both_directions, cells
 from conformance.specifications.torch_nn.suite.test_shapes import batched, time_major, transposed
 from reference.parameters import parameter_suffix
+
+DECLARE = "a backend that may do so declares Features(deterministic=False)"
 
 
 def free_of_lengths(call):
@@ -315,24 +318,9 @@ def test_a_permuted_batch(trial):
     trial.same(trial.run(**samples(trial.call, order)), samples_of(trial.call, order), other="the permuted batch")
 
 
-def expect_repeated(trial, again):
+def expect_repeated(trial, again, when="the second time"):
     """Raise Failed unless a repeated call gives the same bits, or with declared nondeterminism the same numbers."""
-    if not trial.subject.features.deterministic:
-        trial.same(again, other="the repeated call")
-        return
-    second_time = trial.named(again)
-    for name, first in trial.named(trial.got).items():
-        second = second_time[name]
-        if first is None and second is None:
-            continue
-        if first is None or second is None or first.shape != second.shape:
-            raise Failed(f"{trial.form.of}{name}: the same call gave another shape the second time")
-        if first.tobytes() != second.tobytes():
-            off = np.abs(first.astype(np.float64) - second.astype(np.float64)).max()
-            raise Failed(
-                f"{trial.form.of}{name}: the same call gave other bits the second time, off by up to {off:.3g}; "
-                "a backend that may do so declares Features(deterministic=False)"
-            )
+    repeated.expect_repeated(trial, again, "the same call", when, DECLARE)
 
 
 @decides("STATE-REPEATED-CALL")
@@ -343,12 +331,14 @@ def test_a_repeated_call(trial):
 @decides("STATE-CALLS-INDEPENDENT", when=free_of_lengths)
 def test_a_call_leaves_nothing_behind(trial):
     call = trial.call
-    trial.got  # noqa: B018  the call before the other one
+    trial.got  # noqa: B018  the call before the other ones
+    trial.run(x=1 - call.x)
+    expect_repeated(trial, trial.run(), "after one with another input")
     another = call.x[::-1] * 2 + 1
     if not trial.subject.features.fixes("steps"):  # otherwise another number of steps is another graph
         another = np.concatenate([another, call.x[:1]], axis=0)
     trial.run(x=np.repeat(another, 2, axis=1), h_0=None, c_0=None)
-    expect_repeated(trial, trial.run())
+    expect_repeated(trial, trial.run(), "after one of other sizes")
     if call.h_0 is not None:  # a call without states does not use the states of an earlier call
         without = {"h_0": None, "c_0": None}
         trial.other(call.replace(**without)).same(trial.run(**without), other="after other calls")
@@ -360,7 +350,7 @@ def test_two_layers_keep_their_parameters(trial):
     negated = {name: -value for name, value in trial.call.parameters.items()}
     second = trial.other(trial.call.replace(parameters=negated))
     second.got  # noqa: B018
-    expect_repeated(trial, trial.run())
+    expect_repeated(trial, trial.run(), "after one of another layer")
     second.agrees()
 
 
