@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from conformance.diagnosis.diagnose import Diagnosis, Diagnostician
+from conformance.diagnosis.diagnose import Diagnostician
+from conformance.diagnosis.search import Diagnosis
 from conformance.diagnosis.survey import RIGHT, manner, manner_under
 from conformance.diagnosis.transcript import alike, plain, transcript
 from conformance.engine.compare import Failed

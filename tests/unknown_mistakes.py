@@ -158,6 +158,20 @@ class PackedOnce(ByHand):
         self.weights = PACKED.setdefault(shapes, weights)
 
 
+class OneStepOff(ByHand):
+    """A call of one step returns numbers that are too large."""
+
+    def finished(self, output, h_n, c_n):
+        return output + F(0.01) if len(output) == 1 else output, h_n, c_n
+
+
+class OneSampleHalved(ByHand):
+    """A batch of one sample returns half of the last hidden state."""
+
+    def finished(self, output, h_n, c_n):
+        return output, h_n * F(0.5) if h_n.shape[1] == 1 else h_n, c_n
+
+
 def backend(layer: type[ByHand], kind: str) -> type[CheckedBackend]:
     """Return the class of a backend of one kind in float32 with such layers."""
     features = Features(kinds=kind, dtypes="float32")
@@ -175,3 +189,5 @@ squeezed = backend(Squeezed, "gru")
 stale_output = backend(StaleOutput, "gru")
 doubled = backend(Doubled, "rnn_tanh")
 packed_once = backend(PackedOnce, "rnn_tanh")
+one_step_off = backend(OneStepOff, "gru")
+one_sample_halved = backend(OneSampleHalved, "lstm")

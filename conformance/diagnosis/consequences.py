@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from conformance.diagnosis.candidates import Candidate
-from conformance.diagnosis.diagnose import Diagnostician, beside
+from conformance.diagnosis.candidates import Candidate, beside
+from conformance.diagnosis.diagnose import Diagnostician
 from conformance.diagnosis.probe import DEGREE, distance
-from conformance.diagnosis.renewed import passes_renewed, renewed
-from conformance.diagnosis.survey import WRONG, manner
+from conformance.diagnosis.rehearsals import passes_renewed, renewed, wrong_parts
+from conformance.diagnosis.survey import MAX_COST, RESULT, RIGHT, WRONG, cost, manner
 from conformance.engine.cause import GROSS, Cause, Excuse
 from conformance.engine.check import Check, any_failure_of, failure_of
 from conformance.engine.compare import Failed, margin
@@ -38,6 +38,7 @@ class Consequences(Excuse):
     def __init__(self, diagnostician: Diagnostician, causes: Sequence[Cause]) -> None:
         self.diagnostician, self.causes = diagnostician, causes
         self._trials: dict[tuple[str, int], tuple[Any, Any]] = {}  # of a fault, with the call
+        self._known_parts: dict[tuple[str, int], tuple[Any, list[Any]]] = {}  # of a check, with the call
 
     @cached_property
     def _faults(self) -> dict[str, Candidate]:
@@ -83,7 +84,9 @@ class Consequences(Excuse):
             return any(self.gives(fault, check, trial, failure) for fault in known)
         if cause.is_exceeded_by(failure.margin):
             return False
-        return self.is_of_pattern(cause, trial) or (cause.direct and self.fails_too(cause, check, trial, failure))
+        if self.is_of_pattern(cause, trial) or (cause.direct and self.fails_too(cause, check, trial, failure)):
+            return True
+        return any(self.is_of_pattern(cause, part) for part in self._parts(cause, check, trial))
 
     def _known(self, cause: Cause) -> list[Candidate]:
         return [self._faults[name] for name in cause.faults if name in self._faults]
@@ -150,17 +153,29 @@ class Consequences(Excuse):
         The right numbers of a long call are not computed: the pattern says that they are others.
         """
         pattern = cause.pattern
+        plain = getattr(trial, "forward", None) or trial
+        if pattern is not None and pattern.how.startswith(RESULT):
+            return manner(plain) == pattern.how
         if pattern is None or pattern.others > MOST_EXCEPTIONS * pattern.passing:
             return False
         if pattern.condition is None and pattern.passing:
             return False
-        plain = getattr(trial, "forward", None) or trial
         if not pattern.predicts(plain.form.attributes(plain.call)):
             return False
-        if pattern.how == WRONG and pattern.condition is None and not self._means(cause, plain):
+        if pattern.condition is None and not self._means(cause, plain):
             return False  # that all calls are wrong tells nothing of calls of another sort
-        long = plain.form.cost(plain.call) > MOST_COST and pattern.how == WRONG
-        return long or manner(plain) == pattern.how
+        return plain.form.cost(plain.call) > MOST_COST or manner(plain) == WRONG
+
+    def _parts(self, cause: Cause, check: Any, trial: Any) -> list[Any]:
+        """Return the further calls of a law whose results are wrong by themselves, if the trial's own is right."""
+        plain = getattr(trial, "forward", None) or trial
+        if cause.pattern is None or check.apart or cost(plain) > MAX_COST:
+            return []
+        key = check.requirement, id(trial.call)
+        if key not in self._known_parts:
+            right = manner(plain) == RIGHT
+            self._known_parts[key] = trial.call, list(wrong_parts(check.law, trial)) if right else []
+        return self._known_parts[key][1]
 
     def _means(self, cause: Cause, trial: Any) -> bool:
         """Return whether the earlier requirement speaks of such calls as a trial's, or the call is not claimed.

@@ -8,10 +8,9 @@ from typing import Any
 
 from conformance.diagnosis.consequences import Consequences
 from conformance.diagnosis.diagnose import Diagnostician
-from conformance.diagnosis.renewed import passes_renewed
+from conformance.diagnosis.rehearsals import passes_renewed
 from conformance.diagnosis.script import known_failure_entry, script
 from conformance.diagnosis.simplify import simplified
-from conformance.diagnosis.survey import RESULT
 from conformance.diagnosis.words import sentences
 from conformance.engine.cause import Cause
 from conformance.engine.check import fails_after, failure_of
@@ -124,8 +123,7 @@ def _explain(
         if verdict.carries and not found.faults:
             verdict.common = f"{CARRIES.format(specification.form_of(call).build)}; {found.common}"
         verdict.more, verdict.numeric = found.more, found.numeric
-        wrong = found.pattern is not None and (found.numeric or found.pattern.how.startswith(RESULT))
-        if wrong and not found.faults:
+        if not found.faults:
             verdict.pattern = found.pattern
     if known is not None:
         return

@@ -14,8 +14,11 @@ from conformance.engine.pattern import Pattern
 from conformance.engine.wrong_elements import judged
 
 
-def common(seen: Survey, failing: Any, found: Pattern | None) -> Iterator[str]:
-    """Yield the pattern of the wrong calls, if there is one, and the place of the first wrong number."""
+def common(seen: Survey, failing: Any, found: Pattern | None, call: str) -> Iterator[str]:
+    """Yield the pattern of the wrong calls, if there is one, and the place of the first wrong number.
+
+    ``call`` names the failing call.
+    """
     if found is not None:
         yield found.words() if seen.wrong else f"of {len(seen.right)} drawn calls none is wrong"
         if failing.form.elements is not no_steps:
@@ -24,7 +27,7 @@ def common(seen: Survey, failing: Any, found: Pattern | None) -> Iterator[str]:
             yield from of_elements(items)
     place = first_wrong(failing)
     if place:
-        yield f"the first wrong element of the smallest failing call: {place}"
+        yield f"the first wrong element of {call}: {place}"
 
 
 def hurry(seen: Survey, failing: Any) -> Iterator[str]:

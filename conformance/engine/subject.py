@@ -78,6 +78,8 @@ class Subject:
         self.speaks: Mapping[str, tuple[str, ...]] = {}
         """The dialects that the backend's own code must speak: those in force while a backend of the suite works."""
         self.clock, self.watch = clock or Clock(), watch
+        self.heard: list[Any] | None = None
+        """The calls that laws make, in order, where they are recorded."""
         self.compares = True
         """False if a law runs to record its calls, and no numbers are compared."""
         self.deadline = Deadline()

@@ -104,6 +104,8 @@ class Trial:
     def ask(self, call: Call) -> Results:
         """Return the built object's result for a call, of any shape."""
         built = self.built
+        if self.subject.heard is not None:
+            self.subject.heard.append(call)
         with told(call), self.subject.calling(self.form.ask):
             return self.form.receive(self.use(built, copied(call.arguments).values()))
 
