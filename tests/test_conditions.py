@@ -99,8 +99,8 @@ def test_a_condition_with_few_exceptions_is_better_than_a_long_one():
     wrong, right = drawn(FAILING["two directions"], 125, 3)
     found = pattern(wrong[2:], [*right, *wrong[:2]])
     assert (
-        found.words()
-        == f"{len(wrong) - 2} of 125 drawn calls are wrong, all with two directions, as are 2 of the others"
+        found.words() == f"{len(wrong) - 2} of 125 drawn calls are wrong, all with two directions, "
+        "which 2 of the others have as well"
     )
     assert not found.exact
 

@@ -32,7 +32,7 @@ SAID = {
         ["the first call is that of a layer that leaves both biases out, but not those after it"],
     ),
     "swapped_states": (["STATE-INITIAL"], ["those and no others with initial states and num_layers = 3;"]),
-    "squeezed": (["SHAPE-OUTPUT"], ["drawn calls fail, among them all with T = 1"]),
+    "squeezed": (["SHAPE-OUTPUT"], ["drawn calls fail: all calls with T = 1, and"]),
     "stale_output": (
         ["STATE-CALLS-INDEPENDENT"],
         [

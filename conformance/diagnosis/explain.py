@@ -11,7 +11,7 @@ from conformance.diagnosis.diagnose import Diagnostician
 from conformance.diagnosis.rehearsals import passes_renewed
 from conformance.diagnosis.script import known_failure_entry, script
 from conformance.diagnosis.simplify import simplified
-from conformance.diagnosis.words import sentences
+from conformance.diagnosis.words import first_wrong, told
 from conformance.engine.cause import Cause
 from conformance.engine.check import fails_after, failure_of
 from conformance.engine.deadline import Deadline
@@ -126,12 +126,20 @@ def _explain(
         if not found.faults:
             verdict.pattern = found.pattern
     if known is not None:
+        _add_place(verdict, known)
         return
     with subject.clock("shrinking"):
         call, failure = simplified(check, subject, call, attempts)
     if failure is not None:  # it fails again
         verdict.fail(failure, call)
+    _add_place(verdict, trial_of(subject, call))
     write_reproducer(verdict, subject, check.entry, call)
+
+
+def _add_place(verdict: Verdict, trial: Any) -> None:
+    """Add the place of the failing call's first wrong number to the diagnosis if the numbers are explained."""
+    if verdict.numeric and (verdict.diagnosis or verdict.common):
+        verdict.common = "; ".join(filter(None, (verdict.common, first_wrong(trial))))
 
 
 def known_trial(check: Any, stream: Any, call: Any) -> Any:
@@ -183,7 +191,7 @@ def write_reproducer(
     the profile and the seed of the calls that the script draws.
     """
     with subject.clock("shrinking"):
-        diagnosis = sentences(verdict.diagnosis, verdict.common, verdict.numeric, verdict.more)
+        diagnosis = told(verdict)
         first = {name: list(value) for name in ("after", "before") if (value := getattr(verdict, name))}
         verdict.reproducer = script(subject, requirement, verdict.failure, call, diagnosis, numbers, {**first, **drawn})
     verdict.call = None if call is None else example_of(subject.specification.form_of(call), call)

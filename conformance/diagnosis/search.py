@@ -30,6 +30,7 @@ from conformance.diagnosis.candidates import (
     pairs,
     with_another,
 )
+from conformance.diagnosis.coarser import coarser
 from conformance.diagnosis.probe import Probe
 from conformance.diagnosis.rehearsals import wrong_parts
 from conformance.diagnosis.survey import (
@@ -47,7 +48,7 @@ from conformance.diagnosis.survey import (
     probes,
 )
 from conformance.diagnosis.transcript import Law, plain, transcript_of
-from conformance.diagnosis.words import common, conditions_of, hurry, pattern_of, sentences
+from conformance.diagnosis.words import common, conditions_of, first_wrong, hurry, pattern_of, sentences
 from conformance.engine.drawing import BLOCK
 from conformance.engine.pattern import Pattern
 from conformance.engine.trial import trial_of
@@ -87,11 +88,10 @@ class Search:
         over: Callable[[], bool],
         numeric: bool,
         most_pairs: int,
-        words: str = "the smallest failing call",
     ) -> None:
-        """Make the search. ``diagnostician`` is the Diagnostician; ``words`` name the failing call."""
+        """Make the search. ``diagnostician`` is the Diagnostician."""
         self.diagnostician, self.law, self.failing, self.own, self.over = diagnostician, law, failing, own, over
-        self.most_pairs, self.words = most_pairs, words
+        self.most_pairs = most_pairs
         self.subject, self.specification = diagnostician.subject, diagnostician.subject.specification
         self.faults = diagnostician.faults
         self.base = [found for name in base if (found := diagnostician.candidate(name)) is not None]
@@ -135,7 +135,7 @@ class Search:
         seen = self.known.survey + here
         unexplained = pattern_of(seen, WRONG, self.failing)
         if cost(self.failing) > MAX_COST_OF_FAILING_CALL:
-            return Diagnosis([], "; ".join(common(seen, self.failing, unexplained, self.words)), pattern=unexplained)
+            return Diagnosis([], "; ".join(common(seen, unexplained, self.failing)), pattern=unexplained)
         wrong = self.known.wrong or probes(self.subject, here.wrong, EVIDENCE)
         wrong = [w for w in wrong if not any(w.match(fault.build) for fault in self.base)]
         found, remark = self._explained(wrong)
@@ -145,13 +145,11 @@ class Search:
             remark = [f"the first call is that of {found[0].candidate.explanation}, but not those after it"]
         found = every
         if not found and not remark:
-            remark = [f"none of the {len(self.faults)} known departures gives these numbers"]
+            none = f"none of the {len(self.faults)} known departures gives these numbers"
+            remark = [coarser([self.failing, *(w.trial for w in wrong)]) or none]
         named = self._named(found, [self.probe, *wrong])
-        parts = [
-            *remark,
-            *hurry(seen, self.failing),
-            *common(seen, self.failing, None if found else unexplained, self.words),
-        ]
+        described = [] if found else common(seen, unexplained, self.failing)
+        parts = [*remark, *hurry(seen, self.failing), *described]
         return Diagnosis(named[:MAX_NAMED], "; ".join(parts), max(0, len(named) - MAX_NAMED), pattern=unexplained)
 
     def _explained(self, wrong: Sequence[Probe]) -> tuple[list[Explained], list[str]]:
@@ -325,9 +323,9 @@ class Search:
     def _by_part(self, part: Any) -> Diagnosis:
         """Explain the failure by a further call of the law whose numbers are wrong by themselves."""
         base = [fault.fault for fault in self.base]
-        search = Search(self.diagnostician, plain, part, (), base, self.over, True, self.most_pairs, "this call")
+        search = Search(self.diagnostician, plain, part, (), base, self.over, True, self.most_pairs)
         found = search.by_numbers()
-        these = sentences(found.faults[:1], found.common)
+        these = filter(None, [*sentences(found.faults[:1], found.common), first_wrong(part, "this call")])
         call = repr(part.call).partition("; values")[0]
         words = f"one of the requirement's calls is wrong by itself: {call}; {'; '.join(these)}"
         return Diagnosis([], words, numeric=False, pattern=found.pattern)

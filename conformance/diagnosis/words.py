@@ -11,23 +11,17 @@ from conformance.diagnosis.elements import of_elements
 from conformance.diagnosis.survey import RESULT, WRONG, Survey
 from conformance.engine.form import no_steps
 from conformance.engine.pattern import Pattern
+from conformance.engine.verdict import Verdict
 from conformance.engine.wrong_elements import judged
 
 
-def common(seen: Survey, failing: Any, found: Pattern | None, call: str) -> Iterator[str]:
-    """Yield the pattern of the wrong calls, if there is one, and the place of the first wrong number.
-
-    ``call`` names the failing call.
-    """
-    if found is not None:
-        yield found.words() if seen.wrong else f"of {len(seen.right)} drawn calls none is wrong"
-        if failing.form.elements is not no_steps:
-            wrong = [*seen.wrong, failing]
-            items = [(t.form, t.call, results) for t in wrong if (results := judged(t)) is not None]
-            yield from of_elements(items)
-    place = first_wrong(failing)
-    if place:
-        yield f"the first wrong element of {call}: {place}"
+def common(seen: Survey, found: Pattern, failing: Any) -> Iterator[str]:
+    """Yield the pattern of the wrong calls, and what their wrong numbers have in common."""
+    yield found.words() if seen.wrong else f"of {len(seen.right)} drawn calls none is wrong"
+    if failing.form.elements is not no_steps:
+        wrong = [*seen.wrong, failing]
+        items = [(t.form, t.call, results) for t in wrong if (results := judged(t)) is not None]
+        yield from of_elements(items)
 
 
 def hurry(seen: Survey, failing: Any) -> Iterator[str]:
@@ -67,17 +61,29 @@ def _attributes(trial: Any) -> dict[str, Any]:
     return trial.form.attributes(trial.call)
 
 
-def first_wrong(trial: Any) -> str:
-    """Return the place of a trial's first wrong element in the order of computation; empty without numbers."""
+def first_wrong(trial: Any, call: str = "the smallest failing call") -> str:
+    """Return the place of a trial's first wrong element in the order of computation; empty without wrong numbers.
+
+    ``call`` names the trial's call.
+    """
     found = judged(trial)
-    if found is None:
-        return ""
-    return trial.form.first_wrong(trial, {name: result.wrong for name, result in found.items()})
+    place = found and trial.form.first_wrong(trial, {name: result.wrong for name, result in found.items()})
+    return f"the first wrong element of {call}: {place}" if place else ""
 
 
-def sentences(diagnosis: Sequence[Mapping[str, str]], common: str, numeric: bool = True, more: int = 0) -> list[str]:
-    """Return a diagnosis as sentences."""
+def sentences(
+    diagnosis: Sequence[Mapping[str, str]], common: str, numeric: bool = True, more: int = 0, accepts: bool = False
+) -> list[str]:
+    """Return a diagnosis as sentences. ``accepts`` says that the backend accepts a call which it must refuse."""
     explained = " or of ".join(fault["explanation"] for fault in diagnosis)
     rest = f", or of {more} more known departures" if more else ""
     what = "these are the numbers of" if numeric else "this is the behaviour of"
+    if accepts:  # one accepted call does not show what else is accepted
+        what = "as far as this call shows, this is the behaviour of"
     return [f"{what} {explained}{rest}"] * bool(explained) + [common] * bool(common)
+
+
+def told(verdict: Verdict) -> list[str]:
+    """Return the diagnosis of a verdict as sentences."""
+    accepts = verdict.failure.partition("\n")[0].endswith("expected an error")
+    return sentences(verdict.diagnosis, verdict.common, verdict.numeric, verdict.more, accepts)

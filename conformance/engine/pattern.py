@@ -103,7 +103,7 @@ class Pattern:
             return f"{numbers}, and no simple condition tells them from the others"
         also = f", all of them with {self.also}" if self.also else ""
         if self.missed:
-            return f"{numbers}, among them all with {self.condition}"
+            return f"{numbers}: all calls with {self.condition}, and {self.missed} more"
         if self.others:
-            return f"{numbers}, all with {self.condition}, as are {self.others} of the others"
+            return f"{numbers}, all with {self.condition}, which {self.others} of the others have as well"
         return f"{numbers}, those and no others with {self.condition}{also}"

@@ -53,6 +53,10 @@ class Trial:
         """Take the oracle's result and the tolerance of another subject's trial of the same call."""
         self._allowed, self._twin = trial._allowed, trial
 
+    def answered(self, trial: Trial) -> None:
+        """Take the backend's result of another trial of the same call."""
+        self._returned = trial._returned
+
     # --- results by name ------------------------------------------------------------------------------
 
     def named(self, result: Results) -> Arrays:

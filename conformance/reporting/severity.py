@@ -15,7 +15,11 @@ CURE = "reference.check_inputs and reference.check_parameters"
 ENDS = re.compile(r"the backend's process |gave no answer")
 RAISES = re.compile(r" raised \w+: | was refused though it is claimed: ")
 # Calls alone are right, and what they leave behind is wrong.
-LEAVES = re.compile(r"the same (call|run) gave other bits|wrote into|\bthe call alone is right |\bcarries something ")
+LEAVES = re.compile(r"the same (call|run) gave other bits|wrote into|\bthe call alone is right ")
+# Whatever makes several calls of one object may be wrong because of it.
+CARRIES = re.compile(
+    r"\bcarries something from one call |the same (call|run) gave other bits (?!.*deterministic=False)"
+)
 ACCEPTED = re.compile(r"accepted, and .*expected an error$")
 
 
@@ -32,6 +36,8 @@ def _severity(area: str, margin: float | None, message: str) -> tuple[int, float
     first = message.partition("\n")[0]
     if area == "refusals" or ACCEPTED.search(first):
         return REFUSALS, 0.0
+    if CARRIES.search(message):
+        return WRONG, -inf
     if LEAVES.search(message):
         return ACROSS_CALLS, 0.0
     if margin is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.diagnosis.explain import write_reproducer
-from conformance.diagnosis.words import sentences
+from conformance.diagnosis.words import told
 from conformance.engine.finding import Finding, Status
 from conformance.engine.text import printable
 from conformance.engine.verdict import Verdict
@@ -41,7 +41,7 @@ class FailureWriter:
 
     def message(self, job: Job, verdict: Verdict) -> str:
         """Return the failure, its diagnosis, its call, and the requirement with its source."""
-        diagnosed = sentences(verdict.diagnosis, verdict.common, verdict.numeric, verdict.more)
+        diagnosed = told(verdict)
         parts = [verdict.failure, *(f"  diagnosis: {sentence}" for sentence in diagnosed)]
         if verdict.example:
             parts.append(f"  smallest failing call: {verdict.example}")

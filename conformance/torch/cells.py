@@ -12,7 +12,7 @@ import torch
 from conformance.backend import Cell, CellConfig
 from conformance.torch.names import Bound
 from conformance.torch.returned import OUTPUT_H
-from conformance.torch.tensors import gradients_of, to_numpy, to_torch
+from conformance.torch.tensors import argument, gradients_of, to_numpy, to_torch
 from reference.config import numpy_dtype
 from reference.layers import check_cell_inputs, step
 
@@ -45,7 +45,7 @@ class TorchCell(Cell):
         """Call the module and return the new states; the oracle computes a missing one."""
         self._check(x, h, c)
         with self._watched(x):
-            states = self._called(*(self._tensor(a) for a in (x, h, c)))
+            states = self._called(*(self._argument(a) for a in (x, h, c)))
         return self._filled(states, x, h, c)
 
     def gradients(
@@ -61,7 +61,7 @@ class TorchCell(Cell):
         self._check(x, h, c)
         backend, kind = self.backend, self.config.kind
         backend.refuse_cotangents(kind, {"d_h": d_h, "d_c": d_c})
-        arguments = {"x": self._tensor(x), "h": self._tensor(h), "c": self._tensor(c)}
+        arguments = {"x": self._argument(x), "h": self._argument(h), "c": self._argument(c)}
         of = (name for name, a in arguments.items() if a is not None)
         given = {
             name: arguments[name].requires_grad_()
@@ -88,6 +88,9 @@ class TorchCell(Cell):
 
     def _tensor(self, array: np.ndarray | None) -> Any:
         return to_torch(array, self.backend.environment.device)
+
+    def _argument(self, array: np.ndarray | None) -> Any:
+        return argument(array, self.backend.environment.device)
 
     def _called(self, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
         """Call the module in the surroundings; return h and c, None for a missing one."""

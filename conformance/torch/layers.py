@@ -18,7 +18,7 @@ from conformance.backwards import COTANGENTS
 from conformance.torch.behaviors import EXPERIMENTS, Bench
 from conformance.torch.names import Bound
 from conformance.torch.returned import STATE, Parts, last_of, parts_of
-from conformance.torch.tensors import gradients_of, to_numpy, to_torch
+from conformance.torch.tensors import argument, gradients_of, to_numpy, to_torch
 from reference.config import numpy_dtype
 from reference.layers import check_inputs, forward
 
@@ -77,7 +77,7 @@ class TorchLayer(Layer):
     ) -> Result:
         """Call the module and return its results; the oracle computes missing ones."""
         self._check(x, h_0, c_0, lengths)
-        tensors = [self._tensor(a) for a in (x, h_0, c_0)]
+        tensors = [self._argument(a) for a in (x, h_0, c_0)]
         with self._watched(x, lengths):
             parts = self._called(self.module, tensors, lengths)
         return self._filled(parts, x, h_0, c_0, lengths)
@@ -124,6 +124,9 @@ class TorchLayer(Layer):
 
     def _tensor(self, array: np.ndarray | None) -> Any:
         return to_torch(array, self.backend.environment.device)
+
+    def _argument(self, array: np.ndarray | None) -> Any:
+        return argument(array, self.backend.environment.device)
 
     def _called(self, module: Any, arguments: Sequence[Any], lengths: Any) -> Parts:
         """Call a module in the surroundings; return output, h_n and c_n as tensors, None for a missing one."""
@@ -293,7 +296,7 @@ class TorchLayer(Layer):
         backend, kind = self.backend, self.config.kind
         self._check(x, h_0, c_0, lengths)
         backend.refuse_cotangents(kind, dict(zip(COTANGENTS, cotangents, strict=True)))
-        arguments = {"x": self._tensor(x), "h_0": self._tensor(h_0), "c_0": self._tensor(c_0)}
+        arguments = {"x": self._argument(x), "h_0": self._argument(h_0), "c_0": self._argument(c_0)}
         given = {
             name: a for name, a in arguments.items() if a is not None and backend.differentiates(claim, kind, name)
         }

@@ -19,11 +19,21 @@ DTYPES = {
 
 def to_torch(array: np.ndarray | None, device: str = "cpu") -> Any:
     """Return a copy as a tensor, None for None. bfloat16 crosses as the same 16 bits."""
+    return None if array is None else argument(array.copy(), device)
+
+
+def argument(array: np.ndarray | None, device: str = "cpu") -> Any:
+    """Return an argument of a call as a tensor, None for None.
+
+    On the CPU it shares a contiguous array's memory, so that the caller sees what a module writes into its arguments.
+    """
     if array is None:
         return None
+    if not (array.flags.c_contiguous and array.flags.writeable):
+        array = array.copy()
     if array.dtype == ml_dtypes.bfloat16:
-        return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16).to(device)
-    return torch.from_numpy(array.copy()).to(device)
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16).to(device)
+    return torch.from_numpy(array).to(device)
 
 
 def to_numpy(tensor: Any) -> Any:

@@ -6,6 +6,7 @@ matters for the result can still matter for a gradient.
 
 import numpy as np
 
+from conformance.engine.compare import Failed, of_another
 from conformance.engine.subject import copied
 from conformance.specifications.torch_nn.decides import decides
 from conformance.specifications.torch_nn.gradient_strategies import (
@@ -27,6 +28,11 @@ def running(call):
     """Return whether each sample still runs at each step, (T, N)."""
     ends = np.full(call.N, call.T) if call.lengths is None else np.asarray(call.lengths)
     return np.arange(call.T)[:, None] < ends
+
+
+def same_bits(a, b):
+    """Return whether two results are equal."""
+    return all(one is other or one.tobytes() == other.tobytes() for one, other in zip(a, b, strict=True))
 
 
 def of_forward(trial):
@@ -52,11 +58,19 @@ def test_gradients_under_the_masks(trial):
 
 @decides("TRAINING-GRADIENT-RESULT", draw=dropping_gradients)
 def test_the_result_of_a_training_call(trial):
-    """The result is the documented one, and under the masks of ``forward_training`` with that seed."""
+    """The result is the documented one, and under the masks of ``forward_training`` with that seed.
+
+    Where that has the same wrong numbers, another requirement decides.
+    """
     result, _ = trial.train_backwards(seed_of(trial))
     forward = of_forward(trial)
     masks, _ = read_masks(forward, result)
-    expect_trained(forward, result, masks)
+    try:
+        expect_trained(forward, result, masks)
+    except Failed as failure:
+        if trial.subject.features.dropout and same_bits(result, forward.train(seed_of(trial))):
+            raise of_another(failure) from None
+        raise
     if trial.subject.features.dropout:
         masks, _ = read_masks(forward, forward.train(seed_of(trial)))
         expect_trained(forward, result, masks)
