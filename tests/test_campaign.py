@@ -241,7 +241,8 @@ def test_the_progress_on_a_terminal_and_in_a_log(isatty, how, monkeypatch):
     assert "campaign 0:00:50, 0:00:50 left | round 0, 0 of 0 checks | 0 examples" in terminal.written[0][1]
 
 
-def test_hypofuzz_finds_a_fault_and_a_run_replays_it(tmp_path):
+def test_hypofuzz_finds_a_fault_and_a_run_replays_it(tmp_path, monkeypatch):
+    monkeypatch.delenv("HYPOTHESIS_NO_PLUGINS", raising=False)
     fault, place = "gru-update-inverted", tmp_path / "examples"
     key = key_of(name_of("FORWARD-EQUATION", fault, "gru", "float32"))
     database = opened(str(place))
