@@ -73,3 +73,17 @@ def test_what_is_said_of_an_unknown_mistake_is_true(tmp_path, subtests):
             assert sorted(row["id"] for row in rows) == failed
             for words in said:
                 assert words in rows[0]["message"]
+
+
+def test_a_failing_case_names_its_wrong_call(tmp_path):
+    file = tmp_path / "report.json"
+    cases = ("-k", "CASE-LSTM-FORWARD or CASE-LSTM-AGAIN", "--hypothesis-profile", "quick")
+    backend = "tests.unknown_mistakes:middle_halved"
+    status, printed = run("conformance", "-q", "--backend", backend, *cases, "--conformance-report", str(file))
+    assert status == 1, printed
+    rows = {row["id"]: row for row in json.loads(file.read_text())["requirements"]}
+    said = rows["CASE-LSTM-AGAIN"]["message"]
+    assert "of the case's calls this one is wrong by itself: lstm layer(" in said
+    assert "T > 2; of these only output; each wrong number is 0.5 times the documented one" in said
+    assert "the first wrong element of this call: layer 0, forward direction, step 1" in said
+    assert rows["CASE-LSTM-FORWARD-031"]["status"] == "blocked"

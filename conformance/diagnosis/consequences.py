@@ -53,7 +53,12 @@ class Consequences(Excuse):
         """Return the cause that explains the failure, or None."""
         return next((cause for cause in self.causes if self.explains(cause, check, trial, failure)), None)
 
-    def of_replay(self, failure: Failed, replay: Callable[[Subject], Failed | None]) -> Cause | None:
+    def of_replay(
+        self,
+        failure: Failed,
+        replay: Callable[[Subject], Failed | None],
+        calls: Callable[[], Sequence[Any]] = tuple,
+    ) -> Cause | None:
         """Return the cause that explains the failure of a fixed procedure, or None."""
         for cause in self.causes:
             known = self._known(cause)
@@ -65,10 +70,16 @@ class Consequences(Excuse):
                 found = [replay(beside(self.diagnostician.subject, fault)) for fault in known]
                 explains = any(f is not None and f.raised == failure.raised for f in found)
             else:
-                explains = cause.direct and not cause.depends and not cause.is_exceeded_by(failure.margin)
+                explains = not cause.depends and not cause.is_exceeded_by(failure.margin)
+                explains = explains and (cause.direct or self._is_wrong_in(cause, calls()))
             if explains:
                 return cause
         return None
+
+    def _is_wrong_in(self, cause: Cause, calls: Sequence[Any]) -> bool:
+        """Return whether one of the calls is wrong in the earlier failure's way."""
+        trials = (trial_of(self.diagnostician.subject, call) for call in calls) if cause.pattern is not None else ()
+        return any(cost(trial) <= MAX_COST and self.is_of_pattern(cause, trial) for trial in trials)
 
     def explains(self, cause: Cause, check: Any, trial: Any, failure: Failed) -> bool:
         """Return whether a cause explains a trial's failure."""

@@ -11,6 +11,8 @@ from conformance.diagnosis.diagnose import Diagnostician
 from conformance.diagnosis.rehearsals import passes_renewed
 from conformance.diagnosis.script import known_failure_entry, script
 from conformance.diagnosis.simplify import simplified
+from conformance.diagnosis.survey import MAX_COST, WRONG, manner
+from conformance.diagnosis.transcript import plain
 from conformance.diagnosis.words import first_wrong, told
 from conformance.engine.cause import Cause
 from conformance.engine.check import fails_after, failure_of
@@ -57,6 +59,8 @@ def _examined(
 ) -> Verdict:
     verdict, call = check.run(diagnostician.streams, profile, example, Consequences(diagnostician, causes))
     if call is None:
+        if not verdict.passed and not verdict.raised and hasattr(check, "calls") and profile.shrink_attempts:
+            explain_case(check, verdict, diagnostician, profile.shrink_attempts)
         return verdict
     if verdict.replayed == "fails":
         write_reproducer(verdict, diagnostician.subject, check.entry, call, numbers=not check.apart)
@@ -140,6 +144,25 @@ def _add_place(verdict: Verdict, trial: Any) -> None:
     """Add the place of the failing call's first wrong number to the diagnosis if the numbers are explained."""
     if verdict.numeric and (verdict.diagnosis or verdict.common):
         verdict.common = "; ".join(filter(None, (verdict.common, first_wrong(trial))))
+
+
+def explain_case(check: Any, verdict: Verdict, diagnostician: Diagnostician, attempts: int) -> None:
+    """Explain the failure of a case by the first of its calls that is wrong by itself, if there is one."""
+    subject = diagnostician.subject
+    with subject.deadline.enforced(), subject.clock("diagnosis"):
+        for call in check.calls(subject):
+            trial = trial_of(subject, call)
+            if trial.form.cost(call) <= MAX_COST and manner(trial) == WRONG:
+                found = diagnostician.diagnose(
+                    plain, call, failing=trial, over=lambda: subject.deadline.over, attempts=attempts
+                )
+                place = first_wrong(trial, "this call")
+                said = f"of the case's calls this one is wrong by itself: {call!r}"
+                verdict.common = "; ".join(filter(None, (said, found.common, place)))
+                verdict.diagnosis, verdict.more = found.faults, found.more
+                verdict.pattern = None if found.faults else found.pattern
+                break
+    verdict.explaining = subject.deadline.spent
 
 
 def known_trial(check: Any, stream: Any, call: Any) -> Any:

@@ -69,10 +69,16 @@ class Excuse:
         """Return the cause that explains a trial's failure of a check, or None."""
         return None
 
-    def of_replay(self, failure: Failed, replay: Callable[[Subject], Failed | None]) -> Cause | None:
+    def of_replay(
+        self,
+        failure: Failed,
+        replay: Callable[[Subject], Failed | None],
+        calls: Callable[[], Sequence[Any]] = tuple,
+    ) -> Cause | None:
         """Return the cause that explains the failure of a fixed procedure, or None.
 
-        ``replay(subject)`` returns the failure of another subject, or None if that passes.
+        ``replay(subject)`` returns the failure of another subject, or None if that passes. ``calls()`` returns the
+        calls of the procedure.
         """
         return None
 

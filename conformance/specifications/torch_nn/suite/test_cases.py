@@ -7,6 +7,7 @@ from conformance.cases import Case, CaseError, CaseHeader, check, check_read_bac
 from conformance.engine.cause import NO_EXCUSE
 from conformance.engine.compare import Failed
 from conformance.engine.verdict import Verdict
+from conformance.specifications.torch_nn.case_calls import calls_of
 from conformance.specifications.torch_nn.catalogue import CATALOGUE
 from reference.catalogue import Requirement
 
@@ -43,7 +44,9 @@ class CaseCheck:
         verdict, subject = Verdict(examples=1), streams.subject
         failure = self.failure(subject, verdict)
         if failure is not None:
-            cause = excuse.of_replay(failure, lambda other: self.failure(other, Verdict()))
+            cause = excuse.of_replay(
+                failure, lambda other: self.failure(other, Verdict()), partial(self.calls, subject)
+            )
             if cause is not None:
                 verdict.excuse(cause, failure)
             else:
@@ -51,6 +54,10 @@ class CaseCheck:
                 verdict.fail(failure, "")
                 verdict.example = f"case {self.case.id}: {path_of(self.header)}"
         return verdict, None
+
+    def calls(self, subject) -> list:
+        """Return the calls of the case in the subject's dtype."""
+        return calls_of(self.case.within(subject.dtype), subject.dtype)
 
     def failure(self, subject, verdict) -> Failed | None:
         """Replay the case on a subject; return its failure or None, and write the margin to the verdict."""
