@@ -48,6 +48,7 @@ FULL = Verdict(
         3,
         9,
         Condition("T > 4, N odd or no biases", [Test(">", "T", 4), Test("remainder", "N", 2, among=[1])], False),
+        form="layer",
         also=Condition("T < N", [Test("related", "T", other="N", among=[-1], negated=True)]),
     ),
     reproducer="print('é')\n",

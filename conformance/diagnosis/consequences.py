@@ -22,6 +22,7 @@ from conformance.diagnosis.survey import MAX_COST, RESULT, RIGHT, WRONG, cost, m
 from conformance.engine.cause import GROSS, Cause, Excuse
 from conformance.engine.check import Check, any_failure_of, failure_of
 from conformance.engine.compare import Failed, margin
+from conformance.engine.pattern import Pattern
 from conformance.engine.subject import Subject
 from conformance.engine.trial import trial_of
 
@@ -164,10 +165,12 @@ class Consequences(Excuse):
         The right numbers of a long call are not computed: the pattern says that they are others.
         """
         pattern = cause.pattern
-        plain = getattr(trial, "forward", None) or trial
-        if pattern is not None and pattern.how.startswith(RESULT):
+        if pattern is None:
+            return False
+        plain = _plain(pattern, trial)
+        if pattern.how.startswith(RESULT):
             return manner(plain) == pattern.how
-        if pattern is None or pattern.others > MOST_EXCEPTIONS * pattern.passing:
+        if pattern.others > MOST_EXCEPTIONS * pattern.passing:
             return False
         if pattern.condition is None and pattern.passing:
             return False
@@ -179,13 +182,15 @@ class Consequences(Excuse):
 
     def _parts(self, cause: Cause, check: Any, trial: Any) -> list[Any]:
         """Return the further calls of a law whose results are wrong by themselves, if the trial's own is right."""
-        plain = getattr(trial, "forward", None) or trial
-        if cause.pattern is None or check.apart or cost(plain) > MAX_COST:
+        if cause.pattern is None or check.apart:
             return []
-        key = check.requirement, id(trial.call)
+        plain = _plain(cause.pattern, trial)
+        if cost(plain) > MAX_COST:
+            return []
+        key = check.requirement, id(plain.call)
         if key not in self._known_parts:
             right = manner(plain) == RIGHT
-            self._known_parts[key] = trial.call, list(wrong_parts(check.law, trial)) if right else []
+            self._known_parts[key] = plain.call, list(wrong_parts(check.law, trial)) if right else []
         return self._known_parts[key][1]
 
     def _means(self, cause: Cause, trial: Any) -> bool:
@@ -216,6 +221,11 @@ class Consequences(Excuse):
             return False
         drawn = next(iter(self.diagnostician.streams.of(check.draw).block(0)))
         return drawn.form is trial.form and check.applies(trial.call)
+
+
+def _plain(pattern: Pattern, trial: Any) -> Any:
+    """Return the trial whose result decides on a pattern: of a call for gradients the forward pass, or itself."""
+    return trial if trial.form.name == pattern.form else getattr(trial, "forward", None) or trial
 
 
 def _raised(trial: Any) -> str:

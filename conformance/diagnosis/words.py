@@ -54,7 +54,7 @@ def pattern_of(seen: Survey, how: str, failing: Any) -> Pattern:
     alike = seen.failing.get(how, [])
     of_failing = [_attributes(failing)] if alike else []
     found = pattern([*map(_attributes, alike), *of_failing], [_attributes(t) for t in seen.right])
-    return replace(found, failing=len(alike), how=how)
+    return replace(found, failing=len(alike), how=how, form=failing.form.name)
 
 
 def _attributes(trial: Any) -> dict[str, Any]:

@@ -79,6 +79,8 @@ class Pattern:
     condition: Condition | None = None
     how: str = ""
     """How the plain calls fail: with wrong numbers, or with which wrong result."""
+    form: str = ""
+    """The name of the calls' form."""
     missed: int = 0
     others: int = 0
     also: Condition | None = None
