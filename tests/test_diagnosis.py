@@ -12,6 +12,7 @@ from conformance.specifications.torch_nn.faults import BANK
 from reference.parameters import GATES
 from tests import diagnosing
 from tests.diagnosing import diagnosed, numeric_faults, taken_for_unknown
+from tests.harness import verdict_of
 
 EVERY = 14
 
@@ -27,10 +28,10 @@ def test_a_fault_of_the_bank_is_named_first(fault):
     assert found.faults[0]["explanation"] == fault.explanation
 
 
-# The words for an unknown fault: the common condition of failing calls, the wrong results, the first wrong element.
+# The words for an unknown fault: the common condition of failing calls and the wrong results.
 UNKNOWN = {
-    "lstm-gates-f-i": ("layer 0, forward direction, step 0",),
-    "reverse-shares-forward": ("those and no others with two directions", "reverse direction"),
+    "lstm-gates-f-i": ("all drawn calls are wrong",),
+    "reverse-shares-forward": ("those and no others with two directions",),
     "lengths-averaged": ("those and no others with a sample shorter than T",),
     "rows-direction-major": ("with two directions and num_layers", "of these only h_n"),
     "batches-over-8-slightly-off": ("with N > 8",),
@@ -118,10 +119,11 @@ class SlightlyOff(TorchCPU):
 
 
 def test_the_first_wrong_element_is_where_the_fault_is():
-    found = diagnosed(SlightlyOff(), "gru", ["FORWARD-EQUATION"])
-    assert named(found) == []
+    (check,) = TORCH_NN.checks_of("FORWARD-EQUATION")
+    found = verdict_of(check, SlightlyOff(), "gru")
+    assert found.diagnosis == []
     assert "those and no others with two directions and num_layers > 1" in found.common
-    assert "layer 1, reverse direction" in found.common
+    assert "the first wrong element of the smallest failing call: layer 1, reverse direction" in found.common
 
 
 class Failing(TorchCPU):

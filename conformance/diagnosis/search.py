@@ -146,7 +146,8 @@ class Search:
         found = every
         if not found and not remark:
             none = f"none of the {len(self.faults)} known departures gives these numbers"
-            remark = [coarser([self.failing, *(w.trial for w in wrong)]) or none]
+            # a coarser arithmetic shows everywhere, and not under an exact condition
+            remark = [(not unexplained.exact and coarser([self.failing, *(w.trial for w in wrong)])) or none]
         named = self._named(found, [self.probe, *wrong])
         described = [] if found else common(seen, unexplained, self.failing)
         parts = [*remark, *hurry(seen, self.failing), *described]

@@ -100,12 +100,13 @@ class Pattern:
             return f"of {self.passing} {calls} none {fails}"
         if not self.passing:
             return f"all {calls} {fail}"
-        numbers = f"{self.failing} of {self.failing + self.passing} {calls} {fail}"
+        numbers = f"{self.failing} of {self.failing + self.passing} {calls} {fails if self.failing == 1 else fail}"
         if self.condition is None:
             return f"{numbers}, and no simple condition tells them from the others"
         also = f", all of them with {self.also}" if self.also else ""
         if self.missed:
             return f"{numbers}: all calls with {self.condition}, and {self.missed} more"
         if self.others:
-            return f"{numbers}, all with {self.condition}, which {self.others} of the others have as well"
+            has = "has" if self.others == 1 else "have"
+            return f"{numbers}, all with {self.condition}, which {self.others} of the others {has} as well"
         return f"{numbers}, those and no others with {self.condition}{also}"
