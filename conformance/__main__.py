@@ -100,6 +100,11 @@ def main() -> None:
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, head say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except PermissionError as error:
+        if error.filename is None:
+            raise
+        denied = f"no permission for {error.filename}: change its rights or choose another."
+        parser.exit(2, f"{parser.prog} {sys.argv[1]}: {denied}\n")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import pytest
 
 import reference
 from conformance import Backend, Cell, Features, Layer, Unsupported
+from conformance.__main__ import main
 from conformance.backends.checked import CheckedBackend
 from conformance.backends.exec_protocol import ExecBackend
 from conformance.backends.oracle import OracleBackend
@@ -518,3 +519,22 @@ def test_a_class_of_results_with_properties_is_taken():
             self.output, self.h_n = result.output, result.h_n
 
     assert sentences(backend_of(forward(lambda layer, result, x: Other(result)))) == []
+
+
+@pytest.mark.parametrize("command", [("explain",), ("cases", "lint"), ("init", "--lang", "python")])
+def test_a_folder_without_permission_is_one_sentence(command, tmp_path, monkeypatch, capsys):
+    stat = os.stat
+
+    def denied(path, **options):
+        if str(tmp_path) in str(path) and str(path) != str(tmp_path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "stat", denied)
+    monkeypatch.setattr("sys.argv", ["conformance", *command, str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert re.search(
+        r": no permission for \S+: change its rights or choose another\.$", capsys.readouterr().err.strip()
+    )

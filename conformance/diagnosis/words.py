@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from conformance.diagnosis.conditions import pattern
@@ -39,14 +40,19 @@ def conditions_of(seen: Survey, how: str, found: Pattern) -> Iterator[str]:
     raises = how != WRONG and not how.startswith(RESULT)
     yield found.words(fail="raise", fails="raises") if raises else found.words(fail="fail", fails="fails")
     if raises:
-        features = frozenset.intersection(*(trial.call.uses for trial in seen.failing[how]))
-        claims = seen.failing[how][0].subject.features.claims
-        uses = [trial.call.uses for trial in seen.right]
-        claimed = sorted(filter(claims, features), key=lambda name: (sum(name in used for used in uses), name))
-        if claimed and seen.right:
-            yield f"if that is by design, claim {claimed[0]}=False, or keep it as a known failure"
-        else:
-            yield "if that is by design, keep it as a known failure"
+        claim = _excluding(seen.failing[how], seen.right)
+        yield f"if that is by design, {claim}keep it as a known failure"
+
+
+def _excluding(failing: Sequence[Any], right: Sequence[Any]) -> str:
+    """Return in words the claim whose absence excludes the failing calls; empty if most right calls need it as well."""
+    features, claims = frozenset.intersection(*(trial.call.uses for trial in failing)), failing[0].subject.features
+    uses = Counter(name for trial in right for name in trial.call.uses)
+    rarest = min(filter(claims.claims, features), key=lambda name: (uses[name], name), default="")
+    if not rarest or 2 * uses[rarest] > len(right) or not right:
+        return ""
+    is_flag = rarest in {f.name for f in fields(claims)}
+    return (f"claim {rarest}=False" if is_flag else f"leave {rarest} out of the claims") + ", or "
 
 
 def pattern_of(seen: Survey, how: str, failing: Any) -> Pattern:

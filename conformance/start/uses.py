@@ -26,6 +26,8 @@ from conformance.start.guesses import cell_results, gradient_results, layer_resu
 from conformance.start.hand import Hand, Stop, described, kind_of
 from reference.parameters import parameter_shapes
 
+OTHER_NUMBERS = "gives other numbers"
+
 
 class Uses(Hand):
     """Calls of claimed features."""
@@ -64,7 +66,8 @@ class Uses(Hand):
         given = arguments_of(config, states)
         right = self.forward(self.built("layer", config, "compute it"), config, given, "compute it")
         for words, (arrange, remedy) in LAYOUTS.items():
-            if self.departs(config, given, right, arrange) is None:
+            every = self.departs(config, given, right, arrange)
+            if every is None:
                 continue
             for name in (*(n for n, a in given.items() if a is not None), *parameter_shapes(config)):
                 why = self.departs(config, given, right, arrange, only=name)
@@ -75,7 +78,8 @@ class Uses(Hand):
                     )
                     break
             else:
-                self.amiss(f"layout {words}", f"forward gives other numbers for arrays {words}: {remedy}.")
+                said = f"forward {every} where every array is one {words}"
+                self.amiss(f"layout {words}", f"{said}: {remedy}." if every == OTHER_NUMBERS else f"{said}.")
 
     def departs(
         self, config: LayerConfig, given: Mapping[str, Any], right: Mapping[str, Any], arrange: Any, only: str = ""
@@ -92,7 +96,7 @@ class Uses(Hand):
         except (Exception, SystemExit, Broken) as error:
             return described(error)
         came = {name: getattr(returned, name, None) for name in right}
-        return None if close(came, right, config.dtype) else "gives other numbers"
+        return None if close(came, right, config.dtype) else OTHER_NUMBERS
 
     def last(self, config: LayerConfig) -> None:
         """Call for the last output alone."""
