@@ -92,6 +92,8 @@ class Search:
         """Make the search. ``diagnostician`` is the Diagnostician."""
         self.diagnostician, self.law, self.failing, self.own, self.over = diagnostician, law, failing, own, over
         self.most_pairs = most_pairs
+        self.partly = ""
+        """The part of the wrong calls that the named faults give, in words; empty if all."""
         self.subject, self.specification = diagnostician.subject, diagnostician.subject.specification
         self.faults = diagnostician.faults
         self.base = [found for name in base if (found := diagnostician.candidate(name)) is not None]
@@ -170,8 +172,9 @@ class Search:
         if partial and partial[0].count - 1 >= PARTIAL_SHARE * len(wrong):
             proved, _ = self._proved([each for each in partial if each.count == partial[0].count])
             if proved:
-                of_all = f"of {partial[0].count} of {len(wrong) + 1} wrong calls compared"
-                return proved, [f"{of_all}, and the others are wrong in another way as well"]
+                compared = f"{partial[0].count} of {len(wrong) + 1} wrong calls compared"
+                self.partly = f", in {compared} (the others are wrong in another way as well)"
+                return proved, []
         if self.known.in_vain or not self.most_pairs:
             return [], []
         for each in self._elsewhere(wrong):
@@ -286,7 +289,7 @@ class Search:
 
     def _degree(self, found: Explained, probes: Sequence[Probe]) -> str:
         claim = self.specification.claim_of(found.candidate.fault, self.subject.kind)
-        return degree(found, probes) + (f" ({claim})" if claim else "")
+        return degree(found, probes) + (f" ({claim})" if claim else "") + self.partly
 
     # --- other failures -------------------------------------------------------------------------------
 
