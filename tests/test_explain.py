@@ -218,7 +218,7 @@ BROKEN = {
     "batch_first: h_0 has 2 samples, so x (5, 2, 3) is (T, N, I); set it to false": {**GOOD, "batch_first": True},
     "batch_first: got": {**GOOD, "batch_first": "perhaps"},
     "output: got the shape": {**GOOD, "output": GOOD["output"][..., :3]},
-    "lengths: got 2 of them up to 9": {**GOOD, "lengths": [9, 2]},
+    "lengths: got 2 from 2 to 9": {**GOOD, "lengths": [9, 2]},
     "0/output": {**dump_of(Case("right", "gru", ()), calls=2), "output": GOOD["output"]},
     "holds nothing": {},
 }  # fmt: skip

@@ -34,7 +34,7 @@ def add_to(commands, catalogue: Catalogue, vectors: Mapping[str, Vectors]) -> No
 def _folder(parser: argparse.ArgumentParser, named: str | None) -> Path:
     directory = default_directory() if named is None else Path(named)
     if not directory.is_dir():
-        parser.exit(2, f"{parser.prog}: {directory} is no folder; name one of .json cases.\n")
+        parser.exit(2, f"{parser.prog}: {directory} is no folder; name a folder with cases (.json files).\n")
     return directory
 
 
@@ -44,7 +44,7 @@ def _lint(parser: argparse.ArgumentParser, arguments: argparse.Namespace, catalo
     for fault in faults:
         print(fault)
     if faults:
-        parser.exit(1, f"{parser.prog}: {len(faults)} faults in {count} case files.\n")
+        parser.exit(1, f"{parser.prog}: {len(faults)} fault{'s' * (len(faults) != 1)} in {count} case files.\n")
     print(f"{count} case files, nothing wrong")
 
 

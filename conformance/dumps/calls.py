@@ -101,7 +101,7 @@ def layer_call(
     config = replace(config, batch_first=batch_first)
     T, N = (x.shape[0], 1) if x.ndim == 2 else (x.shape[1], x.shape[0]) if batch_first else x.shape[:2]
     if ends is not None and (len(ends) != N or not all(1 <= n <= T for n in ends)):
-        raise BrokenDump(f"lengths: got {len(ends)} of them up to {max(ends)}, expected {N}, each from 1 to {T}")
+        raise BrokenDump(f"lengths: got {len(ends)} from {min(ends)} to {max(ends)}, expected {N}, each from 1 to {T}")
     rows, batch = config.directions * L, () if x.ndim == 2 else (N,)
     states = _states(kind, arrays, {"h_0": (rows, *batch, config.output_size), "c_0": (rows, *batch, H)})
     call = LayerCall(config, as64(readings[0].parameters), x.astype(np.float64), states[0], states[1], ends)

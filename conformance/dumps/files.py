@@ -46,7 +46,7 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         if path.is_dir():
-            raise BrokenDump("this is a folder without model.onnx; name a file .npz or .json")
+            raise BrokenDump("it is a folder without model.onnx; name a file .npz or .json")
         with path.open("rb") as file:
             head = file.read(6)
         if not head:

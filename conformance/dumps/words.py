@@ -48,7 +48,8 @@ def _verdict(call: dict[str, Any]) -> list[str]:
             )
         return lines
     first = call["first_wrong"]
-    lines.append(f"{call['wrong']} of {call['elements']} numbers are wrong; the first in the order of computation:")
+    are = "is" if call["wrong"] == 1 else "are"
+    lines.append(f"{call['wrong']} of {call['elements']} numbers {are} wrong; the first in the order of computation:")
     lines.append(
         f"{first['name']}[{', '.join(map(str, first['index']))}], {first['place']}: got {_number(first['got'])}, "
         f"expected {_number(first['expected'])}; off by {_short(first['off'])}, allowed {_short(first['allowed'])}"

@@ -32,7 +32,7 @@ def layer_results(config: LayerConfig, x: Shape) -> Documented:
         return documented
     N, T = (x[0], x[1]) if config.batch_first else (x[1], x[0])
     first, second, order = (N, T, "N, T") if config.batch_first else (T, N, "T, N")
-    swapped = "(T, N, {}): batch_first was not obeyed" if config.batch_first else "(N, T, {}): batch_first?"
+    swapped = "(T, N, {}): batch_first was not obeyed." if config.batch_first else "(N, T, {}): batch_first?"
     output = [
         ((second, first, D * O), swapped.format(letters_O) + " Exchange its first two axes"),
         ((first, second, D, O), f"({order}, D, O): join its last two axes"),
