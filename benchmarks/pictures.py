@@ -6,6 +6,13 @@ from pathlib import Path
 from typing import Any
 
 Rows = list[dict[str, Any]]
+STYLE: dict[str, Any] = {
+    "svg.hashsalt": "performance",
+    "svg.fonttype": "none",
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "font.size": 9,
+}
 SIZES = {"T": "steps T", "N": "samples N", "hidden_size": "units H"}
 
 
@@ -14,21 +21,15 @@ def draw(data: dict[str, Rows], folder: Path) -> None:
     import matplotlib
 
     matplotlib.use("svg")
-    matplotlib.rcParams |= {
-        "svg.hashsalt": "performance",
-        "svg.fonttype": "none",
-        "axes.grid": True,
-        "grid.alpha": 0.3,
-        "font.size": 9,
-    }
     folder.mkdir(exist_ok=True)
-    for section, picture in PICTURES.items():
-        if rows := data.get(section):
-            figure = picture(rows)
-            figure.tight_layout()
-            figure.savefig(
-                folder / f"{section}.svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
-            )
+    with matplotlib.rc_context(STYLE):
+        for section, picture in PICTURES.items():
+            if rows := data.get(section):
+                figure = picture(rows)
+                figure.tight_layout()
+                figure.savefig(
+                    folder / f"{section}.svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+                )
 
 
 def _axes(count: int) -> tuple[Any, Any]:
