@@ -185,6 +185,11 @@ def disproves(probe: Probe, candidate: Candidate) -> bool:
     return False
 
 
+def declaring(name: str) -> str:
+    """Return the advice to declare a coarser arithmetic, to follow its words."""
+    return f' (declare float32_arithmetic="{name}" if it is meant)'
+
+
 def degree(found: Explained, probes: Sequence[Probe]) -> str:
     """Return a candidate's explanation, with the error that it leaves if rounding does not explain that."""
     candidate = found.candidate
@@ -195,5 +200,5 @@ def degree(found: Explained, probes: Sequence[Probe]) -> str:
     for coarser in zip(*(probe.coarser() for probe in left), strict=True):
         name = coarser[0].arithmetic.name
         if name in COARSER and all(probe.explained(candidate.build) for probe in coarser):
-            return f'{words} that looks like {COARSER[name]} (declare float32_arithmetic="{name}" if it is meant)'
+            return f"{words} that looks like {COARSER[name]}{declaring(name)}"
     return words

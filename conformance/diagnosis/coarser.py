@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from conformance.diagnosis.rehearsals import again
+from conformance.diagnosis.candidates import declaring
 from conformance.engine.trial import trial_of
 from conformance.engine.wrong_elements import is_right
 from reference.precision import ARITHMETICS
@@ -26,15 +26,12 @@ def coarser(wrong: Sequence[Any]) -> str:
     subject = wrong[0].subject
     for name, words in COARSER.get(subject.arithmetic.name, {}).items():
         if all(_is_right_in(name, trial) for trial in wrong[:MOST_CALLS]):
-            claim = f' (declare float32_arithmetic="{name}" if it is meant)' if subject.dtype == "float32" else ""
-            return f"every wrong number is within {words}{claim}"
+            return f"every wrong number is within {words}{declaring(name) if subject.dtype == 'float32' else ''}"
     return ""
 
 
 def _is_right_in(name: str, trial: Any) -> bool:
     """Return whether a trial's numbers are right in another arithmetic."""
-    subject = again(trial.subject, trial.subject.backend)
-    subject.arithmetic = ARITHMETICS[name]
-    other = trial_of(subject, trial.call)
+    other = trial_of(trial.subject.judged_in(ARITHMETICS[name]), trial.call)
     other.answered(trial)
     return is_right(other)

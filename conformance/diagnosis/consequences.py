@@ -9,7 +9,7 @@ thousand times as wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ class Consequences(Excuse):
     def __init__(self, diagnostician: Diagnostician, causes: Sequence[Cause]) -> None:
         self.diagnostician, self.causes = diagnostician, causes
         self._trials: dict[tuple[str, int], tuple[Any, Any]] = {}  # of a fault, with the call
-        self._known_parts: dict[tuple[str, int], tuple[Any, list[Any]]] = {}  # of a check, with the call
+        self._known_parts: dict[tuple[str, str, int], tuple[Any, list[Any]]] = {}  # of a check, with the call
 
     @cached_property
     def _faults(self) -> dict[str, Candidate]:
@@ -61,6 +61,7 @@ class Consequences(Excuse):
         calls: Callable[[], Sequence[Any]] = tuple,
     ) -> Cause | None:
         """Return the cause that explains the failure of a fixed procedure, or None."""
+        trials = cache(lambda: [trial_of(self.diagnostician.subject, call) for call in calls()])
         for cause in self.causes:
             known = self._known(cause)
             if cause.carries and replay(renewed(self.diagnostician.subject)) is None:
@@ -72,15 +73,16 @@ class Consequences(Excuse):
                 explains = any(f is not None and f.raised == failure.raised for f in found)
             else:
                 explains = not cause.depends and not cause.is_exceeded_by(failure.margin)
-                explains = explains and (cause.direct or self._is_wrong_in(cause, calls()))
+                explains = explains and (cause.direct or self._is_wrong_in(cause, trials))
             if explains:
                 return cause
         return None
 
-    def _is_wrong_in(self, cause: Cause, calls: Sequence[Any]) -> bool:
-        """Return whether one of the calls is wrong in the earlier failure's way."""
-        trials = (trial_of(self.diagnostician.subject, call) for call in calls) if cause.pattern is not None else ()
-        return any(cost(trial) <= MAX_COST and self.is_of_pattern(cause, trial) for trial in trials)
+    def _is_wrong_in(self, cause: Cause, trials: Callable[[], Sequence[Any]]) -> bool:
+        """Return whether one of the trials is wrong in the earlier failure's way."""
+        if cause.pattern is None:
+            return False
+        return any(cost(trial) <= MAX_COST and self.is_of_pattern(cause, trial) for trial in trials())
 
     def explains(self, cause: Cause, check: Any, trial: Any, failure: Failed) -> bool:
         """Return whether a cause explains a trial's failure."""
@@ -187,10 +189,10 @@ class Consequences(Excuse):
         plain = _plain(cause.pattern, trial)
         if cost(plain) > MAX_COST:
             return []
-        key = check.requirement, id(plain.call)
+        key = check.requirement, plain.form.name, id(trial.call)
         if key not in self._known_parts:
             right = manner(plain) == RIGHT
-            self._known_parts[key] = plain.call, list(wrong_parts(check.law, trial)) if right else []
+            self._known_parts[key] = trial.call, list(wrong_parts(check.law, trial)) if right else []
         return self._known_parts[key][1]
 
     def _means(self, cause: Cause, trial: Any) -> bool:

@@ -13,7 +13,7 @@ from conformance.diagnosis.script import known_failure_entry, script
 from conformance.diagnosis.simplify import simplified
 from conformance.diagnosis.survey import MAX_COST, WRONG, manner
 from conformance.diagnosis.transcript import plain
-from conformance.diagnosis.words import first_wrong, told
+from conformance.diagnosis.words import by_itself, first_wrong, told
 from conformance.engine.cause import Cause
 from conformance.engine.check import fails_after, failure_of
 from conformance.engine.deadline import Deadline
@@ -156,9 +156,7 @@ def explain_case(check: Any, verdict: Verdict, diagnostician: Diagnostician, att
                 found = diagnostician.diagnose(
                     plain, call, failing=trial, over=lambda: subject.deadline.over, attempts=attempts
                 )
-                place = first_wrong(trial, "this call")
-                said = f"of the case's calls this one is wrong by itself: {call!r}"
-                verdict.common = "; ".join(filter(None, (said, found.common, place)))
+                verdict.common = by_itself("of the case's calls this one is", trial, found.common)
                 verdict.diagnosis, verdict.more = found.faults, found.more
                 verdict.pattern = None if found.faults else found.pattern
                 break

@@ -68,8 +68,7 @@ class Probe:
         found = []
         for arithmetic in ARITHMETICS.values():
             if arithmetic.u == self.arithmetic.u and arithmetic.name != self.arithmetic.name:
-                subject = self.subject.beside(self.subject.backend)
-                subject.arithmetic = arithmetic
+                subject = self.subject.judged_in(arithmetic)
                 probe = Probe(subject, self.law, trial_of(subject, self.call), self.heard)
                 found.append(probe)
         return found

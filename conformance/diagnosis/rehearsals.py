@@ -47,10 +47,10 @@ class _RenewedObject:
 
 def renewed(subject: Subject) -> Subject:
     """Return the subject with a new object for each call."""
-    return again(subject, Renewed(subject.backend, frozenset(form.build for form in subject.specification.forms)))
+    return _again(subject, Renewed(subject.backend, frozenset(form.build for form in subject.specification.forms)))
 
 
-def again(subject: Subject, backend: Any) -> Subject:
+def _again(subject: Subject, backend: Any) -> Subject:
     """Return a subject like another, with the adapter behind ``backend``."""
     other = Subject(subject.specification, backend, subject.kind, subject.dtype, subject.clock, subject.watch)
     other.dialects, other.deadline = subject.dialects, subject.deadline
@@ -68,7 +68,7 @@ def wrong_parts(law: Law, trial: Any) -> Iterator[Any]:
     The smallest ones come first. Every trial has a new object.
     """
     subject: Subject = trial.subject
-    rehearsal = again(subject, subject.backend)
+    rehearsal = _again(subject, subject.backend)
     rehearsal.heard = []
     own = trial_of(rehearsal, trial.call)
     with suppress(Failed):

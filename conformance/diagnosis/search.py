@@ -48,7 +48,7 @@ from conformance.diagnosis.survey import (
     probes,
 )
 from conformance.diagnosis.transcript import Law, plain, transcript_of
-from conformance.diagnosis.words import common, conditions_of, first_wrong, hurry, pattern_of, sentences
+from conformance.diagnosis.words import by_itself, common, conditions_of, hurry, pattern_of, sentences
 from conformance.engine.drawing import BLOCK
 from conformance.engine.pattern import Pattern
 from conformance.engine.trial import trial_of
@@ -329,9 +329,7 @@ class Search:
         base = [fault.fault for fault in self.base]
         search = Search(self.diagnostician, plain, part, (), base, self.over, True, self.most_pairs)
         found = search.by_numbers()
-        these = filter(None, [*sentences(found.faults[:1], found.common), first_wrong(part, "this call")])
-        call = repr(part.call).partition("; values")[0]
-        words = f"one of the requirement's calls is wrong by itself: {call}; {'; '.join(these)}"
+        words = by_itself("one of the requirement's calls is", part, *sentences(found.faults[:1], found.common))
         return Diagnosis([], words, numeric=False, pattern=found.pattern)
 
     def _fails_law(self, candidate: Candidate) -> bool:

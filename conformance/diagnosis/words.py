@@ -77,6 +77,12 @@ def first_wrong(trial: Any, call: str = "the smallest failing call") -> str:
     return f"the first wrong element of {call}: {place}" if place else ""
 
 
+def by_itself(of: str, part: Any, *said: str) -> str:
+    """Return in words that a call is wrong by itself, what is ``said`` of it, and where its first wrong number is."""
+    call = repr(part.call).partition("; values")[0]
+    return "; ".join(filter(None, (f"{of} wrong by itself: {call}", *said, first_wrong(part, "this call"))))
+
+
 def sentences(
     diagnosis: Sequence[Mapping[str, str]], common: str, numeric: bool = True, more: int = 0, accepts: bool = False
 ) -> list[str]:

@@ -21,6 +21,7 @@ from conformance.engine.form import Call, Form
 from conformance.engine.specification import Specification, claims_of
 from conformance.engine.text import one_line
 from reference.dialects import speaking
+from reference.precision import Arithmetic
 
 
 class Broken(BaseException):
@@ -84,6 +85,12 @@ class Subject:
         """False if a law runs to record its calls, and no numbers are compared."""
         self.deadline = Deadline()
         """The time for explaining the failure in question; endless by default."""
+
+    def judged_in(self, arithmetic: Arithmetic) -> Subject:
+        """Return the same subject whose numbers are judged in another arithmetic."""
+        other = self.beside(self.backend)
+        other.arithmetic = arithmetic
+        return other
 
     def beside(self, backend: Any) -> Subject:
         """Return another backend as a subject of the same specification, kind and dtype.
@@ -164,11 +171,12 @@ def changed(arguments: Mapping[str, Any], before: Mapping[str, Any]) -> list[str
     return [
         name
         for name, a in arguments.items()
-        if not (a == list(before[name]) if isinstance(a, list) else _same_bits(a, before[name]))
+        if not (a == list(before[name]) if isinstance(a, list) else same_bits(a, before[name]))
     ]
 
 
-def _same_bits(a: np.ndarray | None, b: np.ndarray | None) -> bool:
+def same_bits(a: np.ndarray | None, b: np.ndarray | None) -> bool:
+    """Return whether two arrays have the same shape and bytes, or both are None."""
     return a is b or (a is not None and b is not None and a.shape == b.shape and a.tobytes() == b.tobytes())
 
 

@@ -7,7 +7,7 @@ matters for the result can still matter for a gradient.
 import numpy as np
 
 from conformance.engine.compare import Failed, of_another
-from conformance.engine.subject import copied
+from conformance.engine.subject import copied, same_bits
 from conformance.specifications.torch_nn.decides import decides
 from conformance.specifications.torch_nn.gradient_strategies import (
     dropping_gradients,
@@ -28,11 +28,6 @@ def running(call):
     """Return whether each sample still runs at each step, (T, N)."""
     ends = np.full(call.N, call.T) if call.lengths is None else np.asarray(call.lengths)
     return np.arange(call.T)[:, None] < ends
-
-
-def same_bits(a, b):
-    """Return whether two results are equal."""
-    return all(one is other or one.tobytes() == other.tobytes() for one, other in zip(a, b, strict=True))
 
 
 def of_forward(trial):
@@ -68,7 +63,7 @@ def test_the_result_of_a_training_call(trial):
     try:
         expect_trained(forward, result, masks)
     except Failed as failure:
-        if trial.subject.features.dropout and same_bits(result, forward.train(seed_of(trial))):
+        if trial.subject.features.dropout and all(map(same_bits, result, forward.train(seed_of(trial)))):
             raise of_another(failure) from None
         raise
     if trial.subject.features.dropout:
