@@ -63,6 +63,53 @@ def test_right_dump_passes(name, dump):
     assert "Right:" in str(found)
 
 
+FORMATS = ("%.6f", "%.4f", "%.6g")
+
+
+def as_printed(dump, form, dtype=np.float64):
+    """Print all numbers of a dump and read them again."""
+
+    def again(a):
+        return np.array([dtype(form % value) for value in a.ravel()]).reshape(a.shape)
+
+    return {n: again(a) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for n, a in dump.items()}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_right_numbers_that_were_printed_pass(form, dtype):
+    for name, dump in list(right_dumps())[1:-4:7]:
+        found = explain(as_printed(dump, form, dtype))
+        assert found.right, (name, found.calls)
+        digits = f"{form[2]} {'decimals' if form[3] == 'f' else 'significant digits'}"
+        assert f"the results have {digits}" in str(found)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(
+    "name", ["gates i o f g (ONNX)", "h_n and c_n exchanged", "rows by direction", "one step behind", "no bias_hh"]
+)
+def test_a_mistake_is_named_though_its_numbers_were_printed(form, name):
+    case = BY_NAME[name]
+    found = explain(as_printed(dump_of(case), form))
+    assert explained.is_truth(case, tuple(entry["fault"] for entry in found.diagnosis)), found.diagnosis
+
+
+def test_printing_explains_half_a_unit_and_no_more():
+    dump = as_printed(GOOD, "%.4f")
+    output = dump["output"].copy()
+    output[1, 0, 1] += 0.0004
+    found = explain({**dump, "output": output})
+    assert not found.right
+    assert found.calls[0]["first_wrong"]["index"] == [1, 0, 1]
+
+
+def test_arguments_of_few_digits_are_taken_as_they_are_where_the_results_have_more():
+    coarse = {n: np.round(a, 2).astype(a.dtype) for n, a in GOOD.items() if isinstance(a, np.ndarray)}
+    results = {n: np.round(np.float64(GOOD[n]), 6) for n in ("output", "h_n", "c_n")}
+    assert not explain({**GOOD, **coarse, **results}, seconds=1.5).right
+
+
 @pytest.mark.parametrize("number", [0, 3, 11])
 def test_unknown_mistake_is_not_taken_for_another(number):
     name, dump = list(odd_dumps())[number]

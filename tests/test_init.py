@@ -92,6 +92,16 @@ def test_a_project_conforms_as_it_is(name, tmp_path, monkeypatch):
             assert set(failures(made, SMOKE, checks)) <= known
 
 
+def test_the_project_of_an_onnx_runtime_passes_under_both_specifications(tmp_path):
+    generated(tmp_path, "onnx", "lstm")
+    done = subprocess.run(
+        ["sh", "conformance.sh", "quick"], capture_output=True, text=True, cwd=tmp_path, env=here(), timeout=600
+    )
+    assert re.search("my-runtime conforms in all that it claims but for [0-9]+ known failures", done.stdout)
+    assert re.search("torch.nn: .* departures, all known(?s:.*)onnx: .* departures, all known", done.stdout)
+    assert done.returncode == 0
+
+
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_project_with_a_changed_line_fails(name, tmp_path, monkeypatch):
     kinds, path, right, wrong = CHANGES[name]

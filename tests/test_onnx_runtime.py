@@ -221,6 +221,35 @@ def test_a_right_interpreter_passes(kind):
     assert found_in(onnx_interpreter.NumpyRuntime(), kind, INTERPRETED) == {}
 
 
+class Checking(onnx_interpreter.NumpyRuntime):
+    """Gets its inputs as they are. It computes no step and a length of 0, as ONNX's operators may."""
+
+    features = replace(onnx_interpreter.NumpyRuntime.features, checks_inputs=True)
+    least = 0
+
+    def prepare(self, model):
+        run = super().prepare(model)
+
+        def checked(given):
+            if given["X"].shape[0] < self.least or np.any(np.less(given.get("sequence_lens", 1), self.least)):
+                raise ValueError("no step")
+            return run(given)
+
+        return checked
+
+
+class Refusing(Checking):
+    """Refuses no step and a length of 0, as torch.nn's layers do."""
+
+    least = 1
+
+
+@pytest.mark.parametrize("runtime", [Checking, Refusing])
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_a_runtime_may_compute_no_step_and_a_length_of_0_or_refuse_them(runtime, kind):
+    assert found_in(runtime(), kind, {"REFUSE-STEPS-ZERO", "REFUSE-LENGTHS-ZERO"}) == {}
+
+
 @pytest.mark.parametrize(
     ("fault", "kind", "requirement", "named"),
     [

@@ -215,9 +215,9 @@ def _of_axes(judged: Sequence[Judged]) -> list[dict[str, str]]:
 def _notes(judged: Sequence[Judged]) -> tuple[str, ...]:
     notes = [note for j in judged for note in j.recorded.notes]
     for j in judged:
-        if j.decimals is not None and ARITHMETICS[j.recorded.dtype].u < 10.0**-j.decimals:
+        if j.printed is not None and ARITHMETICS[j.recorded.dtype].u < 10.0**-j.printed.digits:
             notes.append(
-                f"the results have {j.decimals} decimals: half a unit of the last one is allowed; dump all digits "
+                f"the results have {j.printed}: half a unit of the last one is allowed; dump all digits "
                 "for a sharper verdict"
             )
     return tuple(dict.fromkeys(notes))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from conformance.dumps import nodes
+from conformance.dumps.printed import ROUNDED, Moved, Printed, printed
 from conformance.dumps.recorded import Recorded, as_dtype
 from conformance.dumps.settings import CELL_RESULTS, RESULTS
 from conformance.engine.compare import certain_margin, decides, margin
@@ -24,8 +25,8 @@ from reference.parameters import GATES
 from reference.precision import ARITHMETICS, Arithmetic, allowed, replica_counts, spreads
 
 MAX_REPLICATED = 1 << 24  # numbers of one array of replicas; more samples are computed in parts
-DECIMALS = range(3, 10)  # of numbers that were printed with few digits
-MIN_PRINTED = 6  # numbers that must have so few decimals
+
+DTYPES: dict[str, Any] = {"float32": np.float32, "float16": np.float16}  # formats with fewer digits than float64
 
 Arrays = dict[str, np.ndarray]
 
@@ -117,8 +118,10 @@ class Judged:
     """The errors as fractions of the allowed ones; nothing for a result of another shape."""
     misshapen: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
     """The shapes that came and the documented ones, where they differ."""
-    decimals: int | None = None
-    """The number of decimals to which the results were rounded when they were printed."""
+    printed: Printed | None = None
+    """The digits to which the results were rounded when they were printed."""
+    printing: Arrays = field(default_factory=dict)
+    """The part of the limits that the printing of results and arguments takes."""
 
     @property
     def margin(self) -> float:
@@ -233,14 +236,18 @@ def judge(recorded: Recorded, arithmetic: Arithmetic | None = None) -> Judged:
         if (shaped := fitted(came, want[name].shape)).shape == want[name].shape:
             got[name] = shaped
     more = _rounded_arguments(recorded, want)
-    decimals = printed_decimals(list(got.values()))
+    digits = printed(list(got.values()), DTYPES.get(recorded.dtype, np.float64))
+    moved = None if digits is None else _printed_arguments(recorded, digits)
     margins: Arrays = {}
     bounds: Arrays = {}
+    printing: Arrays = {}
     for replicas in replica_counts(trial.subject.arithmetic) if got else ():
         found = trial.named(trial.allowed(replicas))
         bounds = {name: found[name] + more[name] for name in got}
-        if decimals is not None:
-            bounds = {name: limit + 0.5000001 * 10.0**-decimals for name, limit in bounds.items()}
+        if digits is not None:
+            moves = {} if moved is None else moved.by(replicas, want)
+            printing = {name: ROUNDED * digits.unit(a) + moves.get(name, 0.0) for name, a in got.items()}
+            bounds = {name: bounds[name] + printing[name] for name in got}
         margins = {
             name: margin(a, want[name], bounds[name], trial.subject.arithmetic.largest) for name, a in got.items()
         }
@@ -248,7 +255,7 @@ def judge(recorded: Recorded, arithmetic: Arithmetic | None = None) -> Judged:
         certain = max(certain_margin(m, bounds[name], got[name]) for name, m in margins.items())
         if decides(replicas, worst, certain):
             break
-    return Judged(recorded, want, bounds, margins, misshapen, decimals)
+    return Judged(recorded, want, bounds, margins, misshapen, digits, printing)
 
 
 def _rounded_arguments(recorded: Recorded, want: Arrays) -> Arrays:
@@ -265,17 +272,20 @@ def _rounded_arguments(recorded: Recorded, want: Arrays) -> Arrays:
     return {name: 2 * np.abs(moved[name] - a) for name, a in want.items()}
 
 
-def printed_decimals(arrays: Sequence[np.ndarray]) -> int | None:
-    """Return the number of decimals, if all numbers have few and the same: they were rounded when printed."""
-    values = np.concatenate([a.ravel() for a in arrays]) if arrays else np.zeros(0)
-    values = values[np.isfinite(values)]
-    telling = values[(values != np.round(values)) & (np.abs(values) < 1e4)]
-    if telling.size < MIN_PRINTED:
+def _printed_arguments(recorded: Recorded, digits: Printed) -> Moved | None:
+    """Return how far the results move within the last digit of the arguments, if these were printed as the results."""
+    call = recorded.call
+    arguments = {name: a for name, a in call.arguments.items() if isinstance(a, np.ndarray) and a.dtype.kind == "f"}
+    arrays = {**arguments, **call.parameters}
+    if not digits.agrees(printed(list(arrays.values()), DTYPES.get(recorded.dtype, np.float64))):
         return None
-    for decimals in DECIMALS:
-        if np.array_equal(np.round(telling, decimals), telling):
-            return decimals
-    return None
+
+    def results_of(changed: Arrays) -> Arrays:
+        parameters = {name: changed[name] for name in call.parameters}
+        changes = {name: changed[name] for name in arguments}
+        return documented(replace(recorded, call=call.replace(parameters=parameters, **changes)))
+
+    return Moved(results_of, arrays, digits)
 
 
 def explains(recorded: Recorded, name: str) -> bool:
@@ -283,4 +293,4 @@ def explains(recorded: Recorded, name: str) -> bool:
     return judge(recorded, ARITHMETICS[name]).numbers_right
 
 
-__all__ = ["CELL_RESULTS", "RESULTS", "Judged", "documented", "explains", "fitted", "judge", "printed_decimals"]
+__all__ = ["CELL_RESULTS", "RESULTS", "Judged", "documented", "explains", "fitted", "judge"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -63,8 +64,13 @@ COMBINING = replace(TORCH_NN, compose=combined)
 class RecordedProbe(Probe):
     """A recorded call, whose backend is not there."""
 
-    def __init__(self, recorded: Recorded, shaped: dict[str, np.ndarray] | None = None) -> None:
-        self.recorded = recorded
+    def __init__(
+        self,
+        recorded: Recorded,
+        shaped: dict[str, np.ndarray] | None = None,
+        printing: Mapping[str, np.ndarray] = MappingProxyType({}),
+    ) -> None:
+        self.recorded, self.printing = recorded, printing
         heard: list[Entry] = list((shaped or recorded.results).items())
         trial = trial_of_recorded(recorded)
         super().__init__(trial.subject, plain, trial, heard)
@@ -75,7 +81,14 @@ class RecordedProbe(Probe):
         results = results_of(backend, self.call, noise)
         if isinstance(results, str):
             return [("raised", results)]
-        return [(name, results.get(name)) for name, _ in self.heard]
+        return [(name, self._printed(name, came, results.get(name))) for name, came in self.heard]
+
+    def _printed(self, name: str, came: Any, its: np.ndarray | None) -> np.ndarray | None:
+        """Return a candidate's numbers, moved towards the recorded ones as far as printing may have moved these."""
+        room = self.printing.get(name)
+        if room is None or its is None or not its.shape == came.shape == room.shape or not np.any(room):
+            return its
+        return np.where(np.isfinite(came), np.clip(came, its - room, its + room), its)
 
     def agreeing(self, fault: Any) -> int:
         """Return how many of the wrong numbers a mistake gives; all numbers of a result whose shape it alone gives."""
@@ -150,12 +163,12 @@ def _size(call: Any) -> int:
     return int(x.size * call.config.hidden_size)
 
 
-def fewer_samples(judged: Judged) -> Recorded:
+def fewer_samples(judged: Judged) -> Judged:
     """Return a large call cut to two of its samples, the first and a wrong one, where all shapes are documented."""
     recorded = judged.recorded
     call = recorded.call
     if isinstance(call, (CellCall, NodeCall)) or call.unbatched or call.N <= 2 or judged.misshapen:
-        return recorded
+        return judged
     axes = {"x": 0 if call.config.batch_first else 1, "output": 0 if call.config.batch_first else 1}
     wrong = np.zeros(call.N, bool)
     for name, margins in judged.margins.items():
@@ -168,7 +181,9 @@ def fewer_samples(judged: Judged) -> Recorded:
     states = {name: None if (s := getattr(call, name)) is None else cut(name, s) for name in ("h_0", "c_0")}
     ends = None if call.lengths is None else tuple(call.lengths[k] for k in kept)
     smaller = call.replace(x=cut("x", call.x), lengths=ends, **states)
-    return replace(recorded, call=smaller, results={name: cut(name, a) for name, a in recorded.results.items()})
+    cut_results = {name: cut(name, a) for name, a in recorded.results.items()}
+    printing = {name: cut(name, a) for name, a in judged.printing.items()}
+    return replace(judged, recorded=replace(recorded, call=smaller, results=cut_results), printing=printing)
 
 
 class Search:
@@ -178,9 +193,8 @@ class Search:
         self.judged = judged
         self.until = time.monotonic() + seconds
         ordered = sorted(judged, key=lambda j: (j.right, _size(j.recorded.call)))
-        self.probes = [
-            RecordedProbe(fewer_samples(j) if cost(j.recorded.call) > LARGE else j.recorded) for j in ordered
-        ]
+        compared = [fewer_samples(j) if cost(j.recorded.call) > LARGE else j for j in ordered]
+        self.probes = [RecordedProbe(j.recorded, printing=j.printing) for j in compared]
         self.kind = ordered[0].recorded.call.config.kind
         own = specification_of(ordered[0].recorded.call)
         self.combining = COMBINING if own is TORCH_NN else own

@@ -11,6 +11,7 @@ import numpy as np
 from conformance.backend import CellConfig, LayerConfig
 from conformance.claims import FLOAT32_ARITHMETICS
 from conformance.dumps.files import BrokenDump, plain, short
+from conformance.dumps.printed import printed
 from reference.config import KINDS
 from reference.parameters import GATES
 from reference.precision import ARITHMETICS, Arithmetic
@@ -99,7 +100,7 @@ def check_redundant(config: LayerConfig | CellConfig, redundant: Mapping[str, An
 
 
 def dtype_of(arrays: list[np.ndarray], results: list[np.ndarray]) -> str:
-    """Return the coarsest dtype; float32 without one, and where float64 holds results that float32 has, too."""
+    """Return the coarsest dtype; float32 without one, and where float64 holds results that float32 may have, too."""
     names = {a.dtype.name for a in arrays}
     if not names:
         return "float32"
@@ -107,5 +108,7 @@ def dtype_of(arrays: list[np.ndarray], results: list[np.ndarray]) -> str:
     if found == "float64":
         with np.errstate(over="ignore"):
             exact = all(np.array_equal(a, a.astype(np.float32), equal_nan=True) for a in results)
-        return "float32" if exact else "float64"
+        digits = printed(results)
+        few = digits is not None and 10.0**-digits.digits > ARITHMETICS["float32"].u
+        return "float32" if exact or few else "float64"
     return found

@@ -170,6 +170,10 @@ class OnnxLayer(Layer):
         run = backend.prepared(self.built, self.native, frozenset(inputs), steps, samples)
         with backend.refusing(self.built, inputs):
             came = run(given if self.claimed.parameters == "initializers" else given | self.native)
+        # ONNX's operators may compute what torch.nn's layers refuse. The runtime was asked, so that its process must
+        # survive the call.
+        require(steps > 0, "x", "at least 1 step", x.shape)
+        require(lengths is None or 0 not in lengths, "lengths", "at least 1", lengths)
         return self._result(came)
 
     def _check(self, x: Any, h_0: Any, c_0: Any, lengths: Any) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance import registry
+from conformance.onnx.features import OnnxFeatures
 from conformance.version import __version__
 from reference.config import KINDS
 
@@ -174,18 +175,32 @@ def project(name: str, kinds: list[str], suite: str) -> dict[str, str]:
 
 
 def known_failures(kinds: list[str]) -> str:
-    """Return onnxruntime's known failures in float32, of the kinds whose operators a project claims."""
+    """Return onnxruntime's known failures in float32, of the operators and functions that a project claims."""
     operators = {OPERATORS[kind] for kind in kinds}
     path = registry.known_failures("onnx-ops-ort")
     entries = tomllib.loads(path.read_text("utf-8"))["known_failure"] if path else []
     lines: list[str] = []
     for entry in entries:
-        if entry.get("specification") == "onnx" or entry.get("dtype", "float32") != "float32":
+        kind = entry.get("kind")
+        if entry.get("dtype", "float32") != "float32" or not _functions(entry) <= {*OnnxFeatures.activations}:
             continue
-        if "kind" not in entry or OPERATORS[entry["kind"]] in operators:
-            texts = {name: json.dumps(text) for name, text in entry.items() if name != "backend"}
+        if kind is None or OPERATORS.get(kind, kind) in operators:
+            texts = {name: _toml(value) for name, value in entry.items() if name != "backend"}
             lines += ["", "[[known_failure]]", *(f"{name} = {text}" for name, text in texts.items())]
     return "\n".join(lines)
+
+
+def _functions(entry: dict[str, Any]) -> set[str]:
+    """Return the activation functions that a known failure's example needs."""
+    plan = entry.get("example", {}).get("plan", {})
+    return {*plan.get("names", ()), *([plan["function"]] if "function" in plan else ())}
+
+
+def _toml(value: Any) -> str:
+    """Write a value in a line of TOML."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name} = {_toml(part)}' for name, part in value.items())}}}"
+    return json.dumps(value)
 
 
 def write(folder: Path, files: dict[str, str]) -> list[Path]:
