@@ -466,6 +466,19 @@ def test_an_answer_that_no_parser_takes_is_no_refusal(tmp_path):
     assert "not JSON" in failures(report)["REFUSE-STATE-ROWS"]
 
 
+@pytest.mark.parametrize("name", ["error", "unsupported"])
+def test_an_error_inside_of_result_is_no_refusal_and_not_taken_for_an_accepted_call(name, tmp_path):
+    inside = (
+        f"    if 'result' not in reply:\n        reply['result'] = {{'{name}': reply.pop('error', 'no')}}\n{ANSWER}"
+    )
+    _, _, report = report_of(
+        tmp_path, "--backend", sample(tmp_path, (ANSWER, inside)), "-k", "gru-float32 and REFUSE-STATE-ROWS"
+    )
+    said = failures(report)["REFUSE-STATE-ROWS"]
+    assert f"the command's {name} is inside of result, it belongs in its place" in said
+    assert "accepted" not in said
+
+
 def test_a_program_that_ends_does_not_refuse(tmp_path):
     name = sample(tmp_path, ('reply["error"] = f', "sys.exit()\n        reply['error'] = f"))
     status, _, report = report_of(tmp_path, "--backend", name, "-k", "gru-float32 and REFUSE-INPUT-FEATURES")

@@ -125,10 +125,14 @@ class Program:
         self.number += 1
         try:
             line = json.dumps({"id": self.number, "method": method} | content, default=_encoded)
-            return self.answer(process, process.exchange(line.encode()))
+            came = process.exchange(line.encode())
+            result = self.answer(process, came)
         except Broken:
             self.end()
             raise
+        if inside := result.keys() & {"unsupported", "error"}:  # the program need not end
+            raise Broken(f"the command's {min(inside)} is inside of result, it belongs in its place: {_shown(came)}")
+        return result
 
     def answer(self, process: Process, line: bytes) -> dict[str, Any]:
         """Return the result in a line. Raises Unsupported or AdapterError as answered, Broken for any other line."""
