@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from conformance.engine.profiles import PROFILES  # noqa: E402
 from conformance.onnx import Node, OnnxFeatures, OnnxRuntime, build_model, interface_runtime  # noqa: E402
 from conformance.onnx.layers import layer_features, layers_of  # noqa: E402
 from conformance.specifications.torch_nn.plans import Fill  # noqa: E402
+from conformance.start.attempts import attempts  # noqa: E402
 from tests import onnx_interpreter  # noqa: E402
 from tests.harness import all_checks, verdict_of  # noqa: E402
 from tests.test_plugin import ROOT  # noqa: E402
@@ -261,6 +263,49 @@ def test_a_runtime_may_compute_no_step_and_a_length_of_0_or_refuse_them(runtime,
 )
 def test_its_faults_are_named(fault, kind, requirement, named):
     assert found_in(getattr(onnx_interpreter, fault)(), kind, {requirement}) == {requirement: named}
+
+
+def test_check_names_the_claims_of_the_runtime():
+    fewer = onnx_interpreter.NumpyRuntime()
+    fewer.features = OnnxFeatures("LSTM", attributes=(), inputs={"B"})
+    backend = layers_of(fewer)
+    tried = [attempt.answer(backend, lambda what: nullcontext()) for attempt in attempts(backend.features)]
+    assert {note.partition("you could claim ")[2] for one in tried for note in one.notes} == {
+        "operators with 'RNN' in OnnxFeatures",
+        "inputs with 'sequence_lens' in OnnxFeatures",
+        "inputs with 'initial_h' and 'initial_c' in OnnxFeatures",
+    }
+
+
+class WithoutLengths(onnx_interpreter.NumpyRuntime):
+    """Refuses the sequence_lens that it claims."""
+
+    def length(self, T, n, lens):
+        if lens is not None:
+            raise Unsupported("sequence_lens")
+        return T
+
+
+def test_check_names_the_claim_to_leave_out():
+    backend = layers_of(WithoutLengths())
+    tried = [attempt.answer(backend, lambda what: nullcontext()) for attempt in attempts(backend.features)]
+    said = [amiss.sentence for one in tried for amiss in one.amiss]
+    assert len(said) == 1
+    assert said[0].endswith("do it, or claim inputs without 'sequence_lens' in OnnxFeatures.")
+
+
+@pytest.mark.parametrize(
+    ("feature", "claimed", "words"),
+    [
+        ("multilayer", False, "stacks=False"),
+        ("bidirectional", True, "directions with 'bidirectional'"),
+        ("rnn_relu", True, "attributes with 'activations'"),
+        ("gru", True, "attributes with 'linear_before_reset'"),
+        ("bfloat16", True, "dtypes with 'bfloat16'"),
+    ],
+)
+def test_claims_of_layers_in_the_words_of_a_runtime(feature, claimed, words):
+    assert layers_of(onnx_interpreter.NumpyRuntime()).claim_of(feature, claimed) == words
 
 
 # --- claims, models, mistakes ---------------------------------------------------------------------------

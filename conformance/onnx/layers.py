@@ -22,13 +22,21 @@ from conformance.layouts import split, to_onnx
 from conformance.onnx.features import OnnxFeatures
 from conformance.onnx.prepared import PreparedModels, extents
 from conformance.onnx.runtime import OnnxRuntime, Prepared, output_of
-from reference.config import KINDS, require
+from reference.config import DTYPES, KINDS, require
 from reference.layers import check_inputs
 
 if TYPE_CHECKING:
     from conformance.onnx.graph import Node
 
 OPERATOR_OF = {"rnn_tanh": "RNN", "rnn_relu": "RNN", "lstm": "LSTM", "gru": "GRU"}
+# The claim of a runtime from which a claim about layers follows: what is claimed, and the field that has it.
+CLAIMS = {
+    "bidirectional": ("directions", "bidirectional"),
+    "batch_first": ("attributes", "layout"),
+    "initial_state": ("inputs", "initial_h"),
+    "lengths": ("inputs", "sequence_lens"),
+    "no_bias": ("inputs", "B"),
+}
 ADDED = 2  # columns of W for the biases, without B
 Arrays = dict[str, np.ndarray]
 
@@ -239,6 +247,24 @@ class OnnxLayers(Backend):
         if not self._opsets(config):
             raise Unsupported(f"no claimed opset has {config.dtype}{' and layout=1' if config.batch_first else ''}")
         return OnnxLayer(self, config, parameters)
+
+    def claim_of(self, feature: str, claimed: bool = True) -> str:
+        """Return the runtime's claim, or the claim without it, that a claim about layers follows from, in words."""
+        if feature == "multilayer":
+            return f"stacks={claimed}"
+        field, name = CLAIMS.get(feature, ("", feature))
+        if feature in OPERATOR_OF:
+            field, name = "operators", OPERATOR_OF[feature]
+        elif feature in DTYPES:
+            field = "dtypes"
+        if feature == "rnn_relu" and "RNN" in self.claimed.operators:
+            field, name = "attributes", "activations"
+        if feature == "gru" and "GRU" in self.claimed.operators:
+            field, name = "attributes", "linear_before_reset"
+        if not field:
+            return f"{name}={claimed}"
+        more = " and 'initial_c'" if feature == "initial_state" and "LSTM" in self.claimed.operators else ""
+        return f"{field} {'with' if claimed else 'without'} {name!r}{more}"
 
     def claims_of(self, config: LayerConfig) -> OnnxFeatures:
         """Return the runtime's claims for the operator of a layer."""

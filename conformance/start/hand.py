@@ -21,7 +21,7 @@ from conformance.start.arrays import (
     parameters_of,
 )
 from conformance.start.guesses import Documented, guessed, last_results, layer_results
-from reference.config import numpy_dtype
+from reference.config import DTYPES, KINDS, numpy_dtype
 
 
 class Stop(Exception):
@@ -54,6 +54,14 @@ class Hand:
 
     def __init__(self, backend: Any, watch: Callable[[str], AbstractContextManager[object]], what: str) -> None:
         self.backend, self.watch, self.what, self.tried = backend, watch, what, Tried()
+
+    def claim(self, feature: str, claimed: bool = True) -> str:
+        """Return a claim as an adapter writes it; the claims of an ONNX runtime have names of their own."""
+        if hasattr(self.backend, "claim_of"):
+            return f"{self.backend.claim_of(feature, claimed)} in OnnxFeatures"
+        if feature in KINDS or feature in DTYPES:
+            return feature
+        return f"{feature}={claimed}" + ("" if claimed else " in Features")
 
     def amiss(self, key: str, sentence: str) -> None:
         """Add a finding."""

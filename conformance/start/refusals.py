@@ -22,7 +22,7 @@ from conformance.start.arrays import (
 )
 from conformance.start.guesses import layer_results
 from conformance.start.hand import Hand, described
-from reference.config import DTYPES, KINDS, numpy_dtype
+from reference.config import numpy_dtype
 from reference.dialects import speaking
 from reference.gradients import evaluate_gradients
 from reference.layers import evaluate, evaluate_cell, last_of
@@ -165,7 +165,7 @@ class Refusals(Hand):
 
     def refused(self, ask: Callable[[], Any], method: str, feature: str, right: Callable[[Any], Any]) -> None:
         """Add a finding unless the call of an unclaimed feature raises Unsupported."""
-        claim = feature if feature in KINDS or feature in DTYPES else f"{feature}=True"
+        claim = self.claim(feature)
         what = f"{feature} is not claimed"
         answer = "answer `unsupported`" if self.program else "raise conformance.Unsupported"
         try:

@@ -107,7 +107,7 @@ class Uses(Hand):
     def with_feature(self, config: LayerConfig, feature: str, states: bool) -> None:
         """Use a claimed feature."""
         config = featured(config, feature)
-        remedy = f"do it, or claim {feature}=False in Features"
+        remedy = f"do it, or claim {self.claim(feature, claimed=False)}"
         layer = self.built("layer", config, remedy)
         lengths = [N, T, 1][:N] if feature == "lengths" else None
         given = arguments_of(config, states, feature == "unbatched", lengths)
