@@ -37,7 +37,7 @@ IDEAS = (
      "a check that needs more of a block draws all of it again"),
     ("ordinary sizes up to 7 instead of 17, long calls of 33 and 40 steps instead of up to 80, fewer large calls",
      "8 % of `quick`, 21 % of `standard`",
-     "8, 9, 16 and 17 lie beside the blocks of vectorized kernels, and every committed result would be that of other calls"),
+     "8, 9, 16 and 17 lie beside the blocks of vectorized kernels, and all committed results would change"),
     ("plans drawn ahead of the workers' requests", "nothing", "the threads wait for Python's lock instead"),
     ("one import of the backend for all of its processes", "an import: 1.3 s of processor for torch",
      "they would share their output, their limits and their end"),
