@@ -63,6 +63,39 @@ def test_right_dump_passes(name, dump):
     assert "Right:" in str(found)
 
 
+def in_a_row(kind, carried, samples=(2, 2, 2), **shape):
+    """Dump calls of one layer, of which each begins where the one before it ended, if ``carried``."""
+    rng, state = np.random.default_rng(3), {}
+    p = explained.parameters(kind, 3, 4, **shape)
+    flat = {"kind": kind, **p}
+    for k, N in enumerate(samples):
+        x = explained.draw(rng, 5, N, 3)
+        came = explained.run(kind, p, x, **state if k else {})
+        flat |= {f"{k}/{n}": a for n, a in ({"x": x} | came).items()}
+        state = {n.replace("_n", "_0"): came[n] for n in ("h_n", "c_n") if n in came} if carried(k) else {}
+    return flat
+
+
+@pytest.mark.parametrize("kind", ["rnn_tanh", "lstm", "gru"])
+@pytest.mark.parametrize("shape", [{}, {"L": 2, "D": 2}])
+def test_a_state_that_goes_on_from_call_to_call_is_named(kind, shape):
+    (cause,) = explain(in_a_row(kind, lambda k: True, **shape)).diagnosis
+    assert cause["fault"] == "state-carried-between-calls"
+    assert "(here call 1, 2)" in cause["explanation"]
+    assert explain(in_a_row(kind, lambda k: False, **shape)).right
+
+
+def test_a_state_that_goes_on_once_is_named_with_the_call():
+    (cause,) = explain(in_a_row("gru", lambda k: k == 1)).diagnosis
+    assert "(here call 2)" in cause["explanation"]
+
+
+def test_a_wrong_second_call_is_not_taken_for_a_carried_state():
+    dump = in_a_row("lstm", lambda k: True, samples=(2, 2))
+    dump["1/output"] = dump["1/output"] * np.float32(1.01)
+    assert not explain(dump, seconds=1.5).diagnosis
+
+
 FORMATS = ("%.6f", "%.4f", "%.6g")
 
 

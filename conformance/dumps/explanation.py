@@ -14,6 +14,7 @@ import numpy as np
 from conformance.claims import FLOAT32_ARITHMETICS
 from conformance.diagnosis.candidates import Explained
 from conformance.dumps import files, nodes
+from conformance.dumps.carried import state_carried
 from conformance.dumps.clues import clues
 from conformance.dumps.files import BrokenDump
 from conformance.dumps.further import Further, further
@@ -149,6 +150,7 @@ def _explained(values: Mapping[str, Any], seconds: float) -> Explanation:
         if not found.candidates:
             diagnosis += _of_axes(judged)
     format_ = _narrow_format(judged) if not numbers_right and not found.candidates else []
+    format_ = format_ or (state_carried(judged) if not found.candidates else [])
     if not numbers_right and not found.candidates:
         found = Search([j.in_documented_shapes() for j in judged], seconds).run(pairs=not format_)
     certain = len(diagnosis)
