@@ -175,6 +175,7 @@ def test_what_hangs_three_times_is_not_waited_for_again(tmp_path):
     blocked = [row["message"] for row in gru if row["status"] == "blocked"]
     hung = [told for told in blocked if told.startswith("not run: 3 requirements of gru float32 hung before")]
     assert len(hung) > 20
+    assert re.search(r"not run: \d+ requirements of kinds and dtypes in which too many calls hung: [A-Z]", printed)
     assert all(told.startswith("it fails as well") for told in blocked if told not in hung)
     assert report["summary"]["complete"]
     assert {row["status"] for row in report["requirements"] if row["kind"] == "rnn_tanh"} == {"passed", "not_claimed"}

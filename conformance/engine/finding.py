@@ -9,6 +9,9 @@ from typing import Any
 
 from conformance.engine.key import Key
 
+HUNG_BEFORE = "hung before"
+"""The end of the first line of a blocked finding whose backend hung too often."""
+
 
 class Status(StrEnum):
     """The statuses of a finding, as reports write them."""

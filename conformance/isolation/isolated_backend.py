@@ -16,6 +16,7 @@ from typing import Any
 from hypothesis.database import ExampleDatabase
 
 from conformance.engine.cause import Cause
+from conformance.engine.finding import HUNG_BEFORE
 from conformance.engine.subject import Clock
 from conformance.engine.text import printable
 from conformance.engine.verdict import Verdict
@@ -173,7 +174,7 @@ class IsolatedBackend:
         """
         subject = (task.kind, task.dtype)
         if self.hangs[subject] >= MAX_HANGS:
-            failure = f"not run: {MAX_HANGS} requirements of {task.kind} {task.dtype} hung before"
+            failure = f"not run: {MAX_HANGS} requirements of {task.kind} {task.dtype} {HUNG_BEFORE}"
             return Verdict(failure=failure), False
         started, before = time.perf_counter(), sum(clock.seconds.values())
         try:

@@ -72,5 +72,5 @@ def cure(count: int, rows: Sequence[Row]) -> str:
     """Return the sentence on invalid calls that are accepted, and what helps against all of them."""
     said = f"{count} invalid calls are accepted"
     if all(row.specification == "torch.nn" for row in rows):
-        return f"{said}: call {CURE} first"
+        return f"{said}: check the arguments first, in Python by {CURE}"
     return f"{said}: check the arguments first"

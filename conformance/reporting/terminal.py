@@ -11,7 +11,7 @@ from textwrap import shorten
 from typing import Any
 
 from conformance import specifications
-from conformance.engine.finding import Finding, Status
+from conformance.engine.finding import HUNG_BEFORE, Finding, Status
 from conformance.reporting.report import Outcome, Row, counted, diagnosed, percent, verdict_of
 from conformance.reporting.severity import accepted, cure, grossest_first, severity
 from conformance.reporting.shares import by_specification
@@ -82,8 +82,9 @@ def failures(outcome: Outcome, report: str | None) -> Iterator[str]:
     by_id = grossest_first(row for row in outcome.rows if row.status == "failed")
     as_one = accepted(by_id)
     paragraphs = [*([id_] for id_ in by_id if id_ not in as_one), *([as_one] if as_one else [])]
-    blocked = [row.id for row in outcome.rows if row.status == "blocked"]
-    if not by_id and not blocked:
+    not_run = [row.id for row in outcome.rows if row.status == "blocked" and _hung_before(row)]
+    blocked = [row.id for row in outcome.rows if row.status == "blocked" and not _hung_before(row)]
+    if not by_id and not blocked and not not_run:
         return
     yield f"{outcome.name} ({outcome.version})"
     cut_off = MAX_FAILURE_PARAGRAPHS - bool(as_one)
@@ -101,7 +102,15 @@ def failures(outcome: Outcome, report: str | None) -> Iterator[str]:
     if blocked:
         count = counted(len(set(blocked)), "requirement")
         yield f"  blocked: {count} whose failures these explain: {named(blocked)}"
+    if not_run:
+        count = counted(len(set(not_run)), "requirement")
+        yield f"  not run: {count} of kinds and dtypes in which too many calls hung: {named(not_run)}"
     yield ""
+
+
+def _hung_before(row: Row) -> bool:
+    """Return whether a blocked requirement was not run because the backend hung too often."""
+    return row.message.partition("\n")[0].endswith(HUNG_BEFORE)
 
 
 def table(outcome: Outcome, report: str | None) -> Iterator[str]:
