@@ -286,12 +286,27 @@ class WithoutLengths(onnx_interpreter.NumpyRuntime):
         return T
 
 
+class Raising(onnx_interpreter.NumpyRuntime):
+    """Raises an error for sequence_lens, which it claims."""
+
+    def length(self, T, n, lens):
+        if lens is not None:
+            raise RuntimeError("sequence_lens")
+        return T
+
+
 def test_check_names_the_claim_to_leave_out():
     backend = layers_of(WithoutLengths())
     tried = [attempt.answer(backend, lambda what: nullcontext()) for attempt in attempts(backend.features)]
     said = [amiss.sentence for one in tried for amiss in one.amiss]
     assert len(said) == 1
     assert said[0].endswith("do it, or claim inputs without 'sequence_lens' in OnnxFeatures.")
+
+
+def test_a_failure_by_design_names_the_claim_of_the_runtime():
+    (check,) = [c for c in all_checks() if c.requirement == "STATE-INITIAL"]
+    verdict = verdict_of(check, layers_of(Raising()), "lstm", profile=SMOKE)
+    assert "claim inputs without 'sequence_lens', or keep it as a known failure" in verdict.common
 
 
 @pytest.mark.parametrize(
