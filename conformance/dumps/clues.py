@@ -13,7 +13,14 @@ from conformance.specifications.torch_nn.calls import LayerCall
 def clues(judged: Sequence[Judged]) -> list[str]:
     """Return sentences on the right and wrong parts of the first wrong call."""
     wrong = next((j for j in judged if not j.numbers_right), None)
-    return [] if wrong is None else list(_clues(wrong))
+    if wrong is None:
+        return []
+    found = list(_clues(wrong))
+    if wrong is not judged[0] and isinstance(wrong.recorded.call, LayerCall):
+        number = wrong.recorded.label.rstrip("/")
+        kept = f"call {number} is the first wrong one: look at its sizes, and at what the layer keeps from call to call"
+        found = [kept, *(clue for clue in found if not clue.startswith("the first step is wrong already"))]
+    return found
 
 
 def _clues(judged: Judged) -> Iterator[str]:

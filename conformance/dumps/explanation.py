@@ -18,7 +18,7 @@ from conformance.dumps.carried import state_carried
 from conformance.dumps.clues import clues
 from conformance.dumps.files import BrokenDump
 from conformance.dumps.further import Further, further
-from conformance.dumps.judging import Judged, fitted, judge
+from conformance.dumps.judging import Judged, fitted, judge, printed_arguments
 from conformance.dumps.onnx_folders import is_folder_of_a_test, read_folder
 from conformance.dumps.recorded import Recorded, as_dtype, recorded, recorded_layer
 from conformance.dumps.search import SECONDS, Found, Search
@@ -160,10 +160,23 @@ def _explained(values: Mapping[str, Any], seconds: float) -> Explanation:
         remarks.append("read so, the numbers are the documented ones")
     if not numbers_right and not named:
         diagnosis += format_
-        remarks += [] if format_ else [*_unexplained(found), *_coarser(judged), *clues(judged)]
+        if not format_:
+            remarks += _few_digits(judged) or [*_unexplained(found), *_coarser(judged), *clues(judged)]
     if not diagnosis or any(entry["fault"] == "axes-exchanged" for entry in diagnosis):
         remarks += list(dict.fromkeys(word for j in judged for word in j.recorded.asked))
     return Explanation(False, tuple(diagnosis), tuple(remarks), shown, notes, more, next_call, certain)
+
+
+def _few_digits(judged: Sequence[Judged]) -> list[str]:
+    """Return the sentence that arguments of few digits may explain the errors, if they do."""
+    digits = [None if j.printed else printed_arguments(j.recorded) for j in judged]
+    wrong = [(j, own) for j, own in zip(judged, digits, strict=True) if not j.numbers_right]
+    if all(own is not None and judge(j.recorded, of_arguments=own).numbers_right for j, own in wrong):
+        return [
+            f"the arguments have {wrong[0][1]}: if the program computed with more, that explains the errors; dump all "
+            "digits of the arguments"
+        ]
+    return []
 
 
 def _unknown_shape(judged: Judged) -> BrokenDump:
@@ -218,8 +231,9 @@ def _notes(judged: Sequence[Judged]) -> tuple[str, ...]:
     notes = [note for j in judged for note in j.recorded.notes]
     for j in judged:
         if j.printed is not None and ARITHMETICS[j.recorded.dtype].u < 10.0**-j.printed.digits:
+            more = ", and what half a unit of the arguments', which have as many, changes in them" if j.moved else ""
             notes.append(
-                f"the results have {j.printed}: half a unit of the last one is allowed; dump all digits "
+                f"the results have {j.printed}: half a unit of the last one is allowed{more}; dump all digits "
                 "for a sharper verdict"
             )
     return tuple(dict.fromkeys(notes))

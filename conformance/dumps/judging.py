@@ -122,6 +122,8 @@ class Judged:
     """The digits to which the results were rounded when they were printed."""
     printing: Arrays = field(default_factory=dict)
     """The part of the limits that the printing of results and arguments takes."""
+    moved: bool = False
+    """Whether the limits allow for the printing of the arguments."""
 
     @property
     def margin(self) -> float:
@@ -225,8 +227,11 @@ def documented(recorded: Recorded) -> Arrays:
     return {name: want[name] for name in recorded.results}
 
 
-def judge(recorded: Recorded, arithmetic: Arithmetic | None = None) -> Judged:
-    """Compare a call with the oracle, within what rounding in an arithmetic explains."""
+def judge(recorded: Recorded, arithmetic: Arithmetic | None = None, of_arguments: Printed | None = None) -> Judged:
+    """Compare a call with the oracle, within what rounding in an arithmetic explains.
+
+    ``of_arguments`` are the digits to which the arguments were rounded; by default they follow from the results'.
+    """
     trial = trial_of_recorded(recorded, arithmetic)
     want = {name: array for name, array in trial.named(trial.want).items() if name in recorded.results}
     misshapen, got = {}, {}
@@ -237,16 +242,17 @@ def judge(recorded: Recorded, arithmetic: Arithmetic | None = None) -> Judged:
             got[name] = shaped
     more = _rounded_arguments(recorded, want)
     digits = printed(list(got.values()), DTYPES.get(recorded.dtype, np.float64))
-    moved = None if digits is None else _printed_arguments(recorded, digits)
+    moved = _moved_by(recorded, digits, of_arguments)
     margins: Arrays = {}
     bounds: Arrays = {}
     printing: Arrays = {}
     for replicas in replica_counts(trial.subject.arithmetic) if got else ():
         found = trial.named(trial.allowed(replicas))
         bounds = {name: found[name] + more[name] for name in got}
-        if digits is not None:
+        if digits is not None or moved is not None:
             moves = {} if moved is None else moved.by(replicas, want)
-            printing = {name: ROUNDED * digits.unit(a) + moves.get(name, 0.0) for name, a in got.items()}
+            units = {name: 0.0 if digits is None else ROUNDED * digits.unit(a) for name, a in got.items()}
+            printing = {name: units[name] + moves.get(name, np.zeros(a.shape)) for name, a in got.items()}
             bounds = {name: bounds[name] + printing[name] for name in got}
         margins = {
             name: margin(a, want[name], bounds[name], trial.subject.arithmetic.largest) for name, a in got.items()
@@ -255,7 +261,7 @@ def judge(recorded: Recorded, arithmetic: Arithmetic | None = None) -> Judged:
         certain = max(certain_margin(m, bounds[name], got[name]) for name, m in margins.items())
         if decides(replicas, worst, certain):
             break
-    return Judged(recorded, want, bounds, margins, misshapen, digits, printing)
+    return Judged(recorded, want, bounds, margins, misshapen, digits, printing, moved is not None)
 
 
 def _rounded_arguments(recorded: Recorded, want: Arrays) -> Arrays:
@@ -272,20 +278,31 @@ def _rounded_arguments(recorded: Recorded, want: Arrays) -> Arrays:
     return {name: 2 * np.abs(moved[name] - a) for name, a in want.items()}
 
 
-def _printed_arguments(recorded: Recorded, digits: Printed) -> Moved | None:
-    """Return how far the results move within the last digit of the arguments, if these were printed as the results."""
+def printed_arguments(recorded: Recorded) -> Printed | None:
+    """Return the digits of the arguments and parameters, if they have few."""
+    return printed(list(_floating(recorded).values()), DTYPES.get(recorded.dtype, np.float64))
+
+
+def _floating(recorded: Recorded) -> Arrays:
     call = recorded.call
     arguments = {name: a for name, a in call.arguments.items() if isinstance(a, np.ndarray) and a.dtype.kind == "f"}
-    arrays = {**arguments, **call.parameters}
-    if not digits.agrees(printed(list(arrays.values()), DTYPES.get(recorded.dtype, np.float64))):
-        return None
+    return {**arguments, **call.parameters}
+
+
+def _moved_by(recorded: Recorded, digits: Printed | None, of_arguments: Printed | None) -> Moved | None:
+    """Return how far the results move within the last digit of the arguments, if these were printed as the results."""
+    if of_arguments is None:
+        if digits is None or not digits.agrees(printed_arguments(recorded)):
+            return None
+        of_arguments = digits
+    call = recorded.call
 
     def results_of(changed: Arrays) -> Arrays:
         parameters = {name: changed[name] for name in call.parameters}
-        changes = {name: changed[name] for name in arguments}
+        changes = {name: a for name, a in changed.items() if name not in parameters}
         return documented(replace(recorded, call=call.replace(parameters=parameters, **changes)))
 
-    return Moved(results_of, arrays, digits)
+    return Moved(results_of, _floating(recorded), of_arguments)
 
 
 def explains(recorded: Recorded, name: str) -> bool:

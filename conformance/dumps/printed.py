@@ -9,9 +9,10 @@ import numpy as np
 
 from reference.precision import SPREADS
 
-DECIMALS = range(3, 10)
-SIGNIFICANT = range(3, 8)
-MIN_PRINTED = 6  # numbers that must have so few digits
+DECIMALS = range(1, 10)
+SIGNIFICANT = range(2, 8)
+MIN_PRINTED = 2  # numbers that must have so few digits
+COARSE, MIN_COARSE = 2, 6  # digits, and the numbers that must have so few: a half and a quarter are no rounded numbers
 MOST = 1e4  # larger numbers are left out: most digits are before the point
 ROUNDED = 0.5000001  # of a unit of the last digit
 
@@ -65,8 +66,9 @@ def printed(arrays: Sequence[np.ndarray], dtype: type[np.floating] = np.float64)
     telling = values[(values != np.round(values)) & (np.abs(values) < MOST)]
     if telling.size < MIN_PRINTED:
         return None
-    decimals = next((n for n in DECIMALS if _has(Printed(decimals=n), telling, dtype)), None)
-    significant = next((n for n in SIGNIFICANT if _has(Printed(significant=n), telling, dtype)), None)
+    least = 1 if telling.size >= MIN_COARSE else COARSE + 1
+    decimals = next((n for n in DECIMALS if n >= least and _has(Printed(decimals=n), telling, dtype)), None)
+    significant = next((n for n in SIGNIFICANT if n >= least and _has(Printed(significant=n), telling, dtype)), None)
     if decimals is None and significant is None:
         return None
     return Printed(decimals, significant)
@@ -74,7 +76,7 @@ def printed(arrays: Sequence[np.ndarray], dtype: type[np.floating] = np.float64)
 
 def _has(digits: Printed, values: np.ndarray, dtype: type[np.floating]) -> bool:
     """Return whether numbers have these digits, as they are or after a conversion to a format that has more."""
-    some = values[:MIN_PRINTED]
+    some = values[:MIN_COARSE]
     if not _alike(_rounded(digits, some), some, digits, dtype):  # spares the others
         return False
     return _alike(_rounded(digits, values), values, digits, dtype)
