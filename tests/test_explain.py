@@ -149,7 +149,7 @@ def test_a_mistake_is_named_though_its_numbers_were_printed(form, name):
     assert explained.is_truth(case, tuple(entry["fault"] for entry in found.diagnosis)), found.diagnosis
 
 
-@pytest.mark.parametrize("form", ["%.6f", "%.4f", "%.5f", "%.6g"])
+@pytest.mark.parametrize("form", ["%.6f", "%.4f", "%.5f", "%.6g", "%.2f"])
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn_tanh"])
 def test_four_right_numbers_that_were_printed_pass(form, kind):
     p = explained.parameters(kind, 2, 2)

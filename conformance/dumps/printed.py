@@ -12,7 +12,7 @@ from reference.precision import SPREADS
 DECIMALS = range(1, 10)
 SIGNIFICANT = range(2, 8)
 MIN_PRINTED = 2  # numbers that must have so few digits
-COARSE, MIN_COARSE = 2, 6  # digits, and the numbers that must have so few: a half and a quarter are no rounded numbers
+COARSE, MIN_COARSE = 2, 4  # digits, and the numbers that must have so few: a half and a quarter are no rounded numbers
 MOST = 1e4  # larger numbers are left out: most digits are before the point
 ROUNDED = 0.5000001  # of a unit of the last digit
 
