@@ -34,8 +34,7 @@ def _carried(judged: Sequence[Judged], names: tuple[str, ...], of_kind: tuple[st
         if not isinstance(recorded.call, LayerCall) or j.misshapen:
             return []
         if not j.numbers_right:
-            follows = before is not None and recorded.call.h_0 is None and _same_layer(before, recorded)
-            if not follows or before is None:
+            if before is None or recorded.call.h_0 is not None or not _same_layer(before, recorded):
                 return []
             end = _end(before)
             recorded = replace(recorded, call=recorded.call.replace(**{name: end[name] for name in names}))

@@ -15,15 +15,14 @@ def clues(judged: Sequence[Judged]) -> list[str]:
     wrong = next((j for j in judged if not j.numbers_right), None)
     if wrong is None:
         return []
-    found = list(_clues(wrong))
-    if wrong is not judged[0] and isinstance(wrong.recorded.call, LayerCall):
-        number = wrong.recorded.label.rstrip("/")
-        kept = f"call {number} is the first wrong one: look at its sizes, and at what the layer keeps from call to call"
-        found = [kept, *(clue for clue in found if not clue.startswith("the first step is wrong already"))]
-    return found
+    if wrong is judged[0] or not isinstance(wrong.recorded.call, LayerCall):
+        return list(_clues(wrong))
+    number = wrong.recorded.label.rstrip("/")
+    kept = f"call {number} is the first wrong one: look at its sizes, and at what the layer keeps from call to call"
+    return [kept, *_clues(wrong, after_a_right_call=True)]
 
 
-def _clues(judged: Judged) -> Iterator[str]:
+def _clues(judged: Judged, after_a_right_call: bool = False) -> Iterator[str]:
     names = judged.recorded.names
     for name in judged.margins:
         got = judged.got(name)
@@ -57,6 +56,8 @@ def _clues(judged: Judged) -> Iterator[str]:
     if call.config.num_layers > 1 or not forward.any():
         return
     first = int(np.argmax(forward))
+    if first == 0 and after_a_right_call:  # which has used the weights and the gates
+        return
     if first == 0:
         where = "h_0 and W_hh as well as in W_ih" if call.h_0 is not None else "W_ih, the biases and the gates"
         yield f"the first step is wrong already: the mistake may lie in {where}"

@@ -149,18 +149,18 @@ def _explained(values: Mapping[str, Any], seconds: float) -> Explanation:
             raise _unknown_shape(unknown[0])
         if not found.candidates:
             diagnosis += _of_axes(judged)
-    format_ = _narrow_format(judged) if not numbers_right and not found.candidates else []
-    format_ = format_ or (state_carried(judged) if not found.candidates else [])
+    cause: list[dict[str, str]] = []
     if not numbers_right and not found.candidates:
-        found = Search([j.in_documented_shapes() for j in judged], seconds).run(pairs=not format_)
+        cause = _narrow_format(judged) or state_carried(judged)
+        found = Search([j.in_documented_shapes() for j in judged], seconds).run(pairs=not cause)
     certain = len(diagnosis)
     named, next_call, more = _named(judged, found.candidates)
     diagnosis += named
     if departures and numbers_right:
         remarks.append("read so, the numbers are the documented ones")
     if not numbers_right and not named:
-        diagnosis += format_
-        if not format_:
+        diagnosis += cause
+        if not cause:
             remarks += _few_digits(judged) or [*_unexplained(found), *_coarser(judged), *clues(judged)]
     if not diagnosis or any(entry["fault"] == "axes-exchanged" for entry in diagnosis):
         remarks += list(dict.fromkeys(word for j in judged for word in j.recorded.asked))
@@ -169,8 +169,7 @@ def _explained(values: Mapping[str, Any], seconds: float) -> Explanation:
 
 def _few_digits(judged: Sequence[Judged]) -> list[str]:
     """Return the sentence that arguments of few digits may explain the errors, if they do."""
-    digits = [None if j.printed else printed_arguments(j.recorded) for j in judged]
-    wrong = [(j, own) for j, own in zip(judged, digits, strict=True) if not j.numbers_right]
+    wrong = [(j, None if j.printed else printed_arguments(j.recorded)) for j in judged if not j.numbers_right]
     if all(own is not None and judge(j.recorded, of_arguments=own).numbers_right for j, own in wrong):
         return [
             f"the arguments have {wrong[0][1]}: if the program computed with more, that explains the errors; dump all "

@@ -243,6 +243,7 @@ def judge(recorded: Recorded, arithmetic: Arithmetic | None = None, of_arguments
     more = _rounded_arguments(recorded, want)
     digits = printed(list(got.values()), DTYPES.get(recorded.dtype, np.float64))
     moved = _moved_by(recorded, digits, of_arguments)
+    units = {name: np.zeros(a.shape) if digits is None else ROUNDED * digits.unit(a) for name, a in got.items()}
     margins: Arrays = {}
     bounds: Arrays = {}
     printing: Arrays = {}
@@ -251,8 +252,7 @@ def judge(recorded: Recorded, arithmetic: Arithmetic | None = None, of_arguments
         bounds = {name: found[name] + more[name] for name in got}
         if digits is not None or moved is not None:
             moves = {} if moved is None else moved.by(replicas, want)
-            units = {name: 0.0 if digits is None else ROUNDED * digits.unit(a) for name, a in got.items()}
-            printing = {name: units[name] + moves.get(name, np.zeros(a.shape)) for name, a in got.items()}
+            printing = {name: unit + moves.get(name, 0.0) for name, unit in units.items()}
             bounds = {name: bounds[name] + printing[name] for name in got}
         margins = {
             name: margin(a, want[name], bounds[name], trial.subject.arithmetic.largest) for name, a in got.items()
